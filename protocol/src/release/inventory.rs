@@ -1,0 +1,59 @@
+//! An inventory: which records an aggregator holds for a query, and what it refuses.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::id::{QueryId, Rid};
+use crate::rule::Rule;
+use crate::shamir::Point;
+use crate::signature::Document;
+use crate::unit::SlotRange;
+
+/// The most records in one inventory: more would not fit a document.
+pub const MAX_RECORDS: usize = 20_000;
+
+/// An aggregator's answer to a query.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct Inventory {
+    /// The query.
+    pub query: QueryId,
+    /// The aggregator.
+    pub point: Point,
+    /// What it holds, or why it refuses the query.
+    pub answer: InventoryAnswer,
+    /// The newest signed vote of each other aggregator that it has seen: whoever was restored from an old backup
+    /// learns so before it votes again.
+    pub seen: Vec<ByteBuf>,
+}
+
+impl Document for Inventory {
+    const KIND: &'static str = "inventory";
+}
+
+/// What an aggregator holds.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum InventoryAnswer {
+    /// One holding a target, in the query's order.
+    Holdings(Vec<Holding>),
+    /// The query is refused.
+    Refused(Rule),
+}
+
+/// What an aggregator holds of one target.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Holding {
+    /// The records that reach into the target's span, and the one that ends where it starts; ascending.
+    Records(Vec<Held>),
+    /// The target is refused.
+    Refused(Rule),
+}
+
+/// A record that is held.
+#[derive(Clone, Copy, Debug, Deserialize_tuple, Eq, Ord, PartialEq, PartialOrd, Serialize_tuple)]
+pub struct Held {
+    /// Its slots.
+    pub slots: SlotRange,
+    /// Its name.
+    pub rid: Rid,
+}

@@ -1,0 +1,162 @@
+//! A meter's floor: what it was promised when it was commissioned, below which no roster may go.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hpke_box::Suite;
+use crate::id::Hash;
+use crate::roster::Roster;
+use crate::unit::Timestamp;
+
+/// The least that a meter accepts of a roster, pinned at commissioning.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// The fingerprint of the registrar's key, 64 hexadecimal digits.
+    pub registrar: String,
+    /// The fewest aggregators.
+    pub n: usize,
+    /// The lowest threshold.
+    pub t: usize,
+    /// The smallest quorum.
+    pub quorum: usize,
+    /// The smallest group.
+    pub k: u16,
+    /// The shortest bill, in days.
+    pub bill_days: u16,
+    /// The fewest slots in a cell.
+    pub smallest_cell: u16,
+    /// The suites that shares may be sealed with.
+    pub suites: Vec<Suite>,
+}
+
+/// Why a meter refuses a roster: it keeps measuring and queueing under the old one.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum FloorError {
+    /// Weaker than what was promised.
+    #[error("the roster's {what} is {found}, below the floor of {wanted} pinned at commissioning")]
+    Weaker {
+        /// Which number.
+        what: &'static str,
+        /// The roster's.
+        found: usize,
+        /// The floor's.
+        wanted: usize,
+    },
+    /// A suite that the floor does not name.
+    #[error("aggregator {aggregator} wants suite {suite:?}, which the floor does not allow")]
+    Suite {
+        /// The aggregator's name.
+        aggregator: String,
+        /// Its suite.
+        suite: Suite,
+    },
+    /// An older roster, or another of the same epoch.
+    #[error("the roster's epoch is {found}, the one in force is {current}")]
+    Old {
+        /// The epoch offered.
+        found: u32,
+        /// The epoch in force.
+        current: u32,
+    },
+    /// It does not follow the one in force.
+    #[error("the roster names {found:?} as the one before it, the one in force is {current}")]
+    Chain {
+        /// The hash it names.
+        found: Option<Hash>,
+        /// The hash of the one in force.
+        current: Hash,
+    },
+    /// Another deployment's.
+    #[error("the roster is of another deployment")]
+    Deployment,
+    /// Not valid now.
+    #[error("the roster is not valid at {now:?}")]
+    Expired {
+        /// The time asked about.
+        now: Timestamp,
+    },
+    /// An aggregator moved to another point, or a point to another key.
+    #[error("aggregator {0} changed its evaluation point or key")]
+    Moved(String),
+}
+
+impl Floor {
+    /// The floor that a roster itself gives, to be pinned at commissioning.
+    pub fn of(roster: &Roster, registrar: Hash) -> Self {
+        let mut suites: Vec<Suite> = roster
+            .document()
+            .aggregators
+            .iter()
+            .flat_map(|aggregator| aggregator.box_keys.iter().map(|key| key.key.suite))
+            .collect();
+        suites.sort_unstable();
+        suites.dedup();
+        let policy = roster.policy();
+        Self {
+            registrar: registrar.to_string(),
+            n: roster.n(),
+            t: roster.t(),
+            quorum: roster.q(),
+            k: policy.k,
+            bill_days: policy.bill_days,
+            smallest_cell: policy.smallest_cell,
+            suites,
+        }
+    }
+
+    /// Whether a meter may seal under `roster` now.
+    ///
+    /// # Errors
+    ///
+    /// [`FloorError::Weaker`], [`FloorError::Suite`], [`FloorError::Expired`].
+    pub fn admits(&self, roster: &Roster, now: Timestamp) -> Result<(), FloorError> {
+        let policy = roster.policy();
+        for (what, found, wanted) in [
+            ("number of aggregators", roster.n(), self.n),
+            ("threshold", roster.t(), self.t),
+            ("quorum", roster.q(), self.quorum),
+            ("smallest group", usize::from(policy.k), usize::from(self.k)),
+            ("shortest bill in days", usize::from(policy.bill_days), usize::from(self.bill_days)),
+            ("smallest cell", usize::from(policy.smallest_cell), usize::from(self.smallest_cell)),
+        ] {
+            if found < wanted {
+                return Err(FloorError::Weaker { what, found, wanted });
+            }
+        }
+        for aggregator in &roster.document().aggregators {
+            if let Some(key) = aggregator.box_keys.iter().find(|key| !self.suites.contains(&key.key.suite)) {
+                return Err(FloorError::Suite {
+                    aggregator: aggregator.id.to_string(),
+                    suite: key.key.suite,
+                });
+            }
+        }
+        if roster.covers(now) { Ok(()) } else { Err(FloorError::Expired { now }) }
+    }
+
+    /// Whether a meter may go from roster `current` to `next`.
+    ///
+    /// # Errors
+    ///
+    /// [`FloorError`].
+    pub fn admits_after(&self, current: &Roster, next: &Roster, now: Timestamp) -> Result<(), FloorError> {
+        let (old, new) = (current.document(), next.document());
+        if old.deployment != new.deployment {
+            return Err(FloorError::Deployment);
+        }
+        if new.epoch <= old.epoch {
+            return Err(FloorError::Old { found: new.epoch, current: old.epoch });
+        }
+        if new.previous != Some(current.hash()) {
+            return Err(FloorError::Chain { found: new.previous, current: current.hash() });
+        }
+        for aggregator in &new.aggregators {
+            let known =
+                current.aggregator_named(&aggregator.id).or_else(|| current.aggregator(aggregator.point));
+            if known.is_some_and(|known| known.point != aggregator.point || known.id != aggregator.id) {
+                return Err(FloorError::Moved(aggregator.id.to_string()));
+            }
+        }
+        self.admits(next, now)
+    }
+}

@@ -1,0 +1,131 @@
+//! The rules by which something is refused: one name each, for receipts, inventories, logs and people.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Defines the rules: number on the wire, name for logs, sentence for people.
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident = $code:literal, $name:literal;)*) => {
+        /// Why a message, a target or a release was refused.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        #[serde(try_from = "u8", into = "u8")]
+        #[repr(u8)]
+        pub enum Rule {
+            $($(#[$doc])* $rule = $code,)*
+        }
+
+        impl Rule {
+            /// Every rule, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$rule,)*];
+
+            /// Its name in logs, in kebab case.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$rule => $name,)* }
+            }
+        }
+
+        impl TryFrom<u8> for Rule {
+            type Error = RuleError;
+
+            fn try_from(code: u8) -> Result<Self, RuleError> {
+                match code {
+                    $($code => Ok(Self::$rule),)*
+                    other => Err(RuleError(other)),
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    // intake
+    /// The record's slots were released already, or lie beyond the late grace.
+    Late = 1, "late";
+    /// Another record of this meter covers these slots.
+    Equivocation = 2, "equivocation";
+    /// The box does not open, or holds no shares of the stated length.
+    BadShare = 3, "bad-share";
+    /// No certificate by the registrar covers this meter now.
+    UnknownMeter = 4, "unknown-meter";
+    /// The record names another roster epoch than the one in force.
+    RosterOld = 5, "roster-old";
+    /// The record's slots lie in the future.
+    TooEarly = 6, "too-early";
+    /// The signature is not by the meter named.
+    Forged = 7, "forged";
+    /// The message is malformed.
+    Malformed = 8, "malformed";
+    // queries
+    /// The signature is not by the roster's utility.
+    NotTheUtility = 20, "not-the-utility";
+    /// The period is shorter than the policy's window, or its length is not whole days.
+    Window = 21, "window";
+    /// A tariff is not published and signed by the utility, or not valid for the whole period.
+    TariffUnknown = 22, "tariff-unknown";
+    /// More tariffs than functionals allowed for one period.
+    Functionals = 23, "functionals";
+    /// A cell, the slots that all tariffs price alike, is smaller than the policy's smallest cell.
+    Cell = 24, "cell";
+    /// The tariff is used for fewer meters than the policy wants.
+    TariffMeters = 25, "tariff-meters";
+    /// The group has fewer members than k.
+    GroupSize = 26, "group-size";
+    /// A meter's certificate names another group.
+    ForeignGroup = 27, "foreign-group";
+    /// A slot of this service point is in another release of the same kind.
+    AlreadyReleased = 28, "already-released";
+    /// The bill does not start where the meter's last bill ended.
+    Continuity = 29, "continuity";
+    /// No register anchors the start or the end of the window.
+    Anchor = 30, "anchor";
+    /// A target is named twice, or there are too many, or none.
+    Targets = 31, "targets";
+    /// An exclusion is not proved by receipts that disagree.
+    Exclusion = 32, "exclusion";
+    // cuts
+    /// The cut is not what a quorum of the cited inventories gives.
+    CutNotDerived = 40, "cut-not-derived";
+    /// A vote for another cut of this query was cast already.
+    SplitView = 41, "split-view";
+    /// The cut cites an inventory that has not arrived.
+    InventoryMissing = 42, "inventory-missing";
+    /// A peer holds a vote of ours that our ledger does not: we were restored from a backup.
+    LedgerRollback = 43, "ledger-rollback";
+    /// The query of this cut has not arrived, or was refused.
+    QueryUnknown = 44, "query-unknown";
+    /// The signature is not by the aggregator named.
+    NotTheAggregator = 45, "not-the-aggregator";
+}
+
+/// A number that names no rule.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0} is not the number of a rule")]
+pub struct RuleError(u8);
+
+impl From<Rule> for u8 {
+    fn from(rule: Rule) -> Self {
+        rule as Self
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers and names are unique, and numbers round-trip.
+    #[test]
+    fn rules_have_one_number_and_one_name() {
+        for (i, &rule) in Rule::ALL.iter().enumerate() {
+            assert_eq!(Rule::try_from(u8::from(rule)), Ok(rule));
+            assert!(Rule::ALL[..i].iter().all(|other| other.name() != rule.name()));
+        }
+        assert_eq!(Rule::try_from(0), Err(RuleError(0)));
+    }
+}

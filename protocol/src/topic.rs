@@ -1,0 +1,226 @@
+//! Topics: `wv/1/<deployment>/…`, MQTT 3.1.1, QoS 1.
+//!
+//! A topic says where a message goes, never who sent it: that is what signatures are for.
+
+use std::fmt;
+
+use crate::id::{AggregatorId, Deployment, IdError, MeterId, TariffId};
+
+/// What a message is, by its topic below the deployment.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Channel {
+    /// The signed roster, in parts.
+    Roster,
+    /// A signed tariff, in parts.
+    Tariff(TariffId),
+    /// A meter's certificate.
+    Certificate(MeterId),
+    /// A meter's shares for one aggregator.
+    Share(AggregatorId, MeterId),
+    /// An aggregator's receipt for a meter.
+    Receipt(MeterId, AggregatorId),
+    /// The utility's query, in parts.
+    Query,
+    /// The utility's cut, in parts.
+    Cut,
+    /// The votes that certify a cut, in parts.
+    Votes,
+    /// An aggregator's inventory, in parts.
+    Inventory(AggregatorId),
+    /// An aggregator's vote, in parts.
+    Vote(AggregatorId),
+    /// An aggregator's sealed result, in parts.
+    Result(AggregatorId),
+    /// The utility's outcome, in parts.
+    Outcome,
+    /// A role's status.
+    Status(Role, String),
+}
+
+/// A role, for its status topic.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Role {
+    /// A meter agent.
+    Meter,
+    /// An aggregator worker.
+    Aggregator,
+    /// The utility's sink.
+    Sink,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Meter, Self::Aggregator, Self::Sink];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Meter => "meter",
+            Self::Aggregator => "agg",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+/// A topic of one deployment.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Topic {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// What the message is.
+    pub channel: Channel,
+}
+
+/// Text that is not a topic of `wv/1`.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TopicError {
+    /// No such shape.
+    #[error("`{found}` is not a topic of wv/1")]
+    Shape {
+        /// The text, cut at 128 characters.
+        found: String,
+    },
+    /// A level that is no name.
+    #[error(transparent)]
+    Id(#[from] IdError),
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Roster => f.write_str("roster"),
+            Self::Tariff(id) => write!(f, "tariff/{id}"),
+            Self::Certificate(meter) => write!(f, "cert/{meter}"),
+            Self::Share(agg, meter) => write!(f, "agg/{agg}/share/{meter}"),
+            Self::Receipt(meter, agg) => write!(f, "receipt/{meter}/{agg}"),
+            Self::Query => f.write_str("query"),
+            Self::Cut => f.write_str("cut"),
+            Self::Votes => f.write_str("votes"),
+            Self::Inventory(agg) => write!(f, "inventory/{agg}"),
+            Self::Vote(agg) => write!(f, "vote/{agg}"),
+            Self::Result(agg) => write!(f, "result/{agg}"),
+            Self::Outcome => f.write_str("outcome"),
+            Self::Status(role, id) => write!(f, "status/{}/{id}", role.name()),
+        }
+    }
+}
+
+impl Channel {
+    /// Parses the topic's levels below the deployment.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicError`].
+    pub fn parse(text: &str) -> Result<Self, TopicError> {
+        let levels: Vec<&str> = text.split('/').collect();
+        Ok(match levels[..] {
+            ["roster"] => Self::Roster,
+            ["tariff", id] => Self::Tariff(id.parse()?),
+            ["cert", meter] => Self::Certificate(meter.parse()?),
+            ["agg", agg, "share", meter] => Self::Share(agg.parse()?, meter.parse()?),
+            ["receipt", meter, agg] => Self::Receipt(meter.parse()?, agg.parse()?),
+            ["query"] => Self::Query,
+            ["cut"] => Self::Cut,
+            ["votes"] => Self::Votes,
+            ["inventory", agg] => Self::Inventory(agg.parse()?),
+            ["vote", agg] => Self::Vote(agg.parse()?),
+            ["result", agg] => Self::Result(agg.parse()?),
+            ["outcome"] => Self::Outcome,
+            ["status", role, id] => {
+                let role = Role::ALL.into_iter().find(|r| r.name() == role);
+                let id: AggregatorId = id.parse()?;
+                Self::Status(role.ok_or_else(|| shape(text))?, id.into())
+            }
+            _ => return Err(shape(text)),
+        })
+    }
+
+    /// The topic in a deployment.
+    pub fn of(self, deployment: &Deployment) -> Topic {
+        Topic { deployment: deployment.clone(), channel: self }
+    }
+}
+
+fn shape(text: &str) -> TopicError {
+    TopicError::Shape { found: text.chars().take(128).collect() }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", crate::PROTOCOL, self.deployment, self.channel)
+    }
+}
+
+impl std::str::FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        let rest = text.strip_prefix(crate::PROTOCOL).and_then(|rest| rest.strip_prefix('/'));
+        let (deployment, channel) = rest.and_then(|rest| rest.split_once('/')).ok_or_else(|| shape(text))?;
+        Ok(Self { deployment: deployment.parse()?, channel: Channel::parse(channel)? })
+    }
+}
+
+/// A message to be published.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outgoing {
+    /// Where to.
+    pub topic: Topic,
+    /// The message.
+    pub payload: Vec<u8>,
+    /// Whether the broker should keep it for later subscribers: a convenience, nothing depends on it.
+    pub retain: bool,
+}
+
+impl Outgoing {
+    /// A message that is not retained.
+    pub fn new(topic: Topic, payload: Vec<u8>) -> Self {
+        Self { topic, payload, retain: false }
+    }
+
+    /// A document in parts.
+    pub fn parts(topic: &Topic, document: &[u8]) -> Vec<Self> {
+        crate::part::split(document).into_iter().map(|payload| Self::new(topic.clone(), payload)).collect()
+    }
+
+    /// The same, retained.
+    #[must_use]
+    pub fn retained(self) -> Self {
+        Self { retain: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever parses as a topic prints back, and has no wildcard.
+        #[test]
+        fn topics_print_back(text in "wv/1/[a-z+#/]{0,40}") {
+            if let Ok(topic) = text.parse::<Topic>() {
+                prop_assert_eq!(topic.to_string(), &text[..]);
+                prop_assert!(!text.contains(['+', '#']));
+            }
+        }
+    }
+
+    /// Wildcards, foreign versions, empty levels and system topics are refused.
+    #[test]
+    fn refuses_foreign_topics() {
+        for bad in [
+            "wv/1/demo/agg/+/share/#",
+            "wv/2/demo/query",
+            "wv/1//query",
+            "wv/1/demo/",
+            "wv/1/demo/query/",
+            "/wv/1/demo/query",
+            "$SYS/broker",
+            "$share/g/wv/1/demo/query",
+            "wv/1/demo/status/broker/b",
+            "wv/1/demo/receipt/00/agg-1",
+        ] {
+            assert!(bad.parse::<Topic>().is_err(), "{bad}");
+        }
+    }
+}
