@@ -115,6 +115,23 @@ impl fmt::Display for Rule {
     }
 }
 
+/// A refusal: the rule, and what was found, for the log.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{rule}: {detail}")]
+pub struct Refusal {
+    /// The rule.
+    pub rule: Rule,
+    /// What was found; never a reading or a share.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// A refusal by `rule`.
+    pub fn new(rule: Rule, detail: impl fmt::Display) -> Self {
+        Self { rule, detail: detail.to_string() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::id::{AggregatorId, Deployment, IdError, MeterId, TariffId};
+use crate::rule::{Refusal, Rule};
 
 /// What a message is, by its topic below the deployment.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -185,6 +186,33 @@ impl Outgoing {
     #[must_use]
     pub fn retained(self) -> Self {
         Self { retain: true, ..self }
+    }
+}
+
+/// What a role made of one delivery.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Handled {
+    /// To be published once everything the role stored is durable.
+    pub sends: Vec<Outgoing>,
+    /// Why the delivery was refused, if it was: to be logged and counted.
+    pub refusal: Option<Refusal>,
+}
+
+impl Handled {
+    /// Taken, nothing to say.
+    pub fn quietly() -> Self {
+        Self::default()
+    }
+
+    /// Taken, with messages to publish.
+    pub fn sending(sends: Vec<Outgoing>) -> Self {
+        Self { sends, refusal: None }
+    }
+
+    /// Refused by `rule`.
+    pub fn refused(rule: Rule, detail: impl fmt::Display) -> Self {
+        Self { sends: Vec::new(), refusal: Some(Refusal::new(rule, detail)) }
     }
 }
 

@@ -23,6 +23,28 @@ impl Timestamp {
     }
 }
 
+/// Milliseconds since the Unix epoch, UTC: the clock that roles are handed.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The whole seconds of it.
+    pub fn timestamp(self) -> Timestamp {
+        Timestamp(self.0 / 1000)
+    }
+
+    /// This moment plus `milliseconds`, saturating.
+    #[must_use]
+    pub fn plus(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    /// Milliseconds from `earlier` to this moment; 0 if `earlier` is later.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// A slot's number: Unix time in UTC divided by the slot length.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
