@@ -44,15 +44,11 @@ impl Broker {
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;
         let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::AddrInUse => BrokerError::InUse { address },
-                _ => BrokerError::Listen { address, source },
-            })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| BrokerError::Listen { address, source })?;
+        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BrokerError::InUse { address },
+            _ => BrokerError::Listen { address, source },
+        })?;
+        let address = listener.local_addr().map_err(|source| BrokerError::Listen { address, source })?;
         let (stop, stopping) = watch::channel(false);
         let (gone, router_gone) = watch::channel(false);
         let hall = Hall {
@@ -65,12 +61,7 @@ impl Broker {
         };
         let listener = tokio::spawn(listen(listener, Arc::new(hall)));
         info!(%address, "listening");
-        Ok(Self {
-            address,
-            stop,
-            router_gone,
-            listener,
-        })
+        Ok(Self { address, stop, router_gone, listener })
     }
 
     /// Where it listens, with the port that the operating system chose.

@@ -48,16 +48,12 @@ impl Config {
     ///
     /// [`ConfigError`], which names the file, the line and what is known.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         // not the error itself, since that prints the line, which may hold a password
         toml::from_str(&text).map_err(|error: toml::de::Error| ConfigError::Parse {
             path: path.to_path_buf(),
-            line: error
-                .span()
-                .map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
             detail: error.message().to_owned(),
         })
     }
@@ -66,9 +62,7 @@ impl Config {
     pub(crate) fn checked(self) -> Result<Self, BrokerError> {
         let limit = |name, least| Err(BrokerError::Limit { name, least });
         if self.users.is_empty() && !self.listen.ip().is_loopback() {
-            return Err(BrokerError::Exposed {
-                address: self.listen,
-            });
+            return Err(BrokerError::Exposed { address: self.listen });
         }
         if self.max_connections == 0 {
             return limit("max_connections", 1);
@@ -76,12 +70,7 @@ impl Config {
         if self.max_packet_bytes < 128 {
             return limit("max_packet_bytes", 128);
         }
-        for size in self
-            .filter_logs
-            .iter()
-            .map(|log| &log.size)
-            .chain([&self.log])
-        {
+        for size in self.filter_logs.iter().map(|log| &log.size).chain([&self.log]) {
             if size.segment_bytes < 1024 {
                 return limit("segment_bytes", 1024);
             }
@@ -109,10 +98,7 @@ pub struct LogSize {
 
 impl Default for LogSize {
     fn default() -> Self {
-        Self {
-            segment_bytes: 1 << 20,
-            segments: 16,
-        }
+        Self { segment_bytes: 1 << 20, segments: 16 }
     }
 }
 
@@ -139,9 +125,7 @@ pub struct User {
 
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -184,46 +168,23 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.listen, "[::1]:8883".parse().unwrap());
-        assert_eq!(
-            (config.max_connections, config.max_packet_bytes),
-            (20, 20000)
-        );
-        assert_eq!(
-            config.log,
-            LogSize {
-                segment_bytes: 2048,
-                segments: 3
-            }
-        );
-        assert_eq!(
-            config.filter_logs[0].size,
-            LogSize {
-                segment_bytes: 4096,
-                segments: 4
-            }
-        );
-        assert_eq!(
-            (&*config.users[0].name, &*config.users[0].password),
-            ("meter-1", "hunter2")
-        );
+        assert_eq!((config.max_connections, config.max_packet_bytes), (20, 20000));
+        assert_eq!(config.log, LogSize { segment_bytes: 2048, segments: 3 });
+        assert_eq!(config.filter_logs[0].size, LogSize { segment_bytes: 4096, segments: 4 });
+        assert_eq!((&*config.users[0].name, &*config.users[0].password), ("meter-1", "hunter2"));
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_bad_file_is_answered_with_its_line_and_what_is_known() {
-        let error = read("max_connections = 3\nport = 1883\n")
-            .unwrap_err()
-            .to_string();
+        let error = read("max_connections = 3\nport = 1883\n").unwrap_err().to_string();
         assert!(
             error.contains(", line 2: unknown field `port`, expected one of `listen`, `users`"),
             "{error}"
         );
         let error = read("listen = 1883").unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
-        assert!(matches!(
-            Config::read(Path::new("/no/such/file")),
-            Err(ConfigError::Read { .. })
-        ));
+        assert!(matches!(Config::read(Path::new("/no/such/file")), Err(ConfigError::Read { .. })));
     }
 
     #[test]
@@ -235,10 +196,7 @@ mod tests {
             "[[users]]\nname = \"a\"\npasswort = \"hunter12345\"\n",
         ] {
             let error = format!("{:?}", read(text).unwrap_err());
-            assert!(
-                error.contains("line: 3") && !error.contains("12345"),
-                "{error}"
-            );
+            assert!(error.contains("line: 3") && !error.contains("12345"), "{error}");
         }
     }
 
@@ -246,37 +204,13 @@ mod tests {
     fn limits_that_cannot_work_are_refused() {
         let config = Config::default;
         assert!(config().checked().is_ok());
-        let exposed = Config {
-            listen: ([0, 0, 0, 0], 1883).into(),
-            ..config()
-        };
-        assert!(matches!(
-            exposed.checked(),
-            Err(BrokerError::Exposed { .. })
-        ));
+        let exposed = Config { listen: ([0, 0, 0, 0], 1883).into(), ..config() };
+        assert!(matches!(exposed.checked(), Err(BrokerError::Exposed { .. })));
         for bad in [
-            Config {
-                max_connections: 0,
-                ..config()
-            },
-            Config {
-                max_packet_bytes: 1,
-                ..config()
-            },
-            Config {
-                log: LogSize {
-                    segment_bytes: 1000,
-                    segments: 9,
-                },
-                ..config()
-            },
-            Config {
-                log: LogSize {
-                    segment_bytes: 9000,
-                    segments: 1,
-                },
-                ..config()
-            },
+            Config { max_connections: 0, ..config() },
+            Config { max_packet_bytes: 1, ..config() },
+            Config { log: LogSize { segment_bytes: 1000, segments: 9 }, ..config() },
+            Config { log: LogSize { segment_bytes: 9000, segments: 1 }, ..config() },
         ] {
             assert!(matches!(bad.checked(), Err(BrokerError::Limit { .. })));
         }

@@ -9,9 +9,7 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 use rumqttd::Notification;
 use rumqttd::protocol::v4::V4;
-use rumqttd::protocol::{
-    self, Packet, Protocol, PubAck, PubAckReason, Publish, QoS, Subscribe, Unsubscribe,
-};
+use rumqttd::protocol::{self, Packet, Protocol, PubAck, PubAckReason, Publish, QoS, Subscribe, Unsubscribe};
 
 pub(crate) use connect::Connect;
 pub(crate) use refusal::Refusal;
@@ -48,10 +46,7 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(max_packet: usize) -> Self {
-        Self {
-            max_packet,
-            unacknowledged: VecDeque::new(),
-        }
+        Self { max_packet, unacknowledged: VecDeque::new() }
     }
 
     /// Takes the packets that are complete out of `input`; what they are answered with at once goes to `output`, what
@@ -120,23 +115,13 @@ impl Front {
 
     /// The acknowledgements that can go to the router, now that the client has sent this one.
     fn acknowledged(&mut self, identifier: u16) -> Vec<Packet> {
-        if let Some(entry) = self
-            .unacknowledged
-            .iter_mut()
-            .find(|(pkid, _)| *pkid == identifier)
-        {
+        if let Some(entry) = self.unacknowledged.iter_mut().find(|(pkid, _)| *pkid == identifier) {
             entry.1 = true;
         }
         let mut acks = Vec::new();
         while let Some((pkid, true)) = self.unacknowledged.front().copied() {
             self.unacknowledged.pop_front();
-            acks.push(Packet::PubAck(
-                PubAck {
-                    pkid,
-                    reason: PubAckReason::Success,
-                },
-                None,
-            ));
+            acks.push(Packet::PubAck(PubAck { pkid, reason: PubAckReason::Success }, None));
         }
         acks
     }
@@ -165,22 +150,16 @@ fn decode(input: &mut BytesMut, max_packet: usize) -> Result<Packet, Undecoded> 
             _ => return Err(Refusal::Malformed(protocol::Error::InvalidQoS(3)).into()),
         },
         (packet_type::SUBSCRIBE | packet_type::UNSUBSCRIBE, 0b0010)
-        | (
-            packet_type::CONNECT
-            | packet_type::PUBACK
-            | packet_type::PINGREQ
-            | packet_type::DISCONNECT,
-            0,
-        ) => (),
+        | (packet_type::CONNECT | packet_type::PUBACK | packet_type::PINGREQ | packet_type::DISCONNECT, 0) => {
+            ()
+        }
         _ => return Err(Refusal::Unexpected.into()),
     }
     V4.read_mut(input, max_packet).map_err(|error| match error {
         protocol::Error::InsufficientBytes(bytes) => Undecoded::Incomplete(bytes),
-        protocol::Error::PayloadSizeLimitExceeded(bytes) => Refusal::TooLong {
-            bytes,
-            limit: max_packet,
+        protocol::Error::PayloadSizeLimitExceeded(bytes) => {
+            Refusal::TooLong { bytes, limit: max_packet }.into()
         }
-        .into(),
         error => Undecoded::Refused(error.into()),
     })
 }
@@ -198,25 +177,16 @@ fn admit_publish(mut publish: Publish) -> Result<Packet, Refusal> {
 }
 
 /// A subscription that has a filter which may not be is answered with "failure" and changes nothing.
-fn admit_subscribe(
-    mut subscribe: Subscribe,
-    output: &mut BytesMut,
-) -> Result<Option<Packet>, Refusal> {
+fn admit_subscribe(mut subscribe: Subscribe, output: &mut BytesMut) -> Result<Option<Packet>, Refusal> {
     const FAILURE: u8 = 0x80;
     if subscribe.pkid == 0 {
         return Err(Refusal::Malformed(protocol::Error::PacketIdZero));
     }
     for filter in &mut subscribe.filters {
         if let Err(refusal) = topic::admit_filter(&filter.path) {
-            tracing::warn!(
-                filter = filter.path,
-                refusal = refusal.to_string(),
-                "subscription refused"
-            );
+            tracing::warn!(filter = filter.path, refusal = refusal.to_string(), "subscription refused");
             let codes = vec![FAILURE; subscribe.filters.len()];
-            let length = u8::try_from(2 + codes.len())
-                .ok()
-                .filter(|length| *length < 128);
+            let length = u8::try_from(2 + codes.len()).ok().filter(|length| *length < 128);
             output.put_slice(&[0x90, length.ok_or(Refusal::Unexpected)?]);
             output.put_u16(subscribe.pkid);
             output.put_slice(&codes);

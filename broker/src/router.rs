@@ -45,9 +45,7 @@ impl Router {
         .spawn();
         Self {
             attach: Box::new(move |client, clean| {
-                Ok(LinkBuilder::new(client, channel.clone())
-                    .clean_session(clean)
-                    .build()?)
+                Ok(LinkBuilder::new(client, channel.clone()).clean_session(clean).build()?)
             }),
         }
     }
@@ -58,11 +56,7 @@ impl Router {
     /// # Errors
     ///
     /// [`RouterGone`]
-    pub(crate) fn attach(
-        &self,
-        client: &str,
-        clean: bool,
-    ) -> Result<(RouterLink, Notification), RouterGone> {
+    pub(crate) fn attach(&self, client: &str, clean: bool) -> Result<(RouterLink, Notification), RouterGone> {
         let (to, from, connack) = (self.attach)(client, clean)?;
         Ok((RouterLink { to, from }, connack))
     }
@@ -97,18 +91,13 @@ impl RouterLink {
     }
 
     /// Sends packets of the client.
-    pub(crate) async fn send(
-        &mut self,
-        packets: impl IntoIterator<Item = Packet>,
-    ) -> Result<(), RouterGone> {
+    pub(crate) async fn send(&mut self, packets: impl IntoIterator<Item = Packet>) -> Result<(), RouterGone> {
         let mut packets = packets.into_iter();
         let Some(mut last) = packets.next() else {
             return Ok(());
         };
         for packet in packets {
-            self.to
-                .buffer()
-                .push_back(std::mem::replace(&mut last, packet));
+            self.to.buffer().push_back(std::mem::replace(&mut last, packet));
         }
         // wakes the router, once for all; waits on the thread while 1000 such calls are waiting for it
         self.to.send(last).await?;
@@ -117,8 +106,8 @@ impl RouterLink {
 
     /// Ends the link, with the client's last will if that is to be published.
     pub(crate) async fn detach(mut self, will: Option<LastWill>) -> Result<(), RouterGone> {
-        let will = will
-            .map(|will| Packet::Publish(Publish::new(will.topic, will.message, will.retain), None));
+        let will =
+            will.map(|will| Packet::Publish(Publish::new(will.topic, will.message, will.retain), None));
         let reason_code = DisconnectReasonCode::NormalDisconnection;
         let end = Packet::Disconnect(Disconnect { reason_code }, None);
         self.send(will.into_iter().chain([end])).await
@@ -127,8 +116,6 @@ impl RouterLink {
 
 impl fmt::Debug for RouterLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouterLink")
-            .field("id", &self.from.id())
-            .finish_non_exhaustive()
+        f.debug_struct("RouterLink").field("id", &self.from.id()).finish_non_exhaustive()
     }
 }

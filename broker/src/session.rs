@@ -89,9 +89,7 @@ pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite, hall: Arc<Hall>) 
     if let End::Refused(refusal) = &end
         && client.is_empty()
     {
-        session
-            .output
-            .extend(refused_connack(refusal).into_iter().flatten());
+        session.output.extend(refused_connack(refusal).into_iter().flatten());
     }
     session.farewell().await;
 }
@@ -123,15 +121,10 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         };
         let mut front = Front::new(hall.config.max_packet_bytes);
         let Err(end) = match front.outgoing(connack, &mut self.output) {
-            Ok(_) => {
-                self.relay(&mut front, &mut link, &mut seat, connect.patience)
-                    .await
-            }
+            Ok(_) => self.relay(&mut front, &mut link, &mut seat, connect.patience).await,
             Err(refusal) => Err(refusal.into()),
         };
-        let will = connect
-            .will
-            .filter(|_| !matches!(end, End::Left | End::Stopping));
+        let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping));
         // before the seat is left: see `router`
         match link.detach(will).await {
             Ok(()) => end,
@@ -217,8 +210,7 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             self.writer.write_all_buf(&mut self.output).await?;
             self.writer.shutdown().await
         };
-        if let Ok(Err(error)) | Err(error) = timeout(FAREWELL, last).await.map_err(io::Error::from)
-        {
+        if let Ok(Err(error)) | Err(error) = timeout(FAREWELL, last).await.map_err(io::Error::from) {
             debug!(%error, "closed without a farewell");
         }
     }

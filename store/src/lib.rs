@@ -61,12 +61,7 @@ pub trait Store {
     /// # Errors
     ///
     /// [`StoreError`] when the file cannot be read, or after a commit that failed.
-    fn range(
-        &self,
-        table: Table,
-        range: Range<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError>;
+    fn range(&self, table: Table, range: Range<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError>;
 
     /// Sets the value under `key`, to be durable with the next [`commit`](Self::commit).
     ///

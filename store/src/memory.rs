@@ -41,11 +41,7 @@ impl MemoryStore {
     }
 
     fn running(&self) -> Result<(), StoreError> {
-        if self.stopped {
-            Err(StoreError::Stopped)
-        } else {
-            Ok(())
-        }
+        if self.stopped { Err(StoreError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -54,20 +50,11 @@ impl Store for MemoryStore {
         self.running()?;
         Ok(match self.overlay.get(table, key) {
             Some(write) => write.as_ref().map(|value| value.to_vec()),
-            None => self
-                .committed
-                .get(&table)
-                .and_then(|entries| entries.get(key))
-                .cloned(),
+            None => self.committed.get(&table).and_then(|entries| entries.get(key)).cloned(),
         })
     }
 
-    fn range(
-        &self,
-        table: Table,
-        range: Range<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
+    fn range(&self, table: Table, range: Range<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.running()?;
         if range.is_empty() {
             return Ok(Vec::new());
@@ -159,18 +146,9 @@ mod tests {
         store.fail_next_commit();
         assert!(matches!(store.commit(), Err(StoreError::Injected)));
         assert!(matches!(store.get(TABLE, b"key"), Err(StoreError::Stopped)));
-        assert!(matches!(
-            store.range(TABLE, &[][..]..&[9][..], 9),
-            Err(StoreError::Stopped)
-        ));
-        assert!(matches!(
-            store.put(TABLE, b"key", b"2"),
-            Err(StoreError::Stopped)
-        ));
-        assert!(matches!(
-            store.remove(TABLE, b"key"),
-            Err(StoreError::Stopped)
-        ));
+        assert!(matches!(store.range(TABLE, &[][..]..&[9][..], 9), Err(StoreError::Stopped)));
+        assert!(matches!(store.put(TABLE, b"key", b"2"), Err(StoreError::Stopped)));
+        assert!(matches!(store.remove(TABLE, b"key"), Err(StoreError::Stopped)));
         assert!(matches!(store.commit(), Err(StoreError::Stopped)));
         store.crash();
         assert_eq!(store.get(TABLE, b"key").unwrap(), None);

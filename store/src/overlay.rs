@@ -65,9 +65,7 @@ impl Overlay {
                 merged.extend(below.next().transpose()?);
             } else if let Some((key, write)) = writes.next() {
                 // the write hides what is committed under the same key
-                below
-                    .next_if(|entry| matches!(entry, Ok((committed, _)) if committed == key))
-                    .transpose()?;
+                below.next_if(|entry| matches!(entry, Ok((committed, _)) if committed == key)).transpose()?;
                 merged.extend(write.as_ref().map(|value| (key.clone(), value.to_vec())));
             }
         }
@@ -91,8 +89,6 @@ impl IntoIterator for Overlay {
 
 impl fmt::Debug for Overlay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Overlay")
-            .field("writes", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Overlay").field("writes", &self.len()).finish_non_exhaustive()
     }
 }

@@ -15,18 +15,13 @@ const CHILD: &str = "STORE_OF_THE_CHILD";
 
 /// The groups of a store in order; panics when one of them is not whole.
 fn whole_groups(store: &FileStore) -> Vec<u64> {
-    let rows = store
-        .range(GROUPS, &[][..]..&[255][..], usize::MAX)
-        .expect("the store reads");
+    let rows = store.range(GROUPS, &[][..]..&[255][..], usize::MAX).expect("the store reads");
     rows.chunks(ROWS.into())
         .map(|rows| {
             let group = &rows[0].0[..8];
             assert_eq!(rows.len(), usize::from(ROWS), "a part of a group");
             for (row, (key, value)) in (0..ROWS).zip(rows) {
-                assert_eq!(
-                    (&key[..8], key[8], &value[..]),
-                    (group, row, [row; 100].as_slice())
-                );
+                assert_eq!((&key[..8], key[8], &value[..]), (group, row, [row; 100].as_slice()));
             }
             u64::from_be_bytes(group.try_into().expect("8 bytes"))
         })
@@ -56,11 +51,7 @@ fn kill_9_loses_nothing_committed_and_leaves_no_part_of_a_group() {
     let mut known = 0;
     for round in 0..12 {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "the_child_commits_until_it_is_killed",
-                "--nocapture",
-            ])
+            .args(["--exact", "the_child_commits_until_it_is_killed", "--nocapture"])
             .env(CHILD, &path)
             .stdout(Stdio::piped())
             .spawn()
@@ -82,10 +73,7 @@ fn kill_9_loses_nothing_committed_and_leaves_no_part_of_a_group() {
         let groups = whole_groups(&FileStore::open(&path, CACHE).unwrap());
         let found = groups.len() as u64;
         assert_eq!(groups, (0..found).collect::<Vec<_>>());
-        assert!(
-            found == known || found == known + 1,
-            "{found} groups, {known} were said to be committed"
-        );
+        assert!(found == known || found == known + 1, "{found} groups, {known} were said to be committed");
         known = found;
     }
 }

@@ -103,10 +103,7 @@ fn the_file_is_its_owners_alone() {
     let mut store = FileStore::open(&path, CACHE).unwrap();
     store.put(TABLES[0], b"key", b"value").unwrap();
     store.commit().unwrap();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -116,14 +113,8 @@ fn a_second_opener_is_told_who_has_the_file() {
     let first = FileStore::open(&path, CACHE).unwrap();
     let error = FileStore::open(&path, CACHE).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
-    assert!(
-        error.to_string().contains("is in use by another process"),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains(path.to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     drop(first);
     FileStore::open(&path, CACHE).unwrap();
 }
@@ -133,16 +124,9 @@ fn a_second_opener_is_told_who_has_the_file() {
 fn what_an_interrupted_creation_left_is_replaced() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("store");
-    fs::write(
-        folder.path().join(format!("store.{}.new", process::id())),
-        [0; 4096],
-    )
-    .unwrap();
+    fs::write(folder.path().join(format!("store.{}.new", process::id())), [0; 4096]).unwrap();
     FileStore::open(&path, CACHE).unwrap();
-    let names: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["store"]);
 }
 
@@ -162,10 +146,7 @@ fn a_file_that_is_no_store_is_refused_and_left_alone() {
     fs::write(&path, "not a store ".repeat(1000)).unwrap();
     let error = FileStore::open(&path, CACHE).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        "not a store ".repeat(1000)
-    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "not a store ".repeat(1000));
 }
 
 /// One damaged byte in a page that holds data: refused at the opening, whichever page it is.
@@ -175,9 +156,7 @@ fn a_damaged_file_is_refused_without_a_panic() {
     let path = folder.path().join("store");
     let mut store = FileStore::open(&path, CACHE).unwrap();
     for key in 0..200_u32 {
-        store
-            .put(TABLES[0], &key.to_be_bytes(), &[0xab; 500])
-            .unwrap();
+        store.put(TABLES[0], &key.to_be_bytes(), &[0xab; 500]).unwrap();
     }
     store.commit().unwrap();
     drop(store);
@@ -201,13 +180,7 @@ fn a_damaged_file_is_refused_without_a_panic() {
                 refused += 1;
             }
             // a page that nothing refers to any more
-            Ok(store) => assert_eq!(
-                store
-                    .range(TABLES[0], &[][..]..&[255][..], 300)
-                    .unwrap()
-                    .len(),
-                200
-            ),
+            Ok(store) => assert_eq!(store.range(TABLES[0], &[][..]..&[255][..], 300).unwrap().len(), 200),
         }
     }
     assert!(refused > 0);

@@ -28,10 +28,7 @@ impl Connect {
     ///
     /// [`Refusal`]
     pub(crate) fn read(input: &mut BytesMut, config: &Config) -> Result<Option<Self>, Refusal> {
-        if input
-            .first()
-            .is_some_and(|first| first >> 4 != packet_type::CONNECT)
-        {
+        if input.first().is_some_and(|first| first >> 4 != packet_type::CONNECT) {
             return Err(Refusal::Unexpected);
         }
         let (connect, will, login) = match decode(input, config.max_packet_bytes) {
@@ -65,21 +62,12 @@ fn client_id(client: String, clean: bool) -> Result<String, Refusal> {
     static ANONYMOUS: AtomicU64 = AtomicU64::new(1);
     let made_up = "broker:"; // which nobody else may start with
     if client.is_empty() && clean {
-        return Ok(format!(
-            "{made_up}{}",
-            ANONYMOUS.fetch_add(1, Ordering::Relaxed)
-        ));
+        return Ok(format!("{made_up}{}", ANONYMOUS.fetch_add(1, Ordering::Relaxed)));
     }
     let bearable = (1..=128).contains(&client.len())
         && !client.starts_with(made_up)
-        && client
-            .bytes()
-            .all(|byte| matches!(byte, b'!'..=b'~') && !b"/+#$".contains(&byte));
-    if bearable {
-        Ok(client)
-    } else {
-        Err(Refusal::ClientId)
-    }
+        && client.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !b"/+#$".contains(&byte));
+    if bearable { Ok(client) } else { Err(Refusal::ClientId) }
 }
 
 /// Compares with every user, so that the time tells nothing of the names and passwords beyond their lengths.
@@ -93,9 +81,5 @@ fn authenticate(users: &[User], login: Option<&Login>) -> Result<(), Refusal> {
             | (user.name.as_bytes().ct_eq(login.username.as_bytes())
                 & user.password.as_bytes().ct_eq(login.password.as_bytes()))
     });
-    if known.into() {
-        Ok(())
-    } else {
-        Err(Refusal::Credentials)
-    }
+    if known.into() { Ok(()) } else { Err(Refusal::Credentials) }
 }

@@ -34,9 +34,7 @@ pub(crate) enum Refusal {
 impl From<protocol::Error> for Refusal {
     fn from(error: protocol::Error) -> Self {
         match error {
-            protocol::Error::InvalidProtocol | protocol::Error::InvalidProtocolLevel(_) => {
-                Self::Version
-            }
+            protocol::Error::InvalidProtocol | protocol::Error::InvalidProtocolLevel(_) => Self::Version,
             error => Self::Malformed(error),
         }
     }

@@ -100,10 +100,7 @@ impl StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let state = self.call()?;
         let start = usize::try_from(offset).unwrap();
-        let bytes = state
-            .current
-            .get(start..start + out.len())
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let bytes = state.current.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(bytes);
         Ok(())
     }
