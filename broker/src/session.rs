@@ -62,7 +62,7 @@ enum End {
     TakenOver,
     #[error("the broker stops")]
     Stopping,
-    #[error("it sent {0}")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
     RouterGone(#[from] RouterGone),

@@ -1,1 +1,32 @@
-//! To be written.
+//! The one MQTT client: publishing and consuming over connections that come and go.
+//!
+//! It knows topics and bytes, and no message. A [`Publisher`] keeps what it was given until the broker has
+//! acknowledged it, over any number of connections; a [`Subscriber`] acknowledges a delivery only when told to, which
+//! is to be after it was stored durably. Both connect, and connect again, for ever and by themselves.
+//!
+//! What must stay true:
+//! * a message leaves the publisher's memory only by the broker's PUBACK; it may arrive twice, and is never lost here;
+//! * messages of one publisher arrive in the order in which they were queued, except for repetitions of some of them
+//!   after a connection was lost;
+//! * acknowledgements leave in the order in which deliveries came.
+//!
+//! What it cannot do: a broker may lose what it has acknowledged, at a restart for instance. Whoever must not lose
+//! anything keeps it until the other end has said that it has it.
+//!
+//! # Why every connection gets a client of its own
+//!
+//! [rumqttc](https://docs.rs/rumqttc) 0.25.1 keeps unacknowledged messages over a lost connection, and drops them, and
+//! what is still queued, when the broker has forgotten the session; it retries a message for ever that is over the
+//! limit; its identifiers collide when it resends more than it may have in flight; it stalls for good when the broker
+//! forgets one acknowledgement; and its `poll` loses a packet when it is cancelled at the wrong moment. So here an
+//! event loop lives for one connection, is polled without being cancelled, holds nothing that is not held elsewhere
+//! too, and is thrown away with the connection.
+
+mod connection;
+mod publisher;
+mod settings;
+mod subscriber;
+
+pub use publisher::{LinkState, Message, PublishError, Publisher};
+pub use settings::{Login, Settings, Will};
+pub use subscriber::{Delivery, Subscriber};

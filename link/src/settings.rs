@@ -1,0 +1,152 @@
+//! How to reach the broker.
+
+use std::fmt;
+use std::time::Duration;
+
+use rumqttc::{LastWill, MqttOptions, QoS};
+
+/// How to reach the broker, and how patient to be with it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name or address of the broker's machine.
+    pub host: String,
+    /// The broker's port.
+    pub port: u16,
+    /// This client's name, unique at the broker. A publisher connects as `<client_id>-pub`, a subscriber as
+    /// `<client_id>-sub`, so that one of each may have the same settings.
+    pub client_id: String,
+    /// User and password, if the broker wants them.
+    pub login: Option<Login>,
+    /// How often to ask the broker for a sign of life when there is nothing else to say, in whole seconds, at least
+    /// one. A connection is given up after two of these without one. Default 20 s.
+    pub keep_alive: Duration,
+    /// The longest packet sent or accepted, in bytes, without its fixed header of up to 5 bytes; the broker's limit
+    /// must not be lower, since it would cut the connection each time. Default 64 KiB.
+    pub max_packet: usize,
+    /// How many messages may be on their way to the broker unacknowledged, at least 1. Default 100.
+    pub inflight: u16,
+    /// How many messages may wait, beyond those on their way: to be published, or to be taken out of a subscriber. At
+    /// least 1. Default 1000.
+    pub queue: usize,
+    /// After how long without any acknowledgement, while some are due, a connection is given up. Default 15 s.
+    pub stall: Duration,
+    /// The first pause before connecting again, to which up to as much again is added at random; it doubles until
+    /// [`reconnect_max`](Self::reconnect_max). Default 0.2 s.
+    pub reconnect_min: Duration,
+    /// The longest pause before connecting again, without what is added at random. Default 30 s.
+    pub reconnect_max: Duration,
+    /// What the broker shall publish when a publisher's connection is lost, other than by
+    /// [`close`](crate::Publisher::close). Subscribers have none.
+    pub last_will: Option<Will>,
+}
+
+impl Settings {
+    /// The defaults.
+    pub fn new(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            client_id: client_id.into(),
+            login: None,
+            keep_alive: Duration::from_secs(20),
+            max_packet: 64 << 10,
+            inflight: 100,
+            queue: 1000,
+            stall: Duration::from_secs(15),
+            reconnect_min: Duration::from_millis(200),
+            reconnect_max: Duration::from_secs(30),
+            last_will: None,
+        }
+    }
+
+    /// For one role of this client.
+    pub(crate) fn options(&self, role: &str) -> MqttOptions {
+        let host = if self.host.contains(':') && !self.host.starts_with('[') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        let mut options = MqttOptions::new(format!("{}-{role}", self.client_id), host, self.port);
+        let seconds = self.keep_alive.as_secs().clamp(1, u16::MAX.into());
+        options
+            .set_keep_alive(Duration::from_secs(seconds))
+            // without a limit of its own rumqttc's is 10 KiB; outgoing it counts the fixed header too
+            .set_max_packet_size(self.max_packet, self.max_packet + 5)
+            .set_inflight(self.inflight.max(1));
+        if let Some(Login { user, password }) = &self.login {
+            options.set_credentials(user, password);
+        }
+        options
+    }
+
+    /// The last will, for publishers.
+    pub(crate) fn will(&self) -> Option<LastWill> {
+        let Will {
+            topic,
+            payload,
+            retain,
+        } = self.last_will.clone()?;
+        Some(LastWill::new(topic, payload, QoS::AtLeastOnce, retain))
+    }
+}
+
+/// A user and a password.
+#[derive(Clone)]
+pub struct Login {
+    /// The user's name.
+    pub user: String,
+    /// The user's password; never printed.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the broker shall publish in the name of a client that it has lost.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Will {
+    /// The topic.
+    pub topic: String,
+    /// The message.
+    pub payload: Vec<u8>,
+    /// Whether the broker keeps it for later subscribers.
+    pub retain: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_not_printed() {
+        let mut settings = Settings::new("localhost", 1883, "meter-1");
+        let login = Login {
+            user: "meter-1".into(),
+            password: "hunter2".into(),
+        };
+        settings.login = Some(login);
+        let printed = format!("{settings:?}");
+        assert!(printed.contains("meter-1") && !printed.contains("hunter2"));
+    }
+
+    #[test]
+    fn whatever_is_set_rumqttc_can_bear() {
+        let mut settings = Settings::new("::1", 1883, "meter-1");
+        settings.keep_alive = Duration::ZERO;
+        settings.inflight = 0;
+        let options = settings.options("pub");
+        assert_eq!(options.keep_alive(), Duration::from_secs(1));
+        assert_eq!(options.inflight(), 1);
+        assert_eq!(options.broker_address().0, "[::1]");
+        settings.keep_alive = Duration::MAX;
+        assert_eq!(
+            settings.options("pub").keep_alive(),
+            Duration::from_secs(65535)
+        );
+    }
+}
