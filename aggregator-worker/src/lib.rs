@@ -1,1 +1,8 @@
-//! To be written.
+//! wattveil's aggregator worker.
+//!
+//! [`aggregator`] is the role: what an aggregator does with shares, queries, cuts and votes, without sockets, files or
+//! clocks. [`service`] drives it, [`config`] is its file.
+
+pub mod aggregator;
+pub mod config;
+pub mod service;

@@ -43,11 +43,7 @@ impl Pauses {
             .with_max_delay(settings.reconnect_max)
             .without_max_times()
             .with_jitter();
-        Self {
-            builder,
-            next: builder.build(),
-            longest: settings.reconnect_max,
-        }
+        Self { builder, next: builder.build(), longest: settings.reconnect_max }
     }
 
     /// Waits after a connection that began at `start`, was of use or not, and ended.

@@ -23,10 +23,12 @@
 //! too, and is thrown away with the connection.
 
 mod connection;
+mod endpoint;
 mod publisher;
 mod settings;
 mod subscriber;
 
+pub use endpoint::{Endpoint, EndpointError};
 pub use publisher::{LinkState, Message, PublishError, Publisher};
 pub use settings::{Login, Settings, Will};
 pub use subscriber::{Delivery, Subscriber};

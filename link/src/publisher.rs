@@ -77,12 +77,7 @@ impl Publisher {
         let (close, closing) = watch::channel(None);
         let max_packet = settings.max_packet;
         tokio::spawn(task::run(settings, messages, Arc::clone(&state), closing));
-        Self {
-            queue,
-            state,
-            close: Arc::new(close),
-            max_packet,
-        }
+        Self { queue, state, close: Arc::new(close), max_packet }
     }
 
     /// Queues a message; waits while the queue is full. Cancel-safe: when cancelled, the message is not queued.
@@ -125,11 +120,7 @@ impl Publisher {
         let mut state = self.state.subscribe();
         let target = state.borrow().accepted();
         // an error cannot be: we hold the sender
-        drop(
-            state
-                .wait_for(|state| state.acknowledged >= target || state.closed)
-                .await,
-        );
+        drop(state.wait_for(|state| state.acknowledged >= target || state.closed).await);
     }
 
     /// How it is doing, to look at or to wait for changes of.
@@ -143,11 +134,7 @@ impl Publisher {
         let deadline = Instant::now() + patience;
         self.close.send_replace(Some(deadline));
         let mut state = self.state.subscribe();
-        let ended = timeout_at(
-            deadline + task::FAREWELL,
-            state.wait_for(|state| state.closed),
-        )
-        .await;
+        let ended = timeout_at(deadline + task::FAREWELL, state.wait_for(|state| state.closed)).await;
         drop(ended);
         let state = self.state.borrow();
         state.queued + state.in_flight
@@ -159,11 +146,7 @@ impl Publisher {
         if !topic::is_fit(&message.topic) {
             Err(PublishError::Topic(message))
         } else if bytes > self.max_packet {
-            Err(PublishError::TooLong {
-                bytes,
-                limit: self.max_packet,
-                message,
-            })
+            Err(PublishError::TooLong { bytes, limit: self.max_packet, message })
         } else {
             Ok(message)
         }

@@ -81,11 +81,7 @@ impl Settings {
 
     /// The last will, for publishers.
     pub(crate) fn will(&self) -> Option<LastWill> {
-        let Will {
-            topic,
-            payload,
-            retain,
-        } = self.last_will.clone()?;
+        let Will { topic, payload, retain } = self.last_will.clone()?;
         Some(LastWill::new(topic, payload, QoS::AtLeastOnce, retain))
     }
 }
@@ -101,9 +97,7 @@ pub struct Login {
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -125,10 +119,7 @@ mod tests {
     #[test]
     fn the_password_is_not_printed() {
         let mut settings = Settings::new("localhost", 1883, "meter-1");
-        let login = Login {
-            user: "meter-1".into(),
-            password: "hunter2".into(),
-        };
+        let login = Login { user: "meter-1".into(), password: "hunter2".into() };
         settings.login = Some(login);
         let printed = format!("{settings:?}");
         assert!(printed.contains("meter-1") && !printed.contains("hunter2"));
@@ -144,9 +135,6 @@ mod tests {
         assert_eq!(options.inflight(), 1);
         assert_eq!(options.broker_address().0, "[::1]");
         settings.keep_alive = Duration::MAX;
-        assert_eq!(
-            settings.options("pub").keep_alive(),
-            Duration::from_secs(65535)
-        );
+        assert_eq!(settings.options("pub").keep_alive(), Duration::from_secs(65535));
     }
 }

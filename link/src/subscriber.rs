@@ -54,15 +54,8 @@ impl Subscriber {
         let (acks, acked) = mpsc::unbounded_channel();
         let (subscribed, is_subscribed) = watch::channel(false);
         let (close, closing) = watch::channel(false);
-        tokio::spawn(task::run(
-            settings, filters, sender, acked, subscribed, closing,
-        ));
-        Self {
-            deliveries,
-            acks,
-            subscribed: is_subscribed,
-            close,
-        }
+        tokio::spawn(task::run(settings, filters, sender, acked, subscribed, closing));
+        Self { deliveries, acks, subscribed: is_subscribed, close }
     }
 
     /// The next delivery; `None` after the end. Cancel-safe.
@@ -92,12 +85,7 @@ impl Subscriber {
     /// within about a second.
     pub async fn close(self) {
         const PATIENCE: Duration = Duration::from_secs(1);
-        let Self {
-            deliveries,
-            acks,
-            mut subscribed,
-            close,
-        } = self;
+        let Self { deliveries, acks, mut subscribed, close } = self;
         // no more acknowledgements: the task takes what was asked for first
         drop(acks);
         close.send_replace(true);

@@ -1,1 +1,10 @@
-//! To be written.
+//! wattveil's utility sink.
+//!
+//! [`sink`] is the role: it asks for releases, follows them to their end and keeps what they gave, without sockets,
+//! files or clocks. [`tariff_file`] makes signed tariffs of a person's file, [`service`] drives the role, [`config`] is its
+//! file.
+
+pub mod config;
+pub mod service;
+pub mod sink;
+pub mod tariff_file;

@@ -23,9 +23,7 @@ pub(crate) enum Refusal {
     Filter,
     #[error("it speaks another protocol than MQTT 3.1.1")]
     Version,
-    #[error(
-        "it sent a client id that is empty, over 128 bytes, or not printable ASCII without / + # $"
-    )]
+    #[error("it sent a client id that is empty, over 128 bytes, or not printable ASCII without / + # $")]
     ClientId,
     #[error("its user or password is wrong or missing")]
     Credentials,

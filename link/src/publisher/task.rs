@@ -84,11 +84,7 @@ async fn given_up(
     window: &Window,
     queue: &mpsc::Receiver<Message>,
 ) {
-    match closing
-        .wait_for(Option::is_some)
-        .await
-        .map(|deadline| *deadline)
-    {
+    match closing.wait_for(Option::is_some).await.map(|deadline| *deadline) {
         Ok(Some(deadline)) if !window.is_empty() || !queue.is_empty() => {
             sleep_until(deadline).await;
         }
@@ -107,11 +103,7 @@ async fn until(deadline: Option<Instant>) {
 
 /// Gives a message to the event loop, which sends it when it is polled.
 fn hand_over(client: &AsyncClient, message: &Message) {
-    let Message {
-        topic,
-        payload,
-        retain,
-    } = message;
+    let Message { topic, payload, retain } = message;
     client
         .try_publish(topic, QoS::AtLeastOnce, *retain, payload.as_slice())
         .expect("the channel holds the whole window, and topics with wildcards were refused");

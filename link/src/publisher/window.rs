@@ -25,10 +25,7 @@ impl Window {
     }
 
     pub(super) fn push(&mut self, message: Message) {
-        self.0.push_back(Entry {
-            message,
-            identifier: 0,
-        });
+        self.0.push_back(Entry { message, identifier: 0 });
     }
 
     /// On a new connection: forgets the identifiers, and gives all messages to be sent again.
@@ -49,10 +46,7 @@ impl Window {
     /// The message that was sent under this identifier is acknowledged; `false` when there is none.
     pub(super) fn acknowledged(&mut self, identifier: u16) -> bool {
         // brokers acknowledge in order, so that it is the first one
-        let place = self
-            .0
-            .iter()
-            .position(|entry| entry.identifier == identifier && identifier != 0);
+        let place = self.0.iter().position(|entry| entry.identifier == identifier && identifier != 0);
         place.and_then(|place| self.0.remove(place)).is_some()
     }
 }
@@ -62,11 +56,7 @@ mod tests {
     use super::*;
 
     fn message(number: u8) -> Message {
-        Message {
-            topic: "topic".into(),
-            payload: vec![number],
-            retain: false,
-        }
+        Message { topic: "topic".into(), payload: vec![number], retain: false }
     }
 
     fn rest(window: &mut Window) -> Vec<u8> {

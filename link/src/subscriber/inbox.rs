@@ -23,40 +23,27 @@ pub(super) struct Inbox {
 impl Inbox {
     /// A new connection: what was not acknowledged comes again.
     pub(super) fn restart(&mut self) {
-        *self = Self {
-            connection: self.connection + 1,
-            ..Self::default()
-        };
+        *self = Self { connection: self.connection + 1, ..Self::default() };
     }
 
     /// Takes a delivery in.
     pub(super) fn received(&mut self, identifier: u16) -> Token {
         let number = self.first + self.waiting.len() as u64;
         self.waiting.push_back((identifier, false));
-        Token {
-            connection: self.connection,
-            number,
-        }
+        Token { connection: self.connection, number }
     }
 
     /// The consumer is done with a delivery. Ignores those of earlier connections.
     pub(super) fn done(&mut self, token: &Token) {
-        let place = token
-            .number
-            .checked_sub(self.first)
-            .filter(|_| token.connection == self.connection);
-        if let Some(entry) =
-            place.and_then(|place| self.waiting.get_mut(usize::try_from(place).ok()?))
-        {
+        let place = token.number.checked_sub(self.first).filter(|_| token.connection == self.connection);
+        if let Some(entry) = place.and_then(|place| self.waiting.get_mut(usize::try_from(place).ok()?)) {
             entry.1 = true;
         }
     }
 
     /// The identifier that is to be acknowledged next, if the consumer is done with it.
     pub(super) fn next(&self) -> Option<u16> {
-        self.waiting
-            .front()
-            .and_then(|(identifier, done)| done.then_some(*identifier))
+        self.waiting.front().and_then(|(identifier, done)| done.then_some(*identifier))
     }
 
     /// It was acknowledged.

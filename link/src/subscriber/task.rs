@@ -3,8 +3,7 @@
 use std::pin::pin;
 
 use rumqttc::{
-    AsyncClient, Event, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
-    SubscribeReasonCode,
+    AsyncClient, Event, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -114,10 +113,8 @@ impl Task {
                         .expect("the channel is empty, and the filters were checked");
                 }
                 Ok(Event::Incoming(Packet::SubAck(answer))) => {
-                    let refused = answer
-                        .return_codes
-                        .iter()
-                        .position(|code| *code == SubscribeReasonCode::Failure);
+                    let refused =
+                        answer.return_codes.iter().position(|code| *code == SubscribeReasonCode::Failure);
                     if let Some(refused) = refused {
                         let filter = self.filters.get(refused).cloned().unwrap_or_default();
                         return End::SubscriptionRefused(filter);
@@ -127,11 +124,7 @@ impl Task {
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     let token = self.inbox.received(publish.pkid);
                     let Publish { topic, payload, .. } = publish;
-                    let delivery = Delivery {
-                        topic,
-                        payload: payload.into(),
-                        token,
-                    };
+                    let delivery = Delivery { topic, payload: payload.into(), token };
                     // Waits when the consumer is behind by the whole queue, which it can be only at QoS 0 or with a
                     // broker that sends more than the queue holds. The connection then waits with it, unread.
                     if self.deliveries.send(delivery).await.is_err() {

@@ -16,12 +16,7 @@ const ANYWHERE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn broker_at(listen: SocketAddr) -> Broker {
-    Broker::start(Config {
-        listen,
-        ..Config::default()
-    })
-    .await
-    .expect("the broker starts")
+    Broker::start(Config { listen, ..Config::default() }).await.expect("the broker starts")
 }
 
 fn settings(address: SocketAddr, client: &str) -> Settings {
@@ -33,11 +28,7 @@ fn settings(address: SocketAddr, client: &str) -> Settings {
 }
 
 fn message(number: u32) -> Message {
-    Message {
-        topic: format!("test/{}", number % 7),
-        payload: number.to_be_bytes().to_vec(),
-        retain: false,
-    }
+    Message { topic: format!("test/{}", number % 7), payload: number.to_be_bytes().to_vec(), retain: false }
 }
 
 fn number(delivery: &Delivery) -> u32 {
@@ -58,17 +49,12 @@ async fn subscribed(subscriber: &Subscriber) {
 
 async fn state(publisher: &Publisher, condition: impl FnMut(&LinkState) -> bool) -> LinkState {
     let mut state = publisher.state();
-    let state = timeout(PATIENCE, state.wait_for(condition))
-        .await
-        .expect("in time");
+    let state = timeout(PATIENCE, state.wait_for(condition)).await.expect("in time");
     state.expect("the publisher runs").clone()
 }
 
 async fn next(subscriber: &mut Subscriber) -> Delivery {
-    timeout(PATIENCE, subscriber.recv())
-        .await
-        .expect("in time")
-        .expect("the subscriber runs")
+    timeout(PATIENCE, subscriber.recv()).await.expect("in time").expect("the subscriber runs")
 }
 
 /// Numbers in the order of their first arrival, each acknowledged, until there are `count` different ones.
@@ -85,17 +71,11 @@ async fn collect(subscriber: &mut Subscriber, count: usize) -> Vec<u32> {
     order
 }
 
-fn publish_all(
-    publisher: &Publisher,
-    numbers: std::ops::Range<u32>,
-) -> tokio::task::JoinHandle<()> {
+fn publish_all(publisher: &Publisher, numbers: std::ops::Range<u32>) -> tokio::task::JoinHandle<()> {
     let publisher = publisher.clone();
     tokio::spawn(async move {
         for number in numbers {
-            publisher
-                .publish(message(number))
-                .await
-                .expect("the publisher runs");
+            publisher.publish(message(number)).await.expect("the publisher runs");
         }
         publisher.flush().await;
     })
@@ -111,15 +91,7 @@ async fn everything_arrives_in_order() {
     assert_eq!(order, (0..3000).collect::<Vec<_>>());
     publishing.await.unwrap();
     let state = state(&publisher, |_| true).await;
-    assert_eq!(
-        (
-            state.acknowledged,
-            state.queued,
-            state.in_flight,
-            state.resent
-        ),
-        (3000, 0, 0, 0)
-    );
+    assert_eq!((state.acknowledged, state.queued, state.in_flight, state.resent), (3000, 0, 0, 0));
     assert_eq!(publisher.close(PATIENCE).await, 0);
     subscriber.close().await;
     broker.stop().await;
@@ -140,10 +112,7 @@ async fn a_hundred_deliveries_wait_for_their_acknowledgement() {
     for delivery in group.into_iter().rev() {
         subscriber.ack(delivery);
     }
-    assert_eq!(
-        collect(&mut subscriber, 50).await,
-        (100..150).collect::<Vec<_>>()
-    );
+    assert_eq!(collect(&mut subscriber, 50).await, (100..150).collect::<Vec<_>>());
     broker.stop().await;
 }
 
@@ -243,16 +212,10 @@ async fn a_stalled_connection_is_replaced() {
     proxy.set(Mode::Swallow);
     let publishing = publish_all(&publisher, 10..500);
     let stalled = state(&publisher, |state| state.trouble.is_some()).await;
-    assert_eq!(
-        stalled.trouble.as_deref(),
-        Some("no acknowledgement for 200ms")
-    );
+    assert_eq!(stalled.trouble.as_deref(), Some("no acknowledgement for 200ms"));
     proxy.set(Mode::Forward);
     proxy.cut();
-    assert_eq!(
-        collect(&mut subscriber, 500).await,
-        (0..500).collect::<Vec<_>>()
-    );
+    assert_eq!(collect(&mut subscriber, 500).await, (0..500).collect::<Vec<_>>());
     publishing.await.unwrap();
     assert!(state(&publisher, |_| true).await.resent >= 100);
     broker.stop().await;
@@ -263,32 +226,17 @@ async fn a_publisher_waits_for_a_broker_and_keeps_its_queue() {
     let probe = broker_at(ANYWHERE.into()).await;
     let address = probe.address();
     probe.stop().await;
-    let publisher = Publisher::connect(Settings {
-        queue: 10,
-        ..settings(address, "producer")
-    });
+    let publisher = Publisher::connect(Settings { queue: 10, ..settings(address, "producer") });
     state(&publisher, |state| state.trouble.is_some()).await;
     for number in 0..10 {
         publisher.try_publish(message(number)).unwrap();
     }
-    let Err(PublishError::Full(back)) = publisher.try_publish(message(10)) else {
-        panic!("there was room")
-    };
+    let Err(PublishError::Full(back)) = publisher.try_publish(message(10)) else { panic!("there was room") };
     assert_eq!(back, message(10));
     let mut waiting = std::pin::pin!(publisher.publish(back));
-    assert!(
-        timeout(Duration::from_millis(50), &mut waiting)
-            .await
-            .is_err(),
-        "there was room"
-    );
+    assert!(timeout(Duration::from_millis(50), &mut waiting).await.is_err(), "there was room");
     let mut flushing = std::pin::pin!(publisher.flush());
-    assert!(
-        timeout(Duration::from_millis(50), &mut flushing)
-            .await
-            .is_err(),
-        "nothing is acknowledged"
-    );
+    assert!(timeout(Duration::from_millis(50), &mut flushing).await.is_err(), "nothing is acknowledged");
     assert_eq!(state(&publisher, |_| true).await.queued, 10);
 
     let broker = broker_at(address).await;
@@ -308,31 +256,11 @@ async fn what_a_broker_would_cut_us_off_for_is_refused_and_given_back() {
     let broker = broker_at(ANYWHERE.into()).await;
     let mut subscriber = subscriber(broker.address()).await;
     let publisher = Publisher::connect(settings(broker.address(), "producer"));
-    let with = |topic: &str, bytes| Message {
-        topic: topic.into(),
-        payload: vec![1; bytes],
-        retain: false,
-    };
+    let with = |topic: &str, bytes| Message { topic: topic.into(), payload: vec![1; bytes], retain: false };
     let largest = (64 << 10) - 4 - "test/0".len();
-    let error = publisher
-        .publish(with("test/0", largest + 1))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            PublishError::TooLong {
-                bytes: 65537,
-                limit: 65536,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-    assert_eq!(
-        error.to_string(),
-        "a packet of 65537 bytes on test/0 is over the limit of 65536"
-    );
+    let error = publisher.publish(with("test/0", largest + 1)).await.unwrap_err();
+    assert!(matches!(&error, PublishError::TooLong { bytes: 65537, limit: 65536, .. }), "{error:?}");
+    assert_eq!(error.to_string(), "a packet of 65537 bytes on test/0 is over the limit of 65536");
     for topic in ["", "test/+", "test/#", "$SYS", "tést"] {
         let error = publisher.try_publish(with(topic, 1)).unwrap_err();
         assert!(matches!(error, PublishError::Topic(_)), "{error:?}");
@@ -342,18 +270,10 @@ async fn what_a_broker_would_cut_us_off_for_is_refused_and_given_back() {
     let delivery = next(&mut subscriber).await;
     assert_eq!(delivery.payload.len(), largest);
     subscriber.ack(delivery);
-    assert_eq!(
-        state(&publisher, |state| state.acknowledged == 1)
-            .await
-            .reconnects,
-        0
-    );
+    assert_eq!(state(&publisher, |state| state.acknowledged == 1).await.reconnects, 0);
     let other = publisher.clone();
     assert_eq!(publisher.close(PATIENCE).await, 0);
-    assert!(matches!(
-        other.publish(with("test/0", 1)).await,
-        Err(PublishError::Closed(_))
-    ));
+    assert!(matches!(other.publish(with("test/0", 1)).await, Err(PublishError::Closed(_))));
     broker.stop().await;
 }
 
@@ -372,11 +292,7 @@ async fn a_delivery_comes_again_until_it_is_acknowledged() {
     subscriber.ack(stale);
     proxy.cut();
     let again = next(&mut subscriber).await;
-    assert_eq!(
-        number(&again),
-        0,
-        "an acknowledgement of an earlier connection counted"
-    );
+    assert_eq!(number(&again), 0, "an acknowledgement of an earlier connection counted");
     subscriber.ack(again);
     subscriber.close().await;
 
@@ -414,25 +330,16 @@ async fn the_last_will_is_published_for_who_is_lost_and_not_for_who_says_goodbye
 async fn whoever_is_not_let_in_is_told_why_and_goes_on_trying() {
     let broker = Broker::start(Config {
         listen: ANYWHERE.into(),
-        users: vec![broker::User {
-            name: "meter".into(),
-            password: "right".into(),
-        }],
+        users: vec![broker::User { name: "meter".into(), password: "right".into() }],
         ..Config::default()
     });
     let broker = broker.await.unwrap();
     let with = |password: &str| Settings {
-        login: Some(link::Login {
-            user: "meter".into(),
-            password: password.into(),
-        }),
+        login: Some(link::Login { user: "meter".into(), password: password.into() }),
         ..settings(broker.address(), "producer")
     };
     let refused = Publisher::connect(with("wrong"));
-    let trouble = state(&refused, |state| state.trouble.is_some())
-        .await
-        .trouble
-        .unwrap();
+    let trouble = state(&refused, |state| state.trouble.is_some()).await.trouble.unwrap();
     assert!(trouble.contains("BadUserNamePassword"), "{trouble}");
     let admitted = Publisher::connect(with("right"));
     state(&admitted, |state| state.connected).await;
@@ -446,17 +353,10 @@ async fn dropping_ends_the_task() {
     let mut ended: watch::Receiver<LinkState> = publisher.state();
     state(&publisher, |state| state.connected).await;
     drop(publisher);
-    timeout(PATIENCE, ended.wait_for(|state| state.closed))
-        .await
-        .expect("in time")
-        .expect("closed first");
+    timeout(PATIENCE, ended.wait_for(|state| state.closed)).await.expect("in time").expect("closed first");
     let subscriber = subscriber(broker.address()).await;
     let mut ended = subscriber.subscribed();
     drop(subscriber);
-    while timeout(PATIENCE, ended.changed())
-        .await
-        .expect("in time")
-        .is_ok()
-    {}
+    while timeout(PATIENCE, ended.changed()).await.expect("in time").is_ok() {}
     broker.stop().await;
 }

@@ -31,24 +31,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port is free");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let mode = Arc::new(watch::Sender::new(Mode::Forward));
         let cut = Arc::new(watch::Sender::new(()));
-        let listener = tokio::spawn(listen(
-            listener,
-            target,
-            Arc::clone(&mode),
-            Arc::clone(&cut),
-        ));
-        Self {
-            address,
-            mode,
-            cut,
-            listener,
-        }
+        let listener = tokio::spawn(listen(listener, target, Arc::clone(&mode), Arc::clone(&cut)));
+        Self { address, mode, cut, listener }
     }
 
     pub(crate) fn set(&self, mode: Mode) {

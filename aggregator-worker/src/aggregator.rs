@@ -1,0 +1,406 @@
+//! The aggregator: stores shares, and answers certified releases only. Pure.
+//!
+//! What must stay true:
+//! * a receipt leaves only for what is durable: the caller commits the store, then publishes;
+//! * a record is stored once, whatever is delivered how often; another record for the same slots is kept as evidence;
+//! * a slot of a service point enters at most one release of each kind, ever;
+//! * one vote a query, written to the ledger before it is sent, final; no vote after a restore from an old backup;
+//! * an answer is computed once, stored, and sent again byte for byte.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use protocol::certificate::MeterCertificate;
+use protocol::hpke_box::{BoxError, OpeningKey};
+use protocol::id::{Deployment, Hash, MeterId};
+use protocol::part::Assembly;
+use protocol::roster::Roster;
+use protocol::rule::Rule;
+use protocol::shamir::Point;
+use protocol::signature::{Document, Signed, SigningKey, Unverified, VerifyingKey};
+use protocol::status::Status;
+use protocol::tariff::{Tariff, TariffDocument};
+use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::unit::Moment;
+use rand::CryptoRng;
+use store::{Store, StoreError, Table};
+
+use self::intake::Intake;
+use self::ledger::Ledger;
+use self::releases::Releases;
+
+mod intake;
+mod ledger;
+mod releases;
+
+const CERTIFICATE: Table = Table("certificate");
+const TARIFF: Table = Table("tariff");
+
+/// The most tariffs that are kept in memory.
+const MAX_TARIFFS: usize = 1_024;
+
+/// Who an aggregator is.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its evaluation point.
+    pub point: Point,
+    /// The key it signs with.
+    pub key: SigningKey,
+    /// The keys that shares are sealed to, old ones included.
+    pub box_keys: Vec<OpeningKey>,
+    /// The registrar's key.
+    pub registrar: VerifyingKey,
+}
+
+/// How an aggregator paces itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pace {
+    /// Milliseconds between two receipts for one meter, at least.
+    pub receipt_every: u64,
+    /// Milliseconds to wait for records that a certified cut names and that are not here yet; then the answer goes
+    /// without them.
+    pub patience: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { receipt_every: 2_000, patience: 3_600_000 }
+    }
+}
+
+/// Why an aggregator can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregatorError {
+    /// The store failed: nothing is known to be durable any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the store holds is not what this program wrote.
+    #[error("the aggregator's store is damaged: {0}")]
+    Damaged(&'static str),
+    /// The roster names another key for this point, or no such point.
+    #[error("the roster does not name this key as aggregator {0}")]
+    NotInRoster(Point),
+    /// The utility's key can't be sealed to.
+    #[error("a result can't be sealed to the utility")]
+    Seal(#[from] BoxError),
+}
+
+/// What is the same for every message: who is who.
+#[derive(Debug)]
+struct Party {
+    identity: Identity,
+    roster: Roster,
+    pace: Pace,
+    name: protocol::id::AggregatorId,
+}
+
+impl Party {
+    fn deployment(&self) -> &Deployment {
+        &self.roster.document().deployment
+    }
+
+    fn topic(&self, channel: Channel) -> Topic {
+        channel.of(self.deployment())
+    }
+
+    /// Takes a document of one of the roster's aggregators.
+    fn open_peer<T: Document>(
+        &self,
+        bytes: &[u8],
+        point: impl Fn(&T) -> Point,
+    ) -> Result<Signed<T>, Handled> {
+        let unverified =
+            Unverified::<T>::parse(bytes).map_err(|error| Handled::refused(Rule::Malformed, error))?;
+        let peer = self.roster.aggregator(point(unverified.claim()));
+        let key = peer.ok_or_else(|| Handled::refused(Rule::NotTheAggregator, "no such aggregator"))?.key;
+        unverified
+            .verify(&key, &self.roster.context())
+            .map_err(|error| Handled::refused(Rule::NotTheAggregator, error))
+    }
+
+    /// Takes a document of the utility.
+    fn open_utility<T: Document>(&self, bytes: &[u8]) -> Result<Signed<T>, Handled> {
+        let key = &self.roster.document().utility.key;
+        Signed::open(bytes, key, &self.roster.context())
+            .map_err(|error| Handled::refused(Rule::NotTheUtility, error))
+    }
+
+    fn sign<T: Document>(&self, document: T) -> Signed<T> {
+        Signed::sign(document, &self.identity.key, &self.roster.context())
+    }
+}
+
+/// What the public documents say: which meters there are, and which tariffs.
+#[derive(Debug, Default)]
+struct Registry {
+    certificates: BTreeMap<MeterId, Signed<MeterCertificate>>,
+    tariffs: BTreeMap<Hash, Tariff>,
+}
+
+/// An aggregator.
+pub struct Aggregator {
+    party: Party,
+    registry: Registry,
+    intake: Intake,
+    ledger: Ledger,
+    releases: Releases,
+    assembly: Assembly,
+}
+
+impl fmt::Debug for Aggregator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aggregator").field("name", &self.party.name).finish_non_exhaustive()
+    }
+}
+
+impl Aggregator {
+    /// Takes up where the store left off.
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError`].
+    pub fn open(
+        identity: Identity,
+        roster: Roster,
+        pace: Pace,
+        store: &dyn Store,
+    ) -> Result<Self, AggregatorError> {
+        let aggregator = roster.aggregator(identity.point).filter(|a| a.key == identity.key.verifying_key());
+        let name = aggregator.ok_or(AggregatorError::NotInRoster(identity.point))?.id.clone();
+        let party = Party { identity, roster, pace, name };
+        let registry = Registry::load(&party, store)?;
+        let intake = Intake::load(store)?;
+        let ledger = Ledger::load(&party, store)?;
+        let releases = Releases::load(&party, &registry, store)?;
+        Ok(Self { party, registry, intake, ledger, releases, assembly: Assembly::default() })
+    }
+
+    /// The topics it listens to.
+    pub fn filters(&self) -> Vec<String> {
+        let root = format!("wv/1/{}", self.party.deployment());
+        let inbox = format!("{root}/agg/{}/#", self.party.name);
+        let others = ["cert/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
+        others.into_iter().map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
+    }
+
+    /// Takes a delivery.
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError`] if the aggregator can't go on; what a peer got wrong is in [`Handled`].
+    pub fn handle<R: CryptoRng>(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
+        let Ok(parsed) = topic.parse::<Topic>() else {
+            return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
+        };
+        if parsed.deployment != *self.party.deployment() {
+            return Ok(Handled::refused(Rule::Malformed, "another deployment"));
+        }
+        match parsed.channel {
+            Channel::Share(to, meter) if to == self.party.name => {
+                return Ok(self.intake.take(meter, payload, now, &self.party, &self.registry, store)?);
+            }
+            Channel::Certificate(_) => {
+                return Ok(self.registry.take_certificate(payload, &self.party, store)?);
+            }
+            _ => {}
+        }
+        let document = match self.assembly.take(topic, payload) {
+            Ok(Some(document)) => document,
+            Ok(None) => return Ok(Handled::quietly()),
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        match parsed.channel {
+            Channel::Tariff(_) => Ok(self.registry.take_tariff(&document, &self.party, store)?),
+            Channel::Query => Ok(self.take_query(&document, store)?),
+            Channel::Inventory(_) => Ok(self.releases.take_inventory(&document, &self.party)),
+            Channel::Cut => self.take_cut(&document, now, store, rng),
+            Channel::Vote(_) => self.take_votes(&[document], now, store, rng),
+            Channel::Votes => match protocol::wire::decode::<protocol::release::vote::Votes>(&document) {
+                Ok(votes) => {
+                    let votes: Vec<Vec<u8>> =
+                        votes.0.into_iter().map(serde_bytes::ByteBuf::into_vec).collect();
+                    self.take_votes(&votes, now, store, rng)
+                }
+                Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
+            },
+            _ => Ok(Handled::refused(Rule::Malformed, "an aggregator has no use for this topic")),
+        }
+    }
+
+    /// Lets time pass: receipts go out, answers that waited for records are tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError`].
+    pub fn tick<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, AggregatorError> {
+        let mut sends = self.intake.receipts(now, &self.party);
+        sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
+        Ok(sends)
+    }
+
+    /// Records stored.
+    pub fn records(&self) -> u64 {
+        self.intake.records()
+    }
+
+    /// Its status, to be published retained.
+    pub fn status(&self, state: &str) -> Outgoing {
+        let status = Status {
+            state: state.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            roster_epoch: self.party.roster.document().epoch,
+            backlog: self.intake.owed() as u64,
+        };
+        let topic = self.party.topic(Channel::Status(Role::Aggregator, self.party.name.to_string()));
+        Outgoing::new(topic, status.encode()).retained()
+    }
+
+    fn take_query(&mut self, document: &[u8], store: &mut dyn Store) -> Result<Handled, AggregatorError> {
+        let query = match self.party.open_utility(document) {
+            Ok(query) => query,
+            Err(refused) => return Ok(refused),
+        };
+        self.releases.take_query(&query, &self.party, &self.registry, &self.ledger, store)
+    }
+
+    fn take_cut<R: CryptoRng>(
+        &mut self,
+        document: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
+        let cut = match self.party.open_utility(document) {
+            Ok(cut) => cut,
+            Err(refused) => return Ok(refused),
+        };
+        let mut handled =
+            self.releases.take_cut(&cut, now, &self.party, &self.registry, &mut self.ledger, store)?;
+        handled.sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
+        Ok(handled)
+    }
+
+    fn take_votes<R: CryptoRng>(
+        &mut self,
+        votes: &[Vec<u8>],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
+        let mut handled = Handled::quietly();
+        for vote in votes.iter().take(protocol::shamir::MAX_PARTIES) {
+            match self.party.open_peer(vote, |vote: &protocol::release::vote::Vote| vote.point) {
+                Ok(vote) => {
+                    let refusal = self.ledger.witness(&vote, &self.party, store)?;
+                    handled.refusal = handled.refusal.or(refusal);
+                    let refusal = self.releases.take_vote(vote);
+                    handled.refusal = handled.refusal.or(refusal);
+                }
+                Err(refused) => handled.refusal = handled.refusal.or(refused.refusal),
+            }
+        }
+        handled.sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
+        Ok(handled)
+    }
+}
+
+impl Registry {
+    fn load(party: &Party, store: &dyn Store) -> Result<Self, AggregatorError> {
+        let mut registry = Self::default();
+        for (_, bytes) in all(CERTIFICATE, store)? {
+            if let Ok(certificate) =
+                MeterCertificate::open(&bytes, &party.identity.registrar, party.deployment())
+            {
+                registry.certificates.insert(certificate.meter, certificate);
+            }
+        }
+        for (_, bytes) in all(TARIFF, store)? {
+            if let Ok((hash, tariff)) = open_tariff(&bytes, party) {
+                registry.tariffs.insert(hash, tariff);
+            }
+        }
+        Ok(registry)
+    }
+
+    fn take_certificate(
+        &mut self,
+        payload: &[u8],
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let certificate = match MeterCertificate::open(payload, &party.identity.registrar, party.deployment())
+        {
+            Ok(certificate) => certificate,
+            Err(error) => return Ok(Handled::refused(Rule::UnknownMeter, error)),
+        };
+        let known = self.certificates.get(&certificate.meter);
+        if known.is_none_or(|known| known.valid_from < certificate.valid_from) {
+            store.put(CERTIFICATE, certificate.meter.as_bytes(), payload)?;
+            self.certificates.insert(certificate.meter, certificate);
+        }
+        Ok(Handled::quietly())
+    }
+
+    fn take_tariff(
+        &mut self,
+        bytes: &[u8],
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        match open_tariff(bytes, party) {
+            Ok((hash, _)) if self.tariffs.contains_key(&hash) => Ok(Handled::quietly()),
+            Ok(_) if self.tariffs.len() >= MAX_TARIFFS => {
+                Ok(Handled::refused(Rule::TariffUnknown, "too many tariffs"))
+            }
+            Ok((hash, tariff)) => {
+                store.put(TARIFF, hash.as_bytes(), bytes)?;
+                self.tariffs.insert(hash, tariff);
+                Ok(Handled::quietly())
+            }
+            Err(refused) => Ok(refused),
+        }
+    }
+}
+
+fn open_tariff(bytes: &[u8], party: &Party) -> Result<(Hash, Tariff), Handled> {
+    let signed: Signed<TariffDocument> = party.open_utility(bytes)?;
+    let tariff = Tariff::new((*signed).clone(), party.roster.slot())
+        .map_err(|error| Handled::refused(Rule::TariffUnknown, error))?;
+    Ok((signed.hash(), tariff))
+}
+
+/// Rows read at once.
+const PAGE: usize = 4_096;
+
+/// Every row of a table, read in pages.
+fn all(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError> {
+    within(table, &[], &[0xff; 64], store)
+}
+
+/// The rows of a table from `start` up to `end`, read in pages.
+fn within(
+    table: Table,
+    start: &[u8],
+    end: &[u8],
+    store: &dyn Store,
+) -> Result<Vec<store::Entry>, StoreError> {
+    let (mut rows, mut from) = (Vec::new(), start.to_vec());
+    loop {
+        let page = store.range(table, &from[..]..end, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(rows) };
+        from = [last, &[0][..]].concat();
+        rows.extend(page);
+    }
+}

@@ -1,0 +1,299 @@
+//! Intake: from a share message to a stored record and a receipt.
+//!
+//! Rows: `record` meter ‖ first slot ‖ version → what is held; `evidence` meter ‖ rid → a signed record that contradicts
+//! one that is held.
+
+use std::collections::BTreeMap;
+
+use protocol::id::{MeterId, Rid};
+use protocol::receipt::{MAX_CHECKS, Receipt, RecordCheck, Refused, SeqRanges};
+use protocol::record::{Head, MAX_BATCH};
+use protocol::release::inventory::Held;
+use protocol::rule::Rule;
+use protocol::share::{ShareMessage, ShareVector};
+use protocol::signature::Signature;
+use protocol::topic::{Channel, Handled, Outgoing};
+use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::wire;
+use serde_bytes::ByteBuf;
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use store::{Store, StoreError, Table};
+
+use super::{AggregatorError, Party, Registry, within};
+
+const RECORD: Table = Table("record");
+const EVIDENCE: Table = Table("evidence");
+
+/// The most records for which a meter may be owed words in a receipt; its own repeats bring the rest.
+const MAX_OWED: usize = 1_024;
+
+/// How far a slot may lie ahead of the clock, in seconds.
+const AHEAD: u64 = 900;
+
+/// A record that is held.
+#[derive(Deserialize_tuple, Serialize_tuple)]
+struct Stored {
+    seq: u64,
+    slots: SlotRange,
+    rid: Rid,
+    shares: ByteBuf,
+    record: ByteBuf,
+    signature: Signature,
+}
+
+/// What is held of a meter, and what it is owed in a receipt.
+#[derive(Debug, Default)]
+struct Account {
+    stored: SeqRanges,
+    checks: Vec<RecordCheck>,
+    refused: Vec<Refused>,
+    owed: bool,
+    last: Option<Moment>,
+}
+
+/// The intake.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    accounts: BTreeMap<MeterId, Account>,
+    records: u64,
+}
+
+impl Intake {
+    /// Counts what is held.
+    pub(super) fn load(store: &dyn Store) -> Result<Self, AggregatorError> {
+        let mut intake = Self::default();
+        for (key, value) in super::all(RECORD, store)? {
+            let meter = key.get(..16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+            let meter = meter.ok_or(AggregatorError::Damaged("a record's key can't be read"))?;
+            let stored: Stored =
+                wire::decode(&value).map_err(|_| AggregatorError::Damaged("a record can't be read"))?;
+            intake.accounts.entry(MeterId::from(meter)).or_default().stored.insert(stored.seq);
+            intake.records += 1;
+        }
+        Ok(intake)
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Meters that are owed a receipt.
+    pub(super) fn owed(&self) -> usize {
+        self.accounts.values().filter(|account| account.owed).count()
+    }
+
+    /// Takes one share message that came on the topic of `meter`.
+    pub(super) fn take(
+        &mut self,
+        meter: MeterId,
+        payload: &[u8],
+        now: Moment,
+        party: &Party,
+        registry: &Registry,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let message = match ShareMessage::parse(payload) {
+            Ok(message) => message,
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        let head = *message.head();
+        if head.meter != meter || message.point() != party.identity.point {
+            return Ok(Handled::refused(
+                Rule::Malformed,
+                "the record is another meter's, or for another aggregator",
+            ));
+        }
+        match self.verify_and_store(message, head, now, party, registry, store)? {
+            Ok(()) => Ok(Handled::quietly()),
+            Err((rule, detail)) => {
+                self.owe_refusal(&head, rule, registry);
+                Ok(Handled::refused(rule, format_args!("record {} of meter {meter}: {detail}", head.seq)))
+            }
+        }
+    }
+
+    fn verify_and_store(
+        &mut self,
+        message: ShareMessage,
+        head: Head,
+        now: Moment,
+        party: &Party,
+        registry: &Registry,
+        store: &mut dyn Store,
+    ) -> Result<Result<(), (Rule, String)>, StoreError> {
+        let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
+        if head.roster_epoch != party.roster.document().epoch {
+            return refuse(Rule::RosterOld, &format_args!("sealed under roster {}", head.roster_epoch));
+        }
+        let certificate = registry.certificates.get(&head.meter).filter(|c| c.covers(now.timestamp()));
+        let Some(certificate) = certificate else {
+            return refuse(Rule::UnknownMeter, &"no certificate covers it now");
+        };
+        // A repeat is answered before anything costly: its name says that it is the record that is held.
+        let rid = message.rid(&party.roster);
+        let rival = overlapping(&head, store)?;
+        if let Some((version, stored)) = &rival
+            && stored.rid == rid
+            && *version == head.version
+        {
+            self.owe_check(&head, rid, stored);
+            return Ok(Ok(()));
+        }
+        let verified = match message.verify(&certificate.key, &party.roster) {
+            Ok(verified) => verified,
+            Err(error) => return refuse(Rule::Forged, &error),
+        };
+        if let Some((version, stored)) = rival
+            && (version == head.version || stored.slots != head.slots)
+        {
+            let (record, signature) = verified.evidence();
+            let evidence = wire::encode(&(ByteBuf::from(record), signature));
+            store.put(EVIDENCE, &[&head.meter.as_bytes()[..], rid.as_bytes()].concat(), &evidence)?;
+            return refuse(
+                Rule::Equivocation,
+                &format_args!("{} is held for slots {}", stored.rid, stored.slots),
+            );
+        }
+        if let Err((rule, detail)) = timely(head.slots, now, party) {
+            return refuse(rule, &detail);
+        }
+        let shares = match verified.open(&party.identity.box_keys, &party.roster) {
+            Ok(shares) => shares,
+            Err(error) => return refuse(Rule::BadShare, &error),
+        };
+        let (record, signature) = verified.evidence();
+        let stored = Stored {
+            seq: head.seq,
+            slots: head.slots,
+            rid,
+            shares: ByteBuf::from(shares.to_bytes().to_vec()),
+            record: ByteBuf::from(record),
+            signature: *signature,
+        };
+        store.put(RECORD, &key(head.meter, head.slots.start(), head.version), &wire::encode(&stored))?;
+        self.records += 1;
+        self.accounts.entry(head.meter).or_default().stored.insert(head.seq);
+        self.owe_check(&head, rid, &stored);
+        Ok(Ok(()))
+    }
+
+    fn owe_check(&mut self, head: &Head, rid: Rid, stored: &Stored) {
+        let account = self.accounts.entry(head.meter).or_default();
+        account.owed = true;
+        if account.checks.len() < MAX_OWED
+            && account.checks.iter().all(|check| check.rid != rid)
+            && let Some(shares) = ShareVector::from_bytes(&stored.shares)
+        {
+            account.checks.push(RecordCheck { seq: head.seq, rid, check: shares.check(&rid) });
+        }
+    }
+
+    fn owe_refusal(&mut self, head: &Head, rule: Rule, registry: &Registry) {
+        // Whoever forges a meter's name must not fill memory with it.
+        if !registry.certificates.contains_key(&head.meter)
+            && self.accounts.len() >= 2 * registry.certificates.len() + 64
+        {
+            return;
+        }
+        let account = self.accounts.entry(head.meter).or_default();
+        account.owed = true;
+        if account.refused.len() < MAX_CHECKS && account.refused.iter().all(|refused| refused.seq != head.seq)
+        {
+            account.refused.push(Refused { seq: head.seq, rule });
+        }
+    }
+
+    /// The receipts that are due.
+    pub(super) fn receipts(&mut self, now: Moment, party: &Party) -> Vec<Outgoing> {
+        let mut sends = Vec::new();
+        for (meter, account) in &mut self.accounts {
+            let waited = account.last.is_none_or(|last| now.since(last) >= party.pace.receipt_every);
+            if !account.owed || !waited {
+                continue;
+            }
+            let checks: Vec<RecordCheck> =
+                account.checks.drain(..account.checks.len().min(MAX_CHECKS)).collect();
+            let receipt = Receipt {
+                point: party.identity.point,
+                meter: *meter,
+                roster_epoch: party.roster.document().epoch,
+                stored: account.stored.newest(),
+                checks,
+                refused: std::mem::take(&mut account.refused),
+                at: now.timestamp(),
+            };
+            account.owed = !account.checks.is_empty();
+            account.last = Some(now);
+            let topic = party.topic(Channel::Receipt(*meter, party.name.clone()));
+            sends.push(Outgoing::new(topic, party.sign(receipt).into_bytes()).retained());
+        }
+        sends
+    }
+}
+
+/// Whether slots are neither in the future nor too old.
+fn timely(slots: SlotRange, now: Moment, party: &Party) -> Result<(), (Rule, String)> {
+    let end = party.roster.slot().start_of(slots.end());
+    let now = now.timestamp();
+    if end > now.plus(AHEAD) {
+        return Err((Rule::TooEarly, format!("slots {slots} end {} s ahead of the clock", end.since(now))));
+    }
+    let grace = u64::from(party.roster.policy().late_grace);
+    if now.since(end) > grace {
+        return Err((
+            Rule::Late,
+            format!("slots {slots} ended {} s ago, the grace is {grace} s", now.since(end)),
+        ));
+    }
+    Ok(())
+}
+
+fn key(meter: MeterId, first: Slot, version: u8) -> Vec<u8> {
+    [&meter.as_bytes()[..], &first.0.to_be_bytes(), &[version]].concat()
+}
+
+/// The rows of a meter whose first slot is within `first..end`.
+fn rows(meter: MeterId, first: u32, end: u32, store: &dyn Store) -> Result<Vec<(u8, Stored)>, StoreError> {
+    let rows = within(RECORD, &key(meter, Slot(first), 0), &key(meter, Slot(end), 0), store)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(key, value)| Some((*key.last()?, wire::decode::<Stored>(&value).ok()?)))
+        .collect())
+}
+
+/// The newest record that is held for any of a head's slots.
+fn overlapping(head: &Head, store: &dyn Store) -> Result<Option<(u8, Stored)>, StoreError> {
+    let longest = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
+    let from = head.slots.start().0.saturating_sub(longest);
+    let mut rows = rows(head.meter, from, head.slots.end().0, store)?;
+    rows.retain(|(_, stored)| stored.slots.overlaps(head.slots));
+    Ok(rows.into_iter().max_by_key(|(version, stored)| {
+        // The same version first, so that a repeat of an older one is known as such.
+        (*version == head.version, *version, stored.slots == head.slots)
+    }))
+}
+
+/// What is held of a meter that reaches into `span`, and what ends where it starts; the newest version of each.
+pub(super) fn held(meter: MeterId, span: SlotRange, store: &dyn Store) -> Result<Vec<Held>, StoreError> {
+    let longest = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
+    let from = span.start().0.saturating_sub(longest);
+    let mut newest: BTreeMap<Slot, Held> = BTreeMap::new();
+    for (_, stored) in rows(meter, from, span.end().0, store)? {
+        if stored.slots.overlaps(span) || stored.slots.end() == span.start() {
+            newest.insert(stored.slots.start(), Held { slots: stored.slots, rid: stored.rid });
+        }
+    }
+    Ok(newest.into_values().collect())
+}
+
+/// The shares of a record that is held.
+pub(super) fn shares(
+    meter: MeterId,
+    held: &Held,
+    store: &dyn Store,
+) -> Result<Option<ShareVector>, StoreError> {
+    let first = held.slots.start().0;
+    let rows = rows(meter, first, first.saturating_add(1), store)?;
+    let found = rows.into_iter().find(|(_, stored)| stored.rid == held.rid);
+    Ok(found.and_then(|(_, stored)| ShareVector::from_bytes(&stored.shares)))
+}

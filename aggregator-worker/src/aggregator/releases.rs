@@ -1,0 +1,468 @@
+//! Releases: queries answered with inventories, cuts with votes, certified cuts with results.
+//!
+//! Rows: `query`, `inventory`, `cut`, `own-vote`, `selection`, `result`: query id → bytes; `taken` path ‖ service point ‖
+//! first slot → the end of a slot range that a release took; `billed` meter → where its last bill ended.
+
+use std::collections::BTreeMap;
+
+use protocol::id::{Hash, QueryId, ServicePoint};
+use protocol::release::answer::answers;
+use protocol::release::cut::Cut;
+use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer, MAX_RECORDS};
+use protocol::release::query::{Ask, Path, Query};
+use protocol::release::result::ResultShare;
+use protocol::release::selection::Selection;
+use protocol::release::vote::Vote;
+use protocol::rule::{Refusal, Rule};
+use protocol::shamir::Point;
+use protocol::share::ShareVector;
+use protocol::signature::Signed;
+use protocol::tariff::Tariff;
+use protocol::topic::{Channel, Handled, Outgoing};
+use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::wire;
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+use store::{Store, StoreError, Table};
+
+use super::ledger::Ledger;
+use super::{AggregatorError, Party, Registry, intake, within};
+
+const QUERY: Table = Table("query");
+const INVENTORY: Table = Table("inventory");
+const OWN_VOTE: Table = Table("own-vote");
+const SELECTION: Table = Table("selection");
+const RESULT: Table = Table("result");
+const TAKEN: Table = Table("taken");
+const BILLED: Table = Table("billed");
+
+/// The most releases in memory; the oldest that is finished goes first.
+const MAX_RELEASES: usize = 512;
+
+/// One release, as far as it has come here.
+#[derive(Debug, Default)]
+struct Release {
+    query: Option<Signed<Query>>,
+    tariffs: Vec<Tariff>,
+    inventories: BTreeMap<Hash, Signed<Inventory>>,
+    selection: Option<Selection>,
+    own_vote: Option<Signed<Vote>>,
+    votes: BTreeMap<Point, Signed<Vote>>,
+    certified_at: Option<Moment>,
+    answered: bool,
+    arrived: u64,
+}
+
+/// All releases.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    open: BTreeMap<QueryId, Release>,
+    arrivals: u64,
+}
+
+/// A record of a meter, in a selection.
+#[derive(Deserialize, Serialize)]
+struct Kept(Selection);
+
+impl Releases {
+    /// Takes up the releases that were voted for and not answered.
+    pub(super) fn load(
+        party: &Party,
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<Self, AggregatorError> {
+        let mut releases = Self::default();
+        for (key, bytes) in super::all(OWN_VOTE, store)? {
+            let vote = party
+                .open_peer(&bytes, |vote: &Vote| vote.point)
+                .map_err(|_| AggregatorError::Damaged("our vote can't be read"))?;
+            if store.get(RESULT, &key)?.is_none() {
+                releases.recall(vote.query, party, registry, store)?;
+            }
+        }
+        Ok(releases)
+    }
+
+    /// Brings a release back from the store, as far as it is there.
+    fn recall(
+        &mut self,
+        id: QueryId,
+        party: &Party,
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<&mut Release, StoreError> {
+        self.make_room();
+        self.arrivals += 1;
+        let arrivals = self.arrivals;
+        let release =
+            self.open.entry(id).or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
+        if release.query.is_some() {
+            return Ok(release);
+        }
+        let key = id.as_bytes();
+        if let Some(bytes) = store.get(QUERY, key)? {
+            release.query = party.open_utility(&bytes).ok();
+            release.tariffs =
+                release.query.as_ref().and_then(|query| tariffs_of(query, registry)).unwrap_or_default();
+        }
+        if let Some(bytes) = store.get(INVENTORY, key)?
+            && let Ok(inventory) = party.open_peer(&bytes, |inventory: &Inventory| inventory.point)
+        {
+            release.inventories.insert(inventory.hash(), inventory);
+        }
+        if let Some(bytes) = store.get(SELECTION, key)? {
+            release.selection = wire::decode::<Kept>(&bytes).ok().map(|kept| kept.0);
+        }
+        if let Some(bytes) = store.get(OWN_VOTE, key)? {
+            release.own_vote = party.open_peer(&bytes, |vote: &Vote| vote.point).ok();
+            if let Some(vote) = &release.own_vote {
+                release.votes.insert(vote.point, vote.clone());
+            }
+        }
+        release.answered = store.get(RESULT, key)?.is_some();
+        Ok(release)
+    }
+
+    fn make_room(&mut self) {
+        while self.open.len() >= MAX_RELEASES {
+            let oldest =
+                self.open.iter().min_by_key(|(_, r)| (!r.answered && r.own_vote.is_some(), r.arrived));
+            let Some(id) = oldest.map(|(id, _)| *id) else { return };
+            self.open.remove(&id);
+        }
+    }
+
+    /// Takes a query: says again what was said, or makes the inventory.
+    pub(super) fn take_query(
+        &mut self,
+        query: &Signed<Query>,
+        party: &Party,
+        registry: &Registry,
+        ledger: &Ledger,
+        store: &mut dyn Store,
+    ) -> Result<Handled, AggregatorError> {
+        let id = query.id;
+        if let Some(kept) = store.get(QUERY, id.as_bytes())? {
+            if kept != query.bytes() {
+                return Ok(Handled::refused(Rule::SplitView, format_args!("another query was sent as {id}")));
+            }
+            self.recall(id, party, registry, store)?;
+            return Ok(Handled::sending(said_before(id, party, store)?));
+        }
+        let Some(tariffs) = tariffs_of(query, registry) else {
+            return Ok(Handled::refused(
+                Rule::TariffUnknown,
+                format_args!("query {id} names a tariff that is not published"),
+            ));
+        };
+        let (answer, refusal) = match query.check(&party.roster, &tariffs) {
+            Ok(()) => (holdings(query, registry, store)?, None),
+            Err(rule) => {
+                (InventoryAnswer::Refused(rule), Some(Refusal::new(rule, format_args!("query {id}"))))
+            }
+        };
+        let inventory =
+            party.sign(Inventory { query: id, point: party.identity.point, answer, seen: ledger.seen() });
+        store.put(QUERY, id.as_bytes(), query.bytes())?;
+        store.put(INVENTORY, id.as_bytes(), inventory.bytes())?;
+        let sends = Outgoing::parts(&party.topic(Channel::Inventory(party.name.clone())), inventory.bytes());
+        self.recall(id, party, registry, store)?;
+        Ok(Handled { sends, refusal })
+    }
+
+    /// Takes a peer's inventory.
+    pub(super) fn take_inventory(&mut self, document: &[u8], party: &Party) -> Handled {
+        let inventory = match party.open_peer(document, |inventory: &Inventory| inventory.point) {
+            Ok(inventory) => inventory,
+            Err(refused) => return refused,
+        };
+        self.make_room();
+        self.arrivals += 1;
+        let arrivals = self.arrivals;
+        let release = self
+            .open
+            .entry(inventory.query)
+            .or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
+        let theirs = release.inventories.values().filter(|other| other.point == inventory.point).count();
+        // An aggregator has one inventory a query; a second is a lie and a third is a flood.
+        if theirs < 2 && release.selection.is_none() {
+            release.inventories.insert(inventory.hash(), inventory);
+        }
+        Handled::quietly()
+    }
+
+    /// Takes a cut: votes for it, once, if it follows from the inventories and no rule speaks against it.
+    pub(super) fn take_cut(
+        &mut self,
+        cut: &Signed<Cut>,
+        now: Moment,
+        party: &Party,
+        registry: &Registry,
+        ledger: &mut Ledger,
+        store: &mut dyn Store,
+    ) -> Result<Handled, AggregatorError> {
+        let id = cut.query;
+        let refuse = |rule, detail: &dyn std::fmt::Display| {
+            Ok(Handled::refused(rule, format_args!("cut {} of query {id}: {detail}", cut.hash())))
+        };
+        let release = self.recall(id, party, registry, store)?;
+        if let Some(vote) = &release.own_vote {
+            if vote.cut != cut.hash() {
+                return refuse(Rule::SplitView, &format_args!("our vote is for cut {}", vote.cut));
+            }
+            return Ok(Handled::sending(said_before(id, party, store)?));
+        }
+        let Some(query) = release.query.clone() else {
+            return refuse(Rule::QueryUnknown, &"its query has not arrived");
+        };
+        if release.tariffs.len() != tariff_count(&query) {
+            return refuse(Rule::TariffUnknown, &"a tariff is not published");
+        }
+        let own = release.inventories.values().find(|i| i.point == party.identity.point);
+        if own.is_none_or(|own| matches!(own.answer, InventoryAnswer::Refused(_))) {
+            return refuse(Rule::QueryUnknown, &"its query was refused");
+        }
+        let cited: Vec<Signed<Inventory>> =
+            cut.cited.iter().filter_map(|(_, hash)| release.inventories.get(hash).cloned()).collect();
+        let selection = match cut.check(
+            &query,
+            |hash| release.inventories.get(hash).cloned(),
+            &release.tariffs,
+            &party.roster,
+        ) {
+            Ok(selection) => selection,
+            Err(rule) => return refuse(rule, &"it is not what the inventories give"),
+        };
+        if let Err(refusal) = ledger.check(&cited, party, store)? {
+            return Ok(Handled { sends: Vec::new(), refusal: Some(refusal) });
+        }
+        let takes = match takes(&query, &selection, registry, store)? {
+            Ok(takes) => takes,
+            Err(rule) => return refuse(rule, &"a slot of it was released before"),
+        };
+        for (service_point, range) in takes {
+            store.put(
+                TAKEN,
+                &taken_key(query.path(), &service_point, range.start()),
+                &range.end().0.to_be_bytes(),
+            )?;
+        }
+        for billed in selection.billed() {
+            store.put(BILLED, billed.meter.as_bytes(), &billed.window.end().0.to_be_bytes())?;
+        }
+        let vote = ledger.vote(cut, party, store)?;
+        store.put(SELECTION, id.as_bytes(), &wire::encode(&Kept(selection.clone())))?;
+        store.put(OWN_VOTE, id.as_bytes(), vote.bytes())?;
+        release.selection = Some(selection);
+        release.inventories.clear();
+        release.own_vote = Some(vote.clone());
+        release.votes.insert(vote.point, vote.clone());
+        certify(release, now, party.roster.q());
+        Ok(Handled::sending(Outgoing::parts(&party.topic(Channel::Vote(party.name.clone())), vote.bytes())))
+    }
+
+    /// Takes a verified vote of any aggregator.
+    pub(super) fn take_vote(&mut self, vote: Signed<Vote>) -> Option<Refusal> {
+        self.arrivals += 1;
+        self.make_room();
+        let arrivals = self.arrivals;
+        let release = self
+            .open
+            .entry(vote.query)
+            .or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
+        match release.votes.get(&vote.point) {
+            Some(first) if first.cut != vote.cut => {
+                let detail = format!("aggregator {} voted twice on query {}", vote.point, vote.query);
+                return Some(Refusal::new(Rule::SplitView, detail));
+            }
+            Some(_) => {}
+            None => {
+                release.votes.insert(vote.point, vote);
+            }
+        }
+        None
+    }
+
+    /// Answers every certified release whose records are here, or whose patience is over.
+    pub(super) fn answer_certified<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        party: &Party,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, AggregatorError> {
+        let mut sends = Vec::new();
+        for (id, release) in &mut self.open {
+            certify(release, now, party.roster.q());
+            let (Some(since), false) = (release.certified_at, release.answered) else { continue };
+            let (Some(selection), Some(vote)) = (&release.selection, &release.own_vote) else { continue };
+            let mut lookup = BTreeMap::new();
+            for (meter, held) in selected(selection) {
+                lookup.insert(held.rid, (meter, held));
+            }
+            let mut failed = None;
+            let found = answers(selection, &release.tariffs, party.roster.slot(), |rid| {
+                let (meter, held) = lookup.get(rid)?;
+                intake::shares(*meter, held, store).unwrap_or_else(|error| {
+                    failed = Some(error);
+                    None::<ShareVector>
+                })
+            });
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            let complete = found.iter().all(Option::is_some);
+            if !complete && now.since(since) < party.pace.patience {
+                continue;
+            }
+            let share = ResultShare::seal(*id, vote.cut, party.identity.point, &found, &party.roster, rng)?;
+            let share = party.sign(share);
+            store.put(RESULT, id.as_bytes(), share.bytes())?;
+            release.answered = true;
+            sends.extend(Outgoing::parts(&party.topic(Channel::Result(party.name.clone())), share.bytes()));
+        }
+        Ok(sends)
+    }
+}
+
+/// Notes that a quorum voted for the cut that we voted for.
+fn certify(release: &mut Release, now: Moment, quorum: usize) {
+    if let (None, Some(own)) = (release.certified_at, &release.own_vote) {
+        let same = release.votes.values().filter(|vote| vote.cut == own.cut).count();
+        release.certified_at = (same >= quorum).then_some(now);
+    }
+}
+
+/// Everything that was said about a query, byte for byte.
+fn said_before(id: QueryId, party: &Party, store: &dyn Store) -> Result<Vec<Outgoing>, StoreError> {
+    let mut sends = Vec::new();
+    for (table, channel) in [
+        (INVENTORY, Channel::Inventory(party.name.clone())),
+        (OWN_VOTE, Channel::Vote(party.name.clone())),
+        (RESULT, Channel::Result(party.name.clone())),
+    ] {
+        if let Some(bytes) = store.get(table, id.as_bytes())? {
+            sends.extend(Outgoing::parts(&party.topic(channel), &bytes));
+        }
+    }
+    Ok(sends)
+}
+
+fn tariff_count(query: &Query) -> usize {
+    match &query.ask {
+        Ask::Bill(ask) => ask.tariffs.len(),
+        Ask::Group(_) => 0,
+    }
+}
+
+/// The tariffs that a query names, if all are published.
+fn tariffs_of(query: &Query, registry: &Registry) -> Option<Vec<Tariff>> {
+    match &query.ask {
+        Ask::Bill(ask) => ask.tariffs.iter().map(|hash| registry.tariffs.get(hash).cloned()).collect(),
+        Ask::Group(_) => Some(Vec::new()),
+    }
+}
+
+/// What is held for each target, or why it is refused.
+fn holdings(query: &Query, registry: &Registry, store: &dyn Store) -> Result<InventoryAnswer, StoreError> {
+    let mut holdings = Vec::new();
+    let mut records = 0;
+    for (index, meter) in query.meters().into_iter().enumerate() {
+        let span = query.span(index);
+        let Some(certificate) = registry.certificates.get(&meter) else {
+            holdings.push(Holding::Refused(Rule::UnknownMeter));
+            continue;
+        };
+        let refused = match &query.ask {
+            Ask::Group(ask) if certificate.group != ask.group => Some(Rule::ForeignGroup),
+            _ if is_taken(query.path(), &certificate.service_point, span, store)? => {
+                Some(Rule::AlreadyReleased)
+            }
+            Ask::Bill(ask) => {
+                let last = billed_until(meter, store)?;
+                (ask.targets.get(index).and_then(|target| target.opening) != last).then_some(Rule::Continuity)
+            }
+            Ask::Group(_) => None,
+        };
+        holdings.push(match refused {
+            Some(rule) => Holding::Refused(rule),
+            None => Holding::Records(intake::held(meter, span, store)?),
+        });
+        if let Some(Holding::Records(held)) = holdings.last() {
+            records += held.len();
+        }
+    }
+    Ok(if records > MAX_RECORDS {
+        InventoryAnswer::Refused(Rule::Targets)
+    } else {
+        InventoryAnswer::Holdings(holdings)
+    })
+}
+
+/// What a selection takes from each service point, if nothing of it was taken before and no two targets share one.
+fn takes(
+    query: &Query,
+    selection: &Selection,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Result<Vec<(ServicePoint, SlotRange)>, Rule>, StoreError> {
+    let mut takes: Vec<(ServicePoint, SlotRange)> = Vec::new();
+    for (meter, range) in selection.takes() {
+        let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Err(Rule::UnknownMeter)) };
+        if let Ask::Group(ask) = &query.ask
+            && certificate.group != ask.group
+        {
+            return Ok(Err(Rule::ForeignGroup));
+        }
+        let service_point = certificate.service_point.clone();
+        let twice = takes.iter().any(|(other, taken)| *other == service_point && taken.overlaps(range));
+        if twice || is_taken(query.path(), &service_point, range, store)? {
+            return Ok(Err(Rule::AlreadyReleased));
+        }
+        takes.push((service_point, range));
+    }
+    for billed in selection.billed() {
+        if billed_until(billed.meter, store)? != billed.anchor.map(|anchor| anchor.slots.end()) {
+            return Ok(Err(Rule::Continuity));
+        }
+    }
+    Ok(Ok(takes))
+}
+
+fn billed_until(meter: protocol::id::MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
+    let bytes = store.get(BILLED, meter.as_bytes())?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(|bytes| Slot(u32::from_be_bytes(bytes))))
+}
+
+fn taken_key(path: Path, service_point: &ServicePoint, first: Slot) -> Vec<u8> {
+    let kind = match path {
+        Path::Bill => b'b',
+        Path::Group => b'g',
+    };
+    // A name holds no byte below `-`, so that 0 ends it.
+    [&[kind], service_point.as_ref().as_bytes(), &[0], &first.0.to_be_bytes()].concat()
+}
+
+/// Whether a slot of `range` was taken from a service point.
+fn is_taken(
+    path: Path,
+    service_point: &ServicePoint,
+    range: SlotRange,
+    store: &dyn Store,
+) -> Result<bool, StoreError> {
+    let (from, to) = (taken_key(path, service_point, Slot(0)), taken_key(path, service_point, range.end()));
+    Ok(within(TAKEN, &from, &to, store)?.into_iter().any(|(_, end)| {
+        <[u8; 4]>::try_from(&end[..]).is_ok_and(|end| u32::from_be_bytes(end) > range.start().0)
+    }))
+}
+
+/// Every record of a selection, with its meter.
+fn selected(selection: &Selection) -> Vec<(protocol::id::MeterId, Held)> {
+    let bills = selection
+        .billed()
+        .flat_map(|billed| billed.records.iter().chain(&billed.anchor).map(|held| (billed.meter, *held)));
+    let days = selection.days().flat_map(|day| {
+        day.members.iter().flat_map(|(meter, records)| records.iter().map(|held| (*meter, *held)))
+    });
+    bills.chain(days).collect()
+}

@@ -1,0 +1,105 @@
+//! The aggregator worker's configuration file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use link::Endpoint;
+use protocol::id::AggregatorId;
+use protocol::roster::Roster;
+use serde::{Deserialize, Serialize};
+
+use crate::aggregator::{Identity, Pace};
+
+/// An aggregator worker's configuration; relative paths are relative to the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The aggregator's name in the roster.
+    pub aggregator: String,
+    /// The broker.
+    pub broker: Endpoint,
+    /// The key it signs with.
+    pub key: PathBuf,
+    /// The keys that shares are sealed to, old ones included.
+    pub box_keys: Vec<PathBuf>,
+    /// The registrar's public key.
+    pub registrar: PathBuf,
+    /// The roster.
+    pub roster: PathBuf,
+    /// Shares, votes and results.
+    pub store: PathBuf,
+    /// The store's cache in MiB.
+    #[serde(default = "default_cache")]
+    pub cache_mib: usize,
+    /// Receipts and patience.
+    #[serde(default)]
+    pub pace: PaceConfig,
+}
+
+fn default_cache() -> usize {
+    16
+}
+
+/// How an aggregator paces itself; see [`Pace`].
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PaceConfig {
+    /// Milliseconds between two receipts for one meter, at least.
+    pub receipt_every_ms: u64,
+    /// Seconds to wait for records that a certified cut names and that are not here yet.
+    pub patience_s: u64,
+}
+
+impl Default for PaceConfig {
+    fn default() -> Self {
+        let Pace { receipt_every, patience } = Pace::default();
+        Self { receipt_every_ms: receipt_every, patience_s: patience / 1_000 }
+    }
+}
+
+impl PaceConfig {
+    /// The role's pace.
+    pub fn to_pace(&self) -> Pace {
+        Pace { receipt_every: self.receipt_every_ms, patience: self.patience_s.saturating_mul(1_000) }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        toml::from_str(&text)
+            .with_context(|| format!("{} is not an aggregator worker's configuration", path.display()))
+    }
+
+    /// Reads the keys and documents that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// A file that is missing, open to others, or not what it should be.
+    pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
+        let registrar = keyfile::read_verifying_key(&directory.join(&self.registrar))?;
+        let path = directory.join(&self.roster);
+        let roster =
+            std::fs::read(&path).with_context(|| format!("cannot read the roster {}", path.display()))?;
+        let roster = Roster::accept(&roster, &registrar)
+            .with_context(|| format!("the roster {} was refused", path.display()))?;
+        let name: AggregatorId = self.aggregator.parse()?;
+        let point = roster
+            .aggregator_named(&name)
+            .with_context(|| format!("the roster {} has no aggregator `{name}`", path.display()))?
+            .point;
+        let key = keyfile::read_signing_key(&directory.join(&self.key))?;
+        let box_keys = self
+            .box_keys
+            .iter()
+            .map(|path| keyfile::read_opening_key(&directory.join(path)))
+            .collect::<Result<_, _>>()?;
+        Ok((Identity { point, key, box_keys, registrar }, roster))
+    }
+}

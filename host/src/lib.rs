@@ -1,0 +1,44 @@
+//! What the operating system hands to a role: the clock, entropy, the wish to stop.
+//!
+//! Roles are pure; the services around them take these three from here, and nothing else in the workspace does.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::unit::Moment;
+use rand::rngs::{StdRng, SysError, SysRng};
+use rand::{SeedableRng, TryRng};
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+/// The operating system gives no entropy: then nothing may be sealed, and a role does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system gives no entropy: refusing to start")]
+pub struct EntropyError(#[source] SysError);
+
+/// The present moment; the epoch's start for a clock before it.
+pub fn now() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A cryptographic generator seeded by the operating system.
+///
+/// # Errors
+///
+/// [`EntropyError`].
+pub fn entropy() -> Result<StdRng, EntropyError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    SysRng.try_fill_bytes(&mut seed[..]).map_err(EntropyError)?;
+    Ok(StdRng::from_seed(*seed))
+}
+
+/// Ends at control-C or SIGTERM.
+pub async fn stopped() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

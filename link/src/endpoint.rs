@@ -1,0 +1,69 @@
+//! Where the broker is, and as whom to log in: the `[broker]` table of every role's configuration.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::settings::{Login, Settings};
+
+/// The broker's address and a login.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The user to log in as; without one, nobody logs in.
+    pub user: Option<String>,
+    /// A file with the user's password in its first line.
+    pub password_file: Option<PathBuf>,
+}
+
+/// Why an endpoint can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Not `HOST:PORT`.
+    #[error("broker address `{0}` is not HOST:PORT, such as 127.0.0.1:1883")]
+    Address(String),
+    /// The password can't be read.
+    #[error("cannot read the password file {}", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Endpoint {
+    /// An endpoint without a login.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self { address: address.into(), user: None, password_file: None }
+    }
+
+    /// The settings of a client of this endpoint; relative paths are of `directory`.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`].
+    pub fn settings(&self, directory: &Path, client_id: &str) -> Result<Settings, EndpointError> {
+        let refused = || EndpointError::Address(self.address.clone());
+        let (host, port) = self.address.rsplit_once(':').ok_or_else(refused)?;
+        let port = port.parse().map_err(|_| refused())?;
+        let mut settings = Settings::new(host, port, client_id);
+        if let Some(user) = &self.user {
+            let password = match &self.password_file {
+                Some(file) => {
+                    let path = directory.join(file);
+                    let text = std::fs::read_to_string(&path)
+                        .map_err(|source| EndpointError::Password { path, source })?;
+                    text.lines().next().unwrap_or_default().to_owned()
+                }
+                None => String::new(),
+            };
+            settings.login = Some(Login { user: user.clone(), password });
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,430 @@
+//! The meter: the whole privacy step, pure.
+//!
+//! What must stay true:
+//! * the cumulative register is the truth; a slot's energy is the difference of two registers;
+//! * a batch is sealed once. What is sent again are the same bytes, from the outbox;
+//! * nothing is sent before it is durable: the caller commits the store, then publishes;
+//! * a record leaves the outbox only when every aggregator has it, its bill is out, or the retention is over;
+//! * a roster below the floor is never sealed under: the meter keeps measuring and queues.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use protocol::id::{Hash, MeterId};
+use protocol::part::Assembly;
+use protocol::receipt::Receipt;
+use protocol::record::{Head, Kind, MAX_BATCH};
+use protocol::release::outcome::Outcome;
+use protocol::release::query::Path;
+use protocol::roster::Roster;
+use protocol::roster::floor::{Floor, FloorError};
+use protocol::rule::Rule;
+use protocol::shamir::Point;
+use protocol::share::{Batch, SealError, seal};
+use protocol::signature::{Signed, SigningKey, VerifyingKey};
+use protocol::status::Status;
+use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::unit::{Moment, Slot, SlotRange};
+use rand::CryptoRng;
+use store::{Store, StoreError};
+
+use self::open_batch::{FullBatch, OpenBatch};
+use self::outbox::Outbox;
+
+pub mod open_batch;
+pub mod outbox;
+
+pub use self::open_batch::{Reading, ReadingError};
+
+/// Who a meter is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its pseudonym.
+    pub meter: MeterId,
+    /// The key it signs with.
+    pub key: SigningKey,
+    /// Its certificate, signed by the registrar, as received.
+    pub certificate: Vec<u8>,
+    /// The registrar's key; its fingerprint is in the floor.
+    pub registrar: VerifyingKey,
+}
+
+/// How a meter batches and repeats.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pace {
+    /// Slots a batch, 1 to 192; batches begin at multiples of it.
+    pub batch_slots: u32,
+    /// Milliseconds until a record without a receipt is sent again for the first time; doubles each time.
+    pub resend_first: u64,
+    /// Milliseconds between repeats at most.
+    pub resend_last: u64,
+    /// Milliseconds a record stays in the outbox at most.
+    pub retention: u64,
+    /// Messages sent again in one tick at most.
+    pub burst: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            batch_slots: 4,
+            resend_first: 5_000,
+            resend_last: 3_600_000,
+            retention: 92 * 86_400_000,
+            burst: 256,
+        }
+    }
+}
+
+/// Why a meter can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum MeterError {
+    /// The store failed: nothing is known to be durable any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A batch could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// What the store holds is not what this program wrote.
+    #[error("the meter's store is damaged: {0}")]
+    Damaged(&'static str),
+    /// The registrar is not the one pinned.
+    #[error("the registrar's key has fingerprint {found}, the floor pins {wanted}")]
+    Registrar {
+        /// The key's fingerprint.
+        found: Hash,
+        /// The floor's.
+        wanted: String,
+    },
+    /// A batch size that does not fit.
+    #[error("a batch of {0} slots is not within 1 to {MAX_BATCH}")]
+    BatchSlots(u32),
+}
+
+/// A meter.
+pub struct Meter {
+    identity: Identity,
+    roster: Roster,
+    floor: Floor,
+    pace: Pace,
+    open: OpenBatch,
+    outbox: Outbox,
+    assembly: Assembly,
+    /// Why the roster is not sealed under just now.
+    refused: Option<FloorError>,
+    /// A certificate is to be announced.
+    announce: bool,
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("meter", &self.identity.meter).finish_non_exhaustive()
+    }
+}
+
+impl Meter {
+    /// Takes up where the store left off.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`].
+    pub fn open(
+        identity: Identity,
+        roster: Roster,
+        floor: Floor,
+        pace: Pace,
+        store: &mut dyn Store,
+        now: Moment,
+    ) -> Result<Self, MeterError> {
+        let found = identity.registrar.fingerprint();
+        if found.to_string() != floor.registrar {
+            return Err(MeterError::Registrar { found, wanted: floor.registrar });
+        }
+        if pace.batch_slots == 0 || pace.batch_slots as usize > MAX_BATCH {
+            return Err(MeterError::BatchSlots(pace.batch_slots));
+        }
+        let open = OpenBatch::load(store)?;
+        let outbox = Outbox::load(store, now)?;
+        Ok(Self {
+            identity,
+            roster,
+            floor,
+            pace,
+            open,
+            outbox,
+            assembly: Assembly::default(),
+            refused: None,
+            announce: true,
+        })
+    }
+
+    /// The topics it listens to.
+    pub fn filters(&self) -> Vec<String> {
+        let deployment = &self.roster.document().deployment;
+        let receipts = format!("wv/1/{deployment}/receipt/{}/+", self.identity.meter);
+        vec![receipts, self.topic(Channel::Outcome).to_string(), self.topic(Channel::Roster).to_string()]
+    }
+
+    /// The slot that the next reading is expected at, if there was one: a source replays from here.
+    pub fn resume_at(&self) -> Option<Slot> {
+        self.open.last().map(|reading| reading.at)
+    }
+
+    /// Takes a reading; seals every batch that it completes and gives the messages to publish after a commit.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`] within, the state unchanged; [`MeterError`] if the meter can't go on.
+    pub fn observe<R: CryptoRng>(
+        &mut self,
+        reading: Reading,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
+        match self.open.observe(reading, self.pace.batch_slots) {
+            Ok(full) => {
+                self.open.save(store)?;
+                if let Some(batch) = full {
+                    self.outbox.queue(&batch, store)?;
+                }
+                self.seal_queued(now, store, rng).map(Ok)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Seals the slots of a batch that will not be completed, when the source has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`].
+    pub fn flush<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, MeterError> {
+        if let Some(batch) = self.open.flush() {
+            self.open.save(store)?;
+            self.outbox.queue(&batch, store)?;
+        }
+        self.seal_queued(now, store, rng)
+    }
+
+    /// Takes a delivery.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; what a peer got wrong is in [`Handled`].
+    pub fn handle(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let Ok(parsed) = topic.parse::<Topic>() else {
+            return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
+        };
+        match parsed.channel {
+            Channel::Receipt(meter, _) if meter == self.identity.meter => self.take_receipt(payload, store),
+            Channel::Outcome => match self.assembly.take(topic, payload) {
+                Ok(Some(document)) => self.take_outcome(&document, store),
+                Ok(None) => Ok(Handled::quietly()),
+                Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
+            },
+            Channel::Roster => match self.assembly.take(topic, payload) {
+                Ok(Some(document)) => Ok(self.take_roster(&document, now)),
+                Ok(None) => Ok(Handled::quietly()),
+                Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
+            },
+            _ => Ok(Handled::refused(Rule::Malformed, "a meter has no use for this topic")),
+        }
+    }
+
+    /// Lets time pass: what has no receipt is sent again, what is too old goes.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`].
+    pub fn tick<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, MeterError> {
+        let mut sends = Vec::new();
+        if std::mem::take(&mut self.announce) {
+            sends.push(self.certificate());
+        }
+        sends.extend(self.seal_queued(now, store, rng)?);
+        self.outbox.expire(now, self.pace.retention, store)?;
+        for (seq, point) in self.outbox.due(now, self.pace.burst) {
+            let Some(payload) = outbox::message(seq, point, store)? else { continue };
+            self.outbox.sent(seq, point, now, &self.pace, rng);
+            if let Some(topic) = self.share_topic(point) {
+                sends.push(Outgoing::new(topic, payload));
+            }
+        }
+        Ok(sends)
+    }
+
+    /// Messages without a receipt, and batches not sealed.
+    pub fn backlog(&self) -> usize {
+        self.outbox.backlog()
+    }
+
+    /// Records sealed since the outbox began.
+    pub fn sealed(&self) -> u64 {
+        self.outbox.sealed()
+    }
+
+    /// Why the roster in force is not sealed under, if it is not.
+    pub fn refused_roster(&self) -> Option<&FloorError> {
+        self.refused.as_ref()
+    }
+
+    /// Its status, to be published retained.
+    pub fn status(&self, state: &str) -> Outgoing {
+        let status = Status {
+            state: state.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            roster_epoch: self.roster.document().epoch,
+            backlog: self.backlog() as u64,
+        };
+        let topic = self.topic(Channel::Status(Role::Meter, self.identity.meter.to_string()));
+        Outgoing::new(topic, status.encode()).retained()
+    }
+
+    fn topic(&self, channel: Channel) -> Topic {
+        channel.of(&self.roster.document().deployment)
+    }
+
+    fn share_topic(&self, point: Point) -> Option<Topic> {
+        let aggregator = self.roster.aggregator(point)?;
+        Some(self.topic(Channel::Share(aggregator.id.clone(), self.identity.meter)))
+    }
+
+    fn certificate(&self) -> Outgoing {
+        let topic = self.topic(Channel::Certificate(self.identity.meter));
+        Outgoing::new(topic, self.identity.certificate.clone()).retained()
+    }
+
+    fn seal_queued<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, MeterError> {
+        if self.outbox.queued() == 0 {
+            return Ok(Vec::new());
+        }
+        self.refused = self.floor.admits(&self.roster, now.timestamp()).err();
+        if self.refused.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut sends = Vec::new();
+        for FullBatch { slots, energies, close } in self.outbox.take_queued(store)? {
+            let head = Head {
+                kind: Kind::Import,
+                roster_epoch: self.roster.document().epoch,
+                meter: self.identity.meter,
+                seq: self.outbox.next_seq(store)?,
+                version: 0,
+                slots,
+            };
+            let batch = Batch::new(&energies, close)?;
+            let sealed = seal(&batch, head, &self.identity.key, &self.roster, now.timestamp(), rng)?;
+            self.outbox.insert(head.seq, slots, &sealed, now, store)?;
+            for (point, payload) in sealed.messages {
+                self.outbox.sent(head.seq, point, now, &self.pace, rng);
+                if let Some(topic) = self.share_topic(point) {
+                    sends.push(Outgoing::new(topic, payload));
+                }
+            }
+        }
+        Ok(sends)
+    }
+
+    fn take_receipt(&mut self, payload: &[u8], store: &mut dyn Store) -> Result<Handled, StoreError> {
+        let receipt = match self.verify_receipt(payload) {
+            Ok(receipt) => receipt,
+            Err(refused) => return Ok(refused),
+        };
+        self.outbox.acknowledge(receipt.point, &receipt.stored, store)?;
+        let mut refusal = None;
+        for refused in &receipt.refused {
+            match refused.rule {
+                Rule::UnknownMeter => self.announce = true,
+                // The aggregator will never take this record: asking again would not change its mind.
+                Rule::Late | Rule::Equivocation | Rule::BadShare | Rule::Forged | Rule::Malformed => {
+                    self.outbox.drop_for(receipt.point, refused.seq, store)?;
+                }
+                _ => {}
+            }
+            refusal = Some(protocol::rule::Refusal::new(
+                refused.rule,
+                format_args!("aggregator {} refused record {}", receipt.point, refused.seq),
+            ));
+        }
+        Ok(Handled { sends: Vec::new(), refusal })
+    }
+
+    fn verify_receipt(&self, payload: &[u8]) -> Result<Signed<Receipt>, Handled> {
+        let unverified = protocol::signature::Unverified::<Receipt>::parse(payload)
+            .map_err(|error| Handled::refused(Rule::Malformed, error))?;
+        let aggregator = self
+            .roster
+            .aggregator(unverified.claim().point)
+            .ok_or_else(|| Handled::refused(Rule::NotTheAggregator, "no such aggregator"))?;
+        let receipt = unverified
+            .verify(&aggregator.key, &self.roster.context())
+            .map_err(|error| Handled::refused(Rule::NotTheAggregator, error))?;
+        if receipt.meter == self.identity.meter {
+            Ok(receipt)
+        } else {
+            Err(Handled::refused(Rule::Malformed, "a receipt for another meter"))
+        }
+    }
+
+    fn take_outcome(&mut self, document: &[u8], store: &mut dyn Store) -> Result<Handled, StoreError> {
+        let utility = &self.roster.document().utility.key;
+        let outcome = match Signed::<Outcome>::open(document, utility, &self.roster.context()) {
+            Ok(outcome) => outcome,
+            Err(error) => return Ok(Handled::refused(Rule::NotTheUtility, error)),
+        };
+        let mine = outcome.taken.iter().filter(|(meter, _)| *meter == self.identity.meter);
+        let billed: Vec<SlotRange> =
+            mine.filter(|_| outcome.path == Path::Bill).map(|(_, window)| *window).collect();
+        for window in billed {
+            self.outbox.billed(window, store)?;
+        }
+        Ok(Handled::quietly())
+    }
+
+    fn take_roster(&mut self, document: &[u8], now: Moment) -> Handled {
+        let next = match Roster::accept(document, &self.identity.registrar) {
+            Ok(next) if next.hash() == self.roster.hash() => return Handled::quietly(),
+            Ok(next) => next,
+            Err(error) => return Handled::refused(Rule::RosterOld, error),
+        };
+        match self.floor.admits_after(&self.roster, &next, now.timestamp()) {
+            Ok(()) => {
+                self.roster = next;
+                Handled::quietly()
+            }
+            Err(error) => Handled::refused(Rule::RosterOld, error),
+        }
+    }
+}
+
+/// The number of entries by aggregator: what each one still owes a receipt for.
+pub type Owed = BTreeMap<Point, usize>;
+
+impl Meter {
+    /// How many records each aggregator owes a receipt for.
+    pub fn owed(&self) -> Owed {
+        self.outbox.owed()
+    }
+}

@@ -1,0 +1,264 @@
+//! The outbox: sealed, signed bytes that wait for receipts, on disk; and batches that wait to be sealed.
+//!
+//! Rows: `record` seq → what it covers; `message` seq ‖ point → the bytes; `queue` first slot → a batch not yet sealed.
+
+use std::collections::BTreeMap;
+
+use protocol::id::Rid;
+use protocol::receipt::SeqRanges;
+use protocol::shamir::Point;
+use protocol::share::SealedBatch;
+use protocol::unit::{Moment, SlotRange};
+use protocol::wire;
+use rand::CryptoRng;
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use store::{Store, StoreError, Table};
+
+use super::open_batch::FullBatch;
+use super::{MeterError, Owed, Pace};
+
+const RECORD: Table = Table("record");
+const MESSAGE: Table = Table("message");
+const QUEUE: Table = Table("queue");
+const NUMBER: Table = Table("number");
+
+/// Rows read at once when the outbox is loaded.
+const PAGE: usize = 1_000;
+
+/// What a sealed record covers.
+#[derive(Clone, Debug, Deserialize_tuple, Serialize_tuple)]
+struct Sealed {
+    slots: SlotRange,
+    rid: Rid,
+    at: u64,
+}
+
+/// When a message is to be sent again.
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    due: Moment,
+    tries: u32,
+}
+
+/// The outbox.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// The outbox's birth in seconds, in the upper half; the counter of the next record in the lower.
+    next: u64,
+    records: BTreeMap<u64, Sealed>,
+    waiting: BTreeMap<(u64, Point), Repeat>,
+    queued: usize,
+}
+
+impl Outbox {
+    /// Takes up where the store left off; everything that waits is due now.
+    pub(super) fn load(store: &mut dyn Store, now: Moment) -> Result<Self, MeterError> {
+        let next = match store.get(NUMBER, b"")? {
+            Some(bytes) => {
+                let bytes = <[u8; 8]>::try_from(&bytes[..]);
+                u64::from_be_bytes(
+                    bytes.map_err(|_| MeterError::Damaged("the record counter can't be read"))?,
+                )
+            }
+            // A new outbox of an old meter must not repeat the numbers of the one that was lost.
+            None => now.timestamp().0 << 32,
+        };
+        let mut outbox = Self { next, records: BTreeMap::new(), waiting: BTreeMap::new(), queued: 0 };
+        for (key, value) in all(RECORD, store)? {
+            let seq = seq_of(&key)?;
+            let sealed = wire::decode(&value).map_err(|_| MeterError::Damaged("a record can't be read"))?;
+            outbox.records.insert(seq, sealed);
+        }
+        for (key, _) in all(MESSAGE, store)? {
+            let point = key.get(8).and_then(|x| Point::try_from(*x).ok());
+            let point = point.ok_or(MeterError::Damaged("a message's key can't be read"))?;
+            outbox.waiting.insert((seq_of(&key)?, point), Repeat { due: now, tries: 0 });
+        }
+        outbox.queued = all(QUEUE, store)?.len();
+        Ok(outbox)
+    }
+
+    pub(super) fn backlog(&self) -> usize {
+        self.waiting.len() + self.queued
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(super) fn sealed(&self) -> u64 {
+        self.next & u64::from(u32::MAX)
+    }
+
+    pub(super) fn owed(&self) -> Owed {
+        let mut owed = Owed::new();
+        for (_, point) in self.waiting.keys() {
+            *owed.entry(*point).or_default() += 1;
+        }
+        owed
+    }
+
+    /// Keeps a full batch until it can be sealed.
+    pub(super) fn queue(&mut self, batch: &FullBatch, store: &mut dyn Store) -> Result<(), StoreError> {
+        self.queued += 1;
+        store.put(QUEUE, &batch.slots.start().0.to_be_bytes(), &wire::encode(batch))
+    }
+
+    /// Takes all batches that wait to be sealed, oldest first.
+    pub(super) fn take_queued(&mut self, store: &mut dyn Store) -> Result<Vec<FullBatch>, MeterError> {
+        let mut batches = Vec::new();
+        for (key, value) in all(QUEUE, store)? {
+            batches
+                .push(wire::decode(&value).map_err(|_| MeterError::Damaged("a queued batch can't be read"))?);
+            store.remove(QUEUE, &key)?;
+        }
+        self.queued = 0;
+        Ok(batches)
+    }
+
+    /// The next record's number.
+    pub(super) fn next_seq(&mut self, store: &mut dyn Store) -> Result<u64, StoreError> {
+        let seq = self.next;
+        self.next += 1;
+        store.put(NUMBER, b"", &self.next.to_be_bytes())?;
+        Ok(seq)
+    }
+
+    /// Keeps a sealed record and its messages.
+    pub(super) fn insert(
+        &mut self,
+        seq: u64,
+        slots: SlotRange,
+        sealed: &SealedBatch,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let record = Sealed { slots, rid: sealed.rid, at: now.0 };
+        store.put(RECORD, &seq.to_be_bytes(), &wire::encode(&record))?;
+        for (point, payload) in &sealed.messages {
+            store.put(MESSAGE, &message_key(seq, *point), payload)?;
+            self.waiting.insert((seq, *point), Repeat { due: now, tries: 0 });
+        }
+        self.records.insert(seq, record);
+        Ok(())
+    }
+
+    /// The messages that are due, oldest records first.
+    pub(super) fn due(&self, now: Moment, most: usize) -> Vec<(u64, Point)> {
+        self.waiting.iter().filter(|(_, r)| r.due <= now).map(|(key, _)| *key).take(most).collect()
+    }
+
+    /// Notes that a message was sent: the next time is twice as far, with a jitter of a quarter.
+    pub(super) fn sent<R: CryptoRng>(
+        &mut self,
+        seq: u64,
+        point: Point,
+        now: Moment,
+        pace: &Pace,
+        rng: &mut R,
+    ) {
+        if let Some(repeat) = self.waiting.get_mut(&(seq, point)) {
+            let wait =
+                pace.resend_first.saturating_mul(1 << repeat.tries.min(40)).min(pace.resend_last).max(1);
+            let jitter = rng.next_u64() % (wait / 2 + 1);
+            repeat.due = now.plus(wait - wait / 4 + jitter);
+            repeat.tries += 1;
+        }
+    }
+
+    /// Drops what an aggregator has stored.
+    pub(super) fn acknowledge(
+        &mut self,
+        point: Point,
+        stored: &SeqRanges,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        for &(from, to) in stored.as_slice() {
+            let done: Vec<u64> = self.records.range(from..=to).map(|(seq, _)| *seq).collect();
+            for seq in done {
+                self.drop_for(point, seq, store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops one message, and its record with the last of them.
+    pub(super) fn drop_for(
+        &mut self,
+        point: Point,
+        seq: u64,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        if self.waiting.remove(&(seq, point)).is_some() {
+            store.remove(MESSAGE, &message_key(seq, point))?;
+            if self.points_of(seq).is_empty() {
+                self.records.remove(&seq);
+                store.remove(RECORD, &seq.to_be_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the records that a bill has taken.
+    pub(super) fn billed(&mut self, window: SlotRange, store: &mut dyn Store) -> Result<(), StoreError> {
+        self.drop_records(|sealed| window.covers(sealed.slots), store)
+    }
+
+    /// Drops the records that are older than the retention.
+    pub(super) fn expire(
+        &mut self,
+        now: Moment,
+        retention: u64,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        self.drop_records(|sealed| now.since(Moment(sealed.at)) > retention, store)
+    }
+
+    fn drop_records(
+        &mut self,
+        over: impl Fn(&Sealed) -> bool,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let gone: Vec<u64> = self.records.iter().filter(|(_, s)| over(s)).map(|(seq, _)| *seq).collect();
+        for seq in gone {
+            for point in self.points_of(seq) {
+                self.drop_for(point, seq, store)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn points_of(&self, seq: u64) -> Vec<Point> {
+        let (Some(first), Some(last)) =
+            (Point::first(1).pop(), Point::first(protocol::shamir::MAX_PARTIES).pop())
+        else {
+            return Vec::new();
+        };
+        self.waiting.range((seq, first)..=(seq, last)).map(|((_, point), _)| *point).collect()
+    }
+}
+
+/// The bytes of a message.
+pub(super) fn message(seq: u64, point: Point, store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
+    store.get(MESSAGE, &message_key(seq, point))
+}
+
+fn message_key(seq: u64, point: Point) -> Vec<u8> {
+    [&seq.to_be_bytes()[..], &[u8::from(point)]].concat()
+}
+
+fn seq_of(key: &[u8]) -> Result<u64, MeterError> {
+    let bytes = key.get(..8).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u64::from_be_bytes).ok_or(MeterError::Damaged("a record's key can't be read"))
+}
+
+/// Every row of a table, read in pages.
+fn all(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError> {
+    let (mut rows, mut from) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.range(table, &from[..]..&[0xff; 16][..], PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(rows) };
+        from = [last, &[0][..]].concat();
+        rows.extend(page);
+    }
+}

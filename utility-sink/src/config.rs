@@ -1,0 +1,184 @@
+//! The utility sink's configuration file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use link::Endpoint;
+use protocol::id::{GroupId, MeterId};
+use protocol::roster::Roster;
+use protocol::tariff::TariffDocument;
+use protocol::unit::{Slot, SlotRange};
+use serde::{Deserialize, Serialize};
+
+use crate::sink::{Identity, Pace};
+
+/// The sink's configuration; relative paths are relative to the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The broker.
+    pub broker: Endpoint,
+    /// The key it signs with.
+    pub key: PathBuf,
+    /// The key that results are sealed to.
+    pub box_key: PathBuf,
+    /// The registrar's public key.
+    pub registrar: PathBuf,
+    /// The roster.
+    pub roster: PathBuf,
+    /// Queries, cuts, bills and curves.
+    pub store: PathBuf,
+    /// Tariff files to publish.
+    #[serde(default)]
+    pub tariffs: Vec<PathBuf>,
+    /// What to ask for.
+    #[serde(default, rename = "release")]
+    pub releases: Vec<ReleaseConfig>,
+    /// Patience.
+    #[serde(default)]
+    pub pace: PaceConfig,
+}
+
+/// How the sink paces itself; see [`Pace`].
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PaceConfig {
+    /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
+    pub settle_ms: u64,
+    /// Milliseconds until an unanswered message is sent again.
+    pub resend_ms: u64,
+}
+
+/// A release to ask for, once: its name is remembered.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum ReleaseConfig {
+    /// Bills of meters.
+    Bill {
+        /// Its name, unique in the file.
+        name: String,
+        /// First slot and the slot after the last.
+        period: (u32, u32),
+        /// The names of tariffs that this sink publishes.
+        tariffs: Vec<String>,
+        /// The meters' pseudonyms.
+        meters: Vec<String>,
+    },
+    /// A group's curve.
+    Curve {
+        /// Its name, unique in the file.
+        name: String,
+        /// First slot and the slot after the last: whole days.
+        period: (u32, u32),
+        /// The group.
+        group: String,
+        /// The members' pseudonyms.
+        meters: Vec<String>,
+    },
+}
+
+impl Default for PaceConfig {
+    fn default() -> Self {
+        let Pace { settle, resend } = Pace::default();
+        Self { settle_ms: settle, resend_ms: resend }
+    }
+}
+
+impl PaceConfig {
+    /// The role's pace.
+    pub fn to_pace(&self) -> Pace {
+        Pace { settle: self.settle_ms, resend: self.resend_ms }
+    }
+}
+
+impl ReleaseConfig {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Bill { name, .. } | Self::Curve { name, .. } => name,
+        }
+    }
+
+    /// Its period.
+    ///
+    /// # Errors
+    ///
+    /// For slots that run backwards.
+    pub fn period(&self) -> anyhow::Result<SlotRange> {
+        let (Self::Bill { period, .. } | Self::Curve { period, .. }) = self;
+        Ok(SlotRange::new(Slot(period.0), Slot(period.1))?)
+    }
+
+    /// Its meters.
+    ///
+    /// # Errors
+    ///
+    /// For a pseudonym that is none.
+    pub fn meters(&self) -> anyhow::Result<Vec<MeterId>> {
+        let (Self::Bill { meters, .. } | Self::Curve { meters, .. }) = self;
+        meters.iter().map(|meter| Ok(meter.parse()?)).collect()
+    }
+
+    /// Its group, if it asks for a curve.
+    ///
+    /// # Errors
+    ///
+    /// For a name that is none.
+    pub fn group(&self) -> anyhow::Result<Option<GroupId>> {
+        match self {
+            Self::Bill { .. } => Ok(None),
+            Self::Curve { group, .. } => Ok(Some(group.parse()?)),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        toml::from_str(&text)
+            .with_context(|| format!("{} is not a utility sink's configuration", path.display()))
+    }
+
+    /// Reads the keys and documents that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// A file that is missing, open to others, or not what it should be.
+    pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
+        let registrar = keyfile::read_verifying_key(&directory.join(&self.registrar))?;
+        let path = directory.join(&self.roster);
+        let roster =
+            std::fs::read(&path).with_context(|| format!("cannot read the roster {}", path.display()))?;
+        let roster = Roster::accept(&roster, &registrar)
+            .with_context(|| format!("the roster {} was refused", path.display()))?;
+        let key = keyfile::read_signing_key(&directory.join(&self.key))?;
+        let box_key = keyfile::read_opening_key(&directory.join(&self.box_key))?;
+        Ok((Identity { key, box_key }, roster))
+    }
+
+    /// Reads the tariffs that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read or is no tariff.
+    pub fn read_tariffs(
+        &self,
+        directory: &Path,
+        slot: protocol::unit::SlotLength,
+    ) -> anyhow::Result<Vec<TariffDocument>> {
+        let read = |file: &PathBuf| {
+            let path = directory.join(file);
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read the tariff {}", path.display()))?;
+            crate::tariff_file::parse(&text, slot)
+                .with_context(|| format!("the tariff {} was refused", path.display()))
+        };
+        self.tariffs.iter().map(read).collect()
+    }
+}

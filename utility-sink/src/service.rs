@@ -1,0 +1,255 @@
+//! The service around the sink role: deliveries, time, and the requests of whoever runs it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use host::{entropy, now};
+use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
+use protocol::id::{Hash, QueryId};
+use protocol::topic::Outgoing;
+use rand::rngs::StdRng;
+use store::{FileStore, Store, Table};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tracing::{info, warn};
+
+use crate::config::{Config, ReleaseConfig};
+use crate::sink::ledger::{bills_of, curve_of};
+use crate::sink::{Bill, Curve, Sink};
+
+/// How often time passes for the role.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The most deliveries under one commit.
+const GROUP: usize = 512;
+
+/// Messages that may wait for the broker.
+const QUEUE: usize = 8_192;
+
+/// The store's cache in bytes.
+const CACHE: usize = 16 << 20;
+
+/// The query that a configured release was asked by: its name → query id.
+const ASKED: Table = Table("asked");
+
+/// What somebody wants of a running sink; what it returns is published after the commit.
+pub type Request =
+    Box<dyn FnOnce(&mut Sink, &mut dyn Store, &mut StdRng) -> anyhow::Result<Vec<Outgoing>> + Send>;
+
+/// Runs a sink until `shutdown`, doing what `requests` ask for.
+///
+/// # Errors
+///
+/// If the store fails, or there is no entropy: the process is to stop and to be started again.
+pub async fn run<S: Store>(
+    mut sink: Sink,
+    mut store: S,
+    link: Settings,
+    mut requests: mpsc::Receiver<Request>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut rng = entropy()?;
+    let (publisher, mut subscriber) = connect(&sink, link);
+    let mut subscribed = subscriber.subscribed();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let sends = tokio::select! {
+            () = &mut shutdown => break,
+            Ok(()) = subscribed.changed() => {
+                let listening = *subscribed.borrow_and_update();
+                if listening { sink.announcements().into_iter().chain([sink.status("up")]).collect() } else { Vec::new() }
+            }
+            Some(request) = requests.recv() => request(&mut sink, &mut store, &mut rng)?,
+            _ = tick.tick() => sink.tick(now(), &mut store)?,
+            delivery = subscriber.recv() => {
+                let Some(first) = delivery else { break };
+                take(&mut sink, first, &mut subscriber, &mut store)?
+            }
+        };
+        store.commit()?;
+        offer(&publisher, sends);
+    }
+    offer(&publisher, [sink.status("down")]);
+    publisher.close(Duration::from_secs(1)).await;
+    subscriber.close().await;
+    Ok(())
+}
+
+/// Takes a delivery and whatever else has come, commits once, then acknowledges.
+fn take<S: Store>(
+    sink: &mut Sink,
+    first: Delivery,
+    subscriber: &mut Subscriber,
+    store: &mut S,
+) -> anyhow::Result<Vec<Outgoing>> {
+    let mut group = vec![first];
+    while group.len() < GROUP
+        && let Some(delivery) = subscriber.try_recv()
+    {
+        group.push(delivery);
+    }
+    let mut sends = Vec::new();
+    for delivery in &group {
+        let handled = sink.handle(&delivery.topic, &delivery.payload, now(), store)?;
+        sends.extend(handled.sends);
+        if let Some(refusal) = handled.refusal {
+            warn!(topic = delivery.topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
+        }
+    }
+    store.commit()?;
+    for delivery in group {
+        subscriber.ack(delivery);
+    }
+    Ok(sends)
+}
+
+fn connect(sink: &Sink, mut link: Settings) -> (Publisher, Subscriber) {
+    let down = sink.status("down");
+    let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
+    link.last_will = Some(Will { topic: down.topic.to_string(), payload: down.payload, retain: true });
+    link.queue = link.queue.max(QUEUE);
+    (Publisher::connect(link), Subscriber::connect(listen, sink.filters()))
+}
+
+/// Queues messages; what finds no room is sent again when it is due.
+fn offer(publisher: &Publisher, sends: impl IntoIterator<Item = Outgoing>) {
+    for Outgoing { topic, payload, retain } in sends {
+        let message = Message { topic: topic.to_string(), payload, retain };
+        if let Err(error) = publisher.try_publish(message) {
+            warn!(error = &error as &dyn std::error::Error, "left for a repeat");
+        }
+    }
+}
+
+/// What the configured releases gave.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Bills, by meter and window.
+    pub bills: Vec<Bill>,
+    /// Curves, by group and day.
+    pub curves: Vec<Curve>,
+}
+
+/// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until
+/// all have ended if so asked; then it gives what they gave.
+///
+/// # Errors
+///
+/// If a file is not what it should be; and as [`run`].
+pub async fn run_configured(
+    config: &Config,
+    directory: &Path,
+    until_done: bool,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<Released> {
+    let (identity, roster) = config.identity(directory)?;
+    let tariffs = config.read_tariffs(directory, roster.slot())?;
+    let path = directory.join(&config.store);
+    let mut store = FileStore::open(&path, CACHE)?;
+    let link = config.broker.settings(directory, "sink")?;
+    let mut rng = entropy()?;
+    let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &store, now())?;
+    let mut published = BTreeMap::new();
+    for tariff in tariffs {
+        let name = tariff.id.to_string();
+        published.insert(name, sink.publish_tariff(tariff, &mut store)?.0);
+    }
+    let mut asked = Vec::new();
+    for release in &config.releases {
+        asked.push(ask_once(release, &published, &mut sink, &mut store, &mut rng)?);
+    }
+    store.commit()?;
+    let (requests, receiver) = mpsc::channel::<Request>(1);
+    let ended = async {
+        if !until_done {
+            return std::future::pending().await;
+        }
+        loop {
+            let (answer, done) = tokio::sync::oneshot::channel();
+            let asked = asked.clone();
+            let request: Request = Box::new(move |sink, store, _| {
+                let mut open = 0;
+                for id in &asked {
+                    open += usize::from(!sink.has_ended(*id, store)?);
+                }
+                // Nobody waits for the answer of a sink that is stopping.
+                let unheard = answer.send(open == 0).is_err();
+                anyhow::ensure!(!unheard, "nobody waits for the releases any more");
+                Ok(Vec::new())
+            });
+            if requests.send(request).await.is_err() || done.await.unwrap_or(true) {
+                return;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    };
+    let stop = async {
+        tokio::select! {
+            () = shutdown => {}
+            () = ended => {}
+        }
+    };
+    run(sink, store, link, receiver, stop).await?;
+    released(config, &FileStore::open(&path, CACHE)?)
+}
+
+/// Asks for a configured release, unless it was asked for before.
+fn ask_once(
+    release: &ReleaseConfig,
+    published: &BTreeMap<String, Hash>,
+    sink: &mut Sink,
+    store: &mut dyn Store,
+    rng: &mut StdRng,
+) -> anyhow::Result<QueryId> {
+    if let Some(bytes) = store.get(ASKED, release.name().as_bytes())? {
+        let bytes = <[u8; 16]>::try_from(&bytes[..]).context("a query's id in the store can't be read")?;
+        return Ok(QueryId::from(bytes));
+    }
+    let (period, meters) = (release.period()?, release.meters()?);
+    let (id, _) = match release {
+        ReleaseConfig::Bill { name, tariffs, .. } => {
+            let known = published.keys().cloned().collect::<Vec<_>>().join(", ");
+            let hashes: Vec<Hash> = tariffs
+                .iter()
+                .map(|tariff| {
+                    let hash = published.get(tariff).copied();
+                    hash.with_context(|| {
+                        format!("release `{name}` names tariff `{tariff}`; there are {known}")
+                    })
+                })
+                .collect::<anyhow::Result<_>>()?;
+            sink.ask_bills(period, &hashes, &meters, now(), store, rng)?
+        }
+        ReleaseConfig::Curve { group, .. } => {
+            sink.ask_curve(period, group.parse()?, &meters, now(), store, rng)?
+        }
+    };
+    store.put(ASKED, release.name().as_bytes(), id.as_bytes())?;
+    info!(release = release.name(), query = %id, "asked");
+    Ok(id)
+}
+
+fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
+    let mut released = Released::default();
+    for release in &config.releases {
+        let period = release.period()?;
+        match release.group()? {
+            Some(group) => {
+                let days = curve_of(&group, store)?;
+                released.curves.extend(days.into_iter().filter(|day| period.covers(day.slots)));
+            }
+            None => {
+                for meter in release.meters()? {
+                    let bills = bills_of(meter, store)?;
+                    released.bills.extend(bills.into_iter().filter(|bill| bill.window.overlaps(period)));
+                }
+            }
+        }
+    }
+    Ok(released)
+}

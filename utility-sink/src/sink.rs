@@ -1,0 +1,413 @@
+//! The sink: asks, cuts, collects, decodes, keeps. Pure.
+//!
+//! What must stay true:
+//! * a query is stored before it is sent, and everything it leads to can be replayed from the store;
+//! * a value is accepted only from a quorum of answers that agree up to what decoding corrects; else it waits;
+//! * whoever answered wrongly is named, also when the answer comes late;
+//! * a bill is kept once, in whole watt-hours and exact amounts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use protocol::hpke_box::OpeningKey;
+use protocol::id::{GroupId, Hash, MeterId, QueryId};
+use protocol::part::Assembly;
+use protocol::release::exclusion::Exclusion;
+use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
+use protocol::roster::Roster;
+use protocol::rule::Rule;
+use protocol::signature::{Document, Signed, SigningKey, Unverified};
+use protocol::status::Status;
+use protocol::tariff::{Tariff, TariffDocument, TariffError};
+use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::unit::{Moment, Slot, SlotRange};
+use rand::CryptoRng;
+use store::{Store, StoreError, Table};
+
+use self::checks::Checks;
+use self::release::Release;
+
+pub mod checks;
+pub mod ledger;
+pub mod release;
+
+pub use self::ledger::{Bill, Curve};
+
+const TARIFF: Table = Table("tariff");
+
+/// Who the sink is.
+#[derive(Debug)]
+pub struct Identity {
+    /// The key it signs with.
+    pub key: SigningKey,
+    /// The key that results are sealed to.
+    pub box_key: OpeningKey,
+}
+
+/// How the sink paces itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pace {
+    /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
+    pub settle: u64,
+    /// Milliseconds until an unanswered message is sent again.
+    pub resend: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { settle: 10_000, resend: 15_000 }
+    }
+}
+
+/// Why a sink can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The store failed: nothing is known to be durable any more.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the store holds is not what this program wrote.
+    #[error("the sink's store is damaged: {0}")]
+    Damaged(&'static str),
+    /// The roster names another key for the utility.
+    #[error("the roster does not name this key as the utility")]
+    NotInRoster,
+    /// A tariff whose numbers do not fit together.
+    #[error(transparent)]
+    Tariff(#[from] TariffError),
+    /// A query names a tariff that was not published.
+    #[error("tariff {0} was not published by this sink")]
+    TariffUnknown(Hash),
+}
+
+/// What is the same for every message.
+#[derive(Debug)]
+struct Party {
+    identity: Identity,
+    roster: Roster,
+    pace: Pace,
+}
+
+impl Party {
+    fn topic(&self, channel: Channel) -> Topic {
+        channel.of(&self.roster.document().deployment)
+    }
+
+    fn sign<T: Document>(&self, document: T) -> Signed<T> {
+        Signed::sign(document, &self.identity.key, &self.roster.context())
+    }
+
+    /// Takes a document of one of the roster's aggregators.
+    fn open_peer<T: Document>(
+        &self,
+        bytes: &[u8],
+        point: impl Fn(&T) -> protocol::shamir::Point,
+    ) -> Result<Signed<T>, Handled> {
+        let unverified =
+            Unverified::<T>::parse(bytes).map_err(|error| Handled::refused(Rule::Malformed, error))?;
+        let peer = self.roster.aggregator(point(unverified.claim()));
+        let key = peer.ok_or_else(|| Handled::refused(Rule::NotTheAggregator, "no such aggregator"))?.key;
+        unverified
+            .verify(&key, &self.roster.context())
+            .map_err(|error| Handled::refused(Rule::NotTheAggregator, error))
+    }
+}
+
+/// The sink.
+pub struct Sink {
+    party: Party,
+    tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
+    releases: BTreeMap<QueryId, Release>,
+    checks: Checks,
+    assembly: Assembly,
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").field("releases", &self.releases.len()).finish_non_exhaustive()
+    }
+}
+
+impl Sink {
+    /// Takes up where the store left off.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn open(
+        identity: Identity,
+        roster: Roster,
+        pace: Pace,
+        store: &dyn Store,
+        now: Moment,
+    ) -> Result<Self, SinkError> {
+        if roster.document().utility.key != identity.key.verifying_key() {
+            return Err(SinkError::NotInRoster);
+        }
+        let party = Party { identity, roster, pace };
+        let mut tariffs = BTreeMap::new();
+        for (_, bytes) in rows(TARIFF, store)? {
+            let signed = Signed::<TariffDocument>::open(
+                &bytes,
+                &party.identity.key.verifying_key(),
+                &party.roster.context(),
+            )
+            .map_err(|_| SinkError::Damaged("a tariff can't be read"))?;
+            let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
+            tariffs.insert(signed.hash(), (tariff, bytes));
+        }
+        let mut sink = Self {
+            party,
+            tariffs,
+            releases: BTreeMap::new(),
+            checks: Checks::default(),
+            assembly: Assembly::default(),
+        };
+        for query in release::unfinished(&sink.party, store)? {
+            let tariffs = sink.tariffs_of(&query)?;
+            let release = Release::resume(query, tariffs, &sink.party, store, now)?;
+            sink.releases.insert(release.id(), release);
+        }
+        Ok(sink)
+    }
+
+    /// The topics it listens to.
+    pub fn filters(&self) -> Vec<String> {
+        let root = format!("wv/1/{}", self.party.roster.document().deployment);
+        ["inventory/+", "vote/+", "result/+", "receipt/+/+"].map(|topic| format!("{root}/{topic}")).to_vec()
+    }
+
+    /// Publishes a tariff; its hash names it in queries.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn publish_tariff(
+        &mut self,
+        document: TariffDocument,
+        store: &mut dyn Store,
+    ) -> Result<(Hash, Vec<Outgoing>), SinkError> {
+        let tariff = Tariff::new(document.clone(), self.party.roster.slot())?;
+        let topic = self.party.topic(Channel::Tariff(document.id.clone()));
+        let signed = self.party.sign(document);
+        let hash = signed.hash();
+        store.put(TARIFF, hash.as_bytes(), signed.bytes())?;
+        let sends = Outgoing::parts(&topic, signed.bytes()).into_iter().map(Outgoing::retained).collect();
+        self.tariffs.insert(hash, (tariff, signed.into_bytes()));
+        Ok((hash, sends))
+    }
+
+    /// The roster, all tariffs and the messages of open releases, to be published whenever the sink has connected.
+    pub fn announcements(&self) -> Vec<Outgoing> {
+        let roster = Outgoing::parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
+        let tariffs = self.tariffs.values().flat_map(|(tariff, bytes)| {
+            Outgoing::parts(&self.party.topic(Channel::Tariff(tariff.document().id.clone())), bytes)
+        });
+        let open = self.releases.values().filter(|release| release.finished().is_none());
+        let open = open.flat_map(|release| release.sends(&self.party));
+        roster.into_iter().chain(tariffs).map(Outgoing::retained).chain(open).collect()
+    }
+
+    /// Asks for the bills of meters over a period, under published tariffs. Each bill starts where the meter's last one
+    /// ended.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn ask_bills<R: CryptoRng>(
+        &mut self,
+        period: SlotRange,
+        tariffs: &[Hash],
+        meters: &[MeterId],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let mut targets = Vec::new();
+        for meter in meters {
+            targets.push(BillTarget { meter: *meter, opening: self.billed_until(*meter, store)? });
+        }
+        let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
+        self.ask(period, ask, meters, now, store, rng)
+    }
+
+    /// Asks for a group's curve over a period of whole days.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn ask_curve<R: CryptoRng>(
+        &mut self,
+        period: SlotRange,
+        group: GroupId,
+        members: &[MeterId],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let ask = Ask::Group(GroupAsk { group, members: members.to_vec() });
+        self.ask(period, ask, members, now, store, rng)
+    }
+
+    fn ask<R: CryptoRng>(
+        &mut self,
+        period: SlotRange,
+        ask: Ask,
+        meters: &[MeterId],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let excluded: Vec<Exclusion> = self.checks.exclusions(meters, &self.party.roster);
+        let query = self.party.sign(Query { id: QueryId::random(rng), period, ask, excluded });
+        let tariffs = self.tariffs_of(&query)?;
+        let release = Release::begin(query, tariffs, now, store)?;
+        let id = release.id();
+        let sends = release.sends(&self.party);
+        self.releases.insert(id, release);
+        Ok((id, sends))
+    }
+
+    fn tariffs_of(&self, query: &Query) -> Result<Vec<Tariff>, SinkError> {
+        let Ask::Bill(ask) = &query.ask else { return Ok(Vec::new()) };
+        ask.tariffs
+            .iter()
+            .map(|hash| self.tariffs.get(hash).map(|(t, _)| t.clone()).ok_or(SinkError::TariffUnknown(*hash)))
+            .collect()
+    }
+
+    /// Takes a delivery.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] if the sink can't go on; what a peer got wrong is in [`Handled`].
+    pub fn handle(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, SinkError> {
+        let Ok(parsed) = topic.parse::<Topic>() else {
+            return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
+        };
+        if let Channel::Receipt(..) = parsed.channel {
+            return Ok(
+                match self.party.open_peer(payload, |receipt: &protocol::receipt::Receipt| receipt.point) {
+                    Ok(receipt) => self.checks.take(&receipt, &self.party.roster),
+                    Err(refused) => refused,
+                },
+            );
+        }
+        let document = match self.assembly.take(topic, payload) {
+            Ok(Some(document)) => document,
+            Ok(None) => return Ok(Handled::quietly()),
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        match parsed.channel {
+            Channel::Inventory(_) => {
+                self.take(&document, Release::take_inventory, |i| (i.query, i.point), now, store)
+            }
+            Channel::Vote(_) => self.take(&document, Release::take_vote, |v| (v.query, v.point), now, store),
+            Channel::Result(_) => self.take(
+                &document,
+                |r, share, p, now, s| r.take_result(&share, p, now, s),
+                |r| (r.query, r.point),
+                now,
+                store,
+            ),
+            _ => Ok(Handled::refused(Rule::Malformed, "a sink has no use for this topic")),
+        }
+    }
+
+    fn take<T: Document>(
+        &mut self,
+        document: &[u8],
+        take: impl Fn(&mut Release, Signed<T>, &Party, Moment, &mut dyn Store) -> Result<Handled, SinkError>,
+        claim: impl Fn(&T) -> (QueryId, protocol::shamir::Point),
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, SinkError> {
+        let signed = match self.party.open_peer(document, |document: &T| claim(document).1) {
+            Ok(signed) => signed,
+            Err(refused) => return Ok(refused),
+        };
+        let id = claim(&signed).0;
+        match self.releases.get_mut(&id) {
+            Some(release) => take(release, signed, &self.party, now, store),
+            None => Ok(Handled::refused(Rule::QueryUnknown, format_args!("query {id} is not open"))),
+        }
+    }
+
+    /// Lets time pass: what is not answered is asked again, what has settled goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn tick(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
+        let mut sends = Vec::new();
+        for release in self.releases.values_mut() {
+            sends.extend(release.tick(&self.party, now, store)?);
+        }
+        Ok(sends)
+    }
+
+    /// A release that was asked for since the store began, as far as it has come.
+    pub fn release(&self, id: QueryId) -> Option<&Release> {
+        self.releases.get(&id)
+    }
+
+    /// Whether a release has ended, now or before the sink was started.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn has_ended(&self, id: QueryId, store: &dyn Store) -> Result<bool, StoreError> {
+        match self.release(id) {
+            Some(release) => Ok(release.finished().is_some()),
+            None => release::has_outcome(id, store),
+        }
+    }
+
+    /// Meters that dealt badly and aggregators whose check values are odd, as receipts tell.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// Where a meter's last bill ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn billed_until(&self, meter: MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
+        Ok(ledger::bills_of(meter, store)?.last().map(|bill| bill.window.end()))
+    }
+
+    /// Its status, to be published retained.
+    pub fn status(&self, state: &str) -> Outgoing {
+        let open = self.releases.values().filter(|release| release.finished().is_none()).count();
+        let status = Status {
+            state: state.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            roster_epoch: self.party.roster.document().epoch,
+            backlog: open as u64,
+        };
+        Outgoing::new(self.party.topic(Channel::Status(Role::Sink, "utility".to_owned())), status.encode())
+            .retained()
+    }
+
+    /// The roster it works under.
+    pub fn roster(&self) -> &Roster {
+        &self.party.roster
+    }
+}
+
+/// Every row of a table, read in pages.
+fn rows(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError> {
+    let (mut rows, mut from) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.range(table, &from[..]..&[0xff; 64][..], 1_000)?;
+        let Some((last, _)) = page.last() else { return Ok(rows) };
+        from = [last, &[0][..]].concat();
+        rows.extend(page);
+    }
+}
