@@ -120,8 +120,9 @@ impl OpenBatch {
             return Err(ReadingError::NotAfter { found: reading.at, last: last.at });
         }
         let (now, before) = (reading.register.watt_hours(), last.register.watt_hours());
-        let energy =
-            now.checked_sub(before).ok_or(ReadingError::Backwards { at: reading.at, by: before - now })?;
+        let energy = now
+            .checked_sub(before)
+            .ok_or_else(|| ReadingError::Backwards { at: reading.at, by: before - now })?;
         let gap = reading.at.0 - last.at.0 > 1;
         if gap {
             // The slots between are unknown; what they carried is between the two registers.
