@@ -16,7 +16,7 @@ use protocol::release::exclusion::Exclusion;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
 use protocol::roster::Roster;
 use protocol::rule::Rule;
-use protocol::signature::{Document, Signed, SigningKey, Unverified};
+use protocol::signature::{Document, Signed, SigningKey, Unverified, VerifyingKey};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -88,6 +88,11 @@ struct Party {
 }
 
 impl Party {
+    /// The key that it signs with, public half.
+    fn key(&self) -> VerifyingKey {
+        self.identity.key.verifying_key()
+    }
+
     fn topic(&self, channel: Channel) -> Topic {
         channel.of(&self.roster.document().deployment)
     }
@@ -164,7 +169,8 @@ impl Sink {
         };
         for query in release::unfinished(&sink.party, store)? {
             let tariffs = sink.tariffs_of(&query)?;
-            let release = Release::resume(query, tariffs, &sink.party, store, now)?;
+            let published = sink.publishing(&query);
+            let release = Release::resume(query, tariffs, published, &sink.party, store, now)?;
             sink.releases.insert(release.id(), release);
         }
         Ok(sink)
@@ -187,24 +193,34 @@ impl Sink {
         store: &mut dyn Store,
     ) -> Result<(Hash, Vec<Outgoing>), SinkError> {
         let tariff = Tariff::new(document.clone(), self.party.roster.slot())?;
-        let topic = self.party.topic(Channel::Tariff(document.id.clone()));
         let signed = self.party.sign(document);
         let hash = signed.hash();
         store.put(TARIFF, hash.as_bytes(), signed.bytes())?;
-        let sends = Outgoing::parts(&topic, signed.bytes()).into_iter().map(Outgoing::retained).collect();
-        self.tariffs.insert(hash, (tariff, signed.into_bytes()));
+        let published = (tariff, signed.into_bytes());
+        let sends = self.tariff_sends(&published);
+        self.tariffs.insert(hash, published);
         Ok((hash, sends))
     }
 
     /// The roster, all tariffs and the messages of open releases, to be published whenever the sink has connected.
     pub fn announcements(&self) -> Vec<Outgoing> {
         let roster = Outgoing::parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
-        let tariffs = self.tariffs.values().flat_map(|(tariff, bytes)| {
-            Outgoing::parts(&self.party.topic(Channel::Tariff(tariff.document().id.clone())), bytes)
-        });
+        let tariffs = self.tariffs.values().flat_map(|published| self.tariff_sends(published));
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
-        roster.into_iter().chain(tariffs).map(Outgoing::retained).chain(open).collect()
+        roster.into_iter().map(Outgoing::retained).chain(tariffs).chain(open).collect()
+    }
+
+    fn tariff_sends(&self, (tariff, bytes): &(Tariff, Vec<u8>)) -> Vec<Outgoing> {
+        let topic = self.party.topic(Channel::Tariff(tariff.document().id.clone()));
+        Outgoing::parts(&topic, bytes).into_iter().map(Outgoing::retained).collect()
+    }
+
+    /// The messages that publish a query's tariffs.
+    fn publishing(&self, query: &Query) -> Vec<Outgoing> {
+        let Ask::Bill(ask) = &query.ask else { return Vec::new() };
+        let published = ask.tariffs.iter().filter_map(|hash| self.tariffs.get(hash));
+        published.flat_map(|published| self.tariff_sends(published)).collect()
     }
 
     /// Asks for the bills of meters over a period, under published tariffs. Each bill starts where the meter's last one
@@ -260,7 +276,8 @@ impl Sink {
         let excluded: Vec<Exclusion> = self.checks.exclusions(meters, &self.party.roster);
         let query = self.party.sign(Query { id: QueryId::random(rng), period, ask, excluded });
         let tariffs = self.tariffs_of(&query)?;
-        let release = Release::begin(query, tariffs, now, store)?;
+        let published = self.publishing(&query);
+        let release = Release::begin(query, tariffs, published, now, store)?;
         let id = release.id();
         let sends = release.sends(&self.party);
         self.releases.insert(id, release);
@@ -379,7 +396,7 @@ impl Sink {
     ///
     /// [`StoreError`].
     pub fn billed_until(&self, meter: MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
-        Ok(ledger::bills_of(meter, store)?.last().map(|bill| bill.window.end()))
+        ledger::billed_until(meter, store)
     }
 
     /// Its status, to be published retained.

@@ -1,6 +1,7 @@
 //! The ledger of bills and curves: what the utility may know, and all that it knows.
 //!
-//! Rows: `bill` meter ‖ first slot → a bill; `curve` group ‖ 0 ‖ first slot → a day of a curve.
+//! Rows: `bill` meter ‖ first slot → a bill; `billed` meter → where its last bill ended, decoded or not; `curve` group
+//! ‖ 0 ‖ first slot → a day of a curve.
 
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::release::selection::Scope;
@@ -10,6 +11,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
 const BILL: Table = Table("bill");
+const BILLED: Table = Table("billed");
 const CURVE: Table = Table("curve");
 
 /// A meter's bill.
@@ -53,6 +55,20 @@ pub struct Curve {
 pub(super) fn keep_bill(bill: &Bill, store: &mut dyn Store) -> Result<(), StoreError> {
     let key = [&bill.meter.as_bytes()[..], &bill.window.start().0.to_be_bytes()].concat();
     store.put(BILL, &key, &wire::encode(bill))
+}
+
+/// Notes where a meter's bill ended; it never goes back.
+pub(super) fn keep_billed_until(meter: MeterId, end: Slot, store: &mut dyn Store) -> Result<(), StoreError> {
+    if billed_until(meter, store)?.is_none_or(|before| before < end) {
+        store.put(BILLED, meter.as_bytes(), &end.0.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+/// Where a meter's last bill ended.
+pub(super) fn billed_until(meter: MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
+    let bytes = store.get(BILLED, meter.as_bytes())?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(|bytes| Slot(u32::from_be_bytes(bytes))))
 }
 
 /// Keeps a day of a curve.

@@ -1,12 +1,15 @@
 //! One release at the sink: asked → cut → certified → decoded.
 //!
 //! Rows: `query`, `cut`, `inventories`, `outcome`: query id → bytes; `vote`, `result`: query id ‖ point → bytes.
+//!
+//! A release ends for its bills when enough answers are there; it is repeated, ever more rarely, until every aggregator
+//! has answered: who was away must learn what was released, or it would refuse whatever follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::decode::{DecodeError, decode_vector};
+use protocol::decode::{DecodeError, Decoded, decode_vector};
 use protocol::field::Fe;
-use protocol::id::{Hash, QueryId};
+use protocol::id::{Hash, MeterId, QueryId};
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Inventory, InventoryAnswer};
 use protocol::release::outcome::Outcome;
@@ -19,13 +22,13 @@ use protocol::shamir::Point;
 use protocol::signature::{Signed, hash};
 use protocol::tariff::Tariff;
 use protocol::topic::{Channel, Handled, Outgoing};
-use protocol::unit::{Amount, MAX_REGISTER_WH, Moment, WattHours};
+use protocol::unit::{Amount, Moment, SlotRange, WattHours};
 use protocol::wire;
 use serde_bytes::ByteBuf;
 use store::{Store, StoreError, Table};
 use zeroize::Zeroizing;
 
-use super::ledger::{Bill, Curve, keep_bill, keep_curve};
+use super::ledger::{Bill, Curve, keep_bill, keep_billed_until, keep_curve};
 use super::{Party, SinkError, rows};
 
 const QUERY: Table = Table("query");
@@ -35,34 +38,63 @@ const OUTCOME: Table = Table("outcome");
 const VOTE: Table = Table("vote");
 const RESULT: Table = Table("result");
 
+/// The most ended releases that are taken up again for aggregators that have not answered: the newest.
+const MAX_LAGGING: usize = 256;
+
+/// How often the pause between repeats doubles once a release has ended.
+const DOUBLINGS: u32 = 8;
+
+/// How many times the settling time a release waits for entries that do not decode while others do.
+const HESITATION: u64 = 8;
+
 /// One release.
 #[derive(Debug)]
 pub struct Release {
     query: Signed<Query>,
     tariffs: Vec<Tariff>,
+    /// The messages that publish the tariffs, for whoever missed them.
+    published: Vec<Outgoing>,
     inventories: BTreeMap<Point, Signed<Inventory>>,
     cut: Option<(Signed<Cut>, Selection)>,
     votes: BTreeMap<Point, Signed<Vote>>,
     answers: BTreeMap<Point, Answers>,
+    /// Who answered with a box that does not open or holds something else.
+    garbled: BTreeSet<Point>,
     outcome: Option<Signed<Outcome>>,
+    /// How many answers there were when the outcome was last looked at.
+    judged: usize,
     /// When the present stage had its quorum.
     quorum_at: Option<Moment>,
     sent_at: Moment,
+    /// Repeats since the release ended.
+    repeats: u32,
     certificate_sent: bool,
     waiting: Option<DecodeError>,
 }
 
-/// The queries that have no outcome yet.
+/// The queries that have no outcome yet, and the newest that some aggregator has not answered.
 pub(super) fn unfinished(party: &Party, store: &dyn Store) -> Result<Vec<Signed<Query>>, SinkError> {
-    let mut queries = Vec::new();
+    let (mut open, mut lagging) = (Vec::new(), Vec::new());
     for (key, bytes) in rows(QUERY, store)? {
-        if store.get(OUTCOME, &key)?.is_none() {
-            let key = party.identity.key.verifying_key();
-            let query = Signed::open(&bytes, &key, &party.roster.context());
-            queries.push(query.map_err(|_| SinkError::Damaged("a query can't be read"))?);
+        let outcome = store.get(OUTCOME, &key)?;
+        let query = Signed::<Query>::open(&bytes, &party.key(), &party.roster.context())
+            .map_err(|_| SinkError::Damaged("a query can't be read"))?;
+        match outcome {
+            None => open.push(query),
+            Some(bytes) if of_query(RESULT, query.id, store)?.len() < party.roster.n() => {
+                lagging.push((read_outcome(&bytes, party)?.at, query));
+            }
+            Some(_) => {}
         }
     }
-    Ok(queries)
+    lagging.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    open.extend(lagging.into_iter().take(MAX_LAGGING).map(|(_, query)| query));
+    Ok(open)
+}
+
+fn read_outcome(bytes: &[u8], party: &Party) -> Result<Signed<Outcome>, SinkError> {
+    Signed::open(bytes, &party.key(), &party.roster.context())
+        .map_err(|_| SinkError::Damaged("an outcome can't be read"))
 }
 
 /// Whether a query has an outcome.
@@ -75,54 +107,56 @@ impl Release {
     pub(super) fn begin(
         query: Signed<Query>,
         tariffs: Vec<Tariff>,
+        published: Vec<Outgoing>,
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Self, StoreError> {
         store.put(QUERY, query.id.as_bytes(), query.bytes())?;
-        Ok(Self {
+        Ok(Self::new(query, tariffs, published, now))
+    }
+
+    fn new(query: Signed<Query>, tariffs: Vec<Tariff>, published: Vec<Outgoing>, sent_at: Moment) -> Self {
+        Self {
             query,
             tariffs,
+            published,
             inventories: BTreeMap::new(),
             cut: None,
             votes: BTreeMap::new(),
             answers: BTreeMap::new(),
+            garbled: BTreeSet::new(),
             outcome: None,
+            judged: 0,
             quorum_at: None,
-            sent_at: now,
+            sent_at,
+            repeats: 0,
             certificate_sent: false,
             waiting: None,
-        })
+        }
     }
 
     /// Takes a release up again from the store.
     pub(super) fn resume(
         query: Signed<Query>,
         tariffs: Vec<Tariff>,
+        published: Vec<Outgoing>,
         party: &Party,
         store: &dyn Store,
         now: Moment,
     ) -> Result<Self, SinkError> {
         let id = query.id;
-        let mut release = Self {
-            query,
-            tariffs,
-            inventories: BTreeMap::new(),
-            cut: None,
-            votes: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            outcome: None,
-            quorum_at: None,
-            // Whatever was sent last may be lost: it is sent again at the first tick.
-            sent_at: Moment(now.0.saturating_sub(party.pace.resend)),
-            certificate_sent: false,
-            waiting: None,
-        };
+        // Whatever was sent last may be lost: it is sent again at the first tick.
+        let sent_at = Moment(now.0.saturating_sub(party.pace.resend));
+        let mut release = Self::new(query, tariffs, published, sent_at);
+        if let Some(bytes) = store.get(OUTCOME, id.as_bytes())? {
+            release.outcome = Some(read_outcome(&bytes, party)?);
+        }
         if let (Some(cut), Some(kept)) =
             (store.get(CUT, id.as_bytes())?, store.get(INVENTORIES, id.as_bytes())?)
         {
             let damaged = || SinkError::Damaged("a cut can't be read");
-            let key = party.identity.key.verifying_key();
-            let cut = Signed::<Cut>::open(&cut, &key, &party.roster.context()).map_err(|_| damaged())?;
+            let cut =
+                Signed::<Cut>::open(&cut, &party.key(), &party.roster.context()).map_err(|_| damaged())?;
             for bytes in wire::decode::<Votes>(&kept).map_err(|_| damaged())?.0 {
                 let inventory = party
                     .open_peer(&bytes, |inventory: &Inventory| inventory.point)
@@ -142,8 +176,10 @@ impl Release {
             for bytes in of_query(RESULT, id, store)? {
                 let share =
                     party.open_peer(&bytes, |share: &ResultShare| share.point).map_err(|_| damaged())?;
-                let answers = share.open(&party.identity.box_key, &party.roster, &lengths);
-                release.answers.insert(share.point, answers.map_err(|_| damaged())?);
+                match share.open(&party.identity.box_key, &party.roster, &lengths) {
+                    Ok(answers) => drop(release.answers.insert(share.point, answers)),
+                    Err(_) => drop(release.garbled.insert(share.point)),
+                }
             }
         }
         Ok(release)
@@ -185,26 +221,48 @@ impl Release {
         (roster_n - rules.len() < quorum).then(|| rules.first().copied()).flatten()
     }
 
-    /// Why it waits, if answers are there that do not decode.
+    /// Why it waits, or some of its bills do, if answers are there that do not decode.
     pub fn waiting(&self) -> Option<&DecodeError> {
         self.waiting.as_ref()
     }
 
     /// How many aggregators have answered: inventories, votes for the cut, results.
     pub fn progress(&self) -> (usize, usize, usize) {
-        (self.inventories.len(), self.certificate().len(), self.answers.len())
+        (self.inventories.len(), self.certificate().len(), self.answered())
     }
 
-    /// The messages of the present stage.
+    fn answered(&self) -> usize {
+        self.answers.len() + self.garbled.len()
+    }
+
+    /// Everything that an aggregator needs to come as far as this, whatever it has missed.
     pub(super) fn sends(&self, party: &Party) -> Vec<Outgoing> {
-        let mut sends = Outgoing::parts(&party.topic(Channel::Query), self.query.bytes());
+        let mut sends = self.published.clone();
+        sends.extend(Outgoing::parts(&party.topic(Channel::Query), self.query.bytes()));
         if let Some((cut, _)) = &self.cut {
+            if self.certificate().len() < party.roster.n() {
+                sends.extend(self.cited_sends(cut, party));
+            }
             sends.extend(Outgoing::parts(&party.topic(Channel::Cut), cut.bytes()));
             if self.certificate().len() >= party.roster.q() {
                 sends.extend(self.certificate_sends(party));
             }
         }
+        if let Some(outcome) = &self.outcome {
+            sends.extend(Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes()));
+        }
         sends
+    }
+
+    /// The inventories that the cut cites: whoever made one may be gone, and nobody votes without having seen it.
+    fn cited_sends(&self, cut: &Cut, party: &Party) -> Vec<Outgoing> {
+        let cited = self.inventories.values().filter(|i| cut.cited.contains(&(i.point, i.hash())));
+        cited
+            .filter_map(|inventory| Some((party.roster.aggregator(inventory.point)?.id.clone(), inventory)))
+            .flat_map(|(id, inventory)| {
+                Outgoing::parts(&party.topic(Channel::Inventory(id)), inventory.bytes())
+            })
+            .collect()
     }
 
     fn certificate(&self) -> Vec<&Signed<Vote>> {
@@ -266,24 +324,25 @@ impl Release {
         let Some((cut, selection)) = &self.cut else {
             return Ok(Handled::refused(Rule::QueryUnknown, "a result before its cut"));
         };
-        if result.cut != cut.hash() || self.answers.contains_key(&result.point) {
+        let known = self.answers.contains_key(&result.point) || self.garbled.contains(&result.point);
+        if result.cut != cut.hash() || known {
             return Ok(Handled::quietly());
         }
         let lengths = selection.lengths(self.tariffs.len());
-        match result.open(&party.identity.box_key, &party.roster, &lengths) {
+        store.put(RESULT, &point_key(result.query, result.point), result.bytes())?;
+        let refusal = match result.open(&party.identity.box_key, &party.roster, &lengths) {
             Ok(answers) => {
-                store.put(RESULT, &point_key(result.query, result.point), result.bytes())?;
                 self.answers.insert(result.point, answers);
-                if self.outcome.is_some() {
-                    return self.settle(party, now, store).map(Handled::sending);
-                }
-                Ok(Handled::sending(self.advance(party, now, store)?))
+                None
             }
-            Err(error) => Ok(Handled::refused(
-                Rule::Malformed,
-                format_args!("result of aggregator {}: {error}", result.point),
-            )),
-        }
+            Err(error) => {
+                self.garbled.insert(result.point);
+                let detail = format_args!("result of aggregator {}: {error}", result.point);
+                Some(Refusal::new(Rule::Malformed, detail))
+            }
+        };
+        let sends = self.advance(party, now, store)?;
+        Ok(Handled { sends, refusal })
     }
 
     /// Lets time pass.
@@ -293,12 +352,14 @@ impl Release {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Vec<Outgoing>, SinkError> {
-        if self.outcome.is_some() && self.answers.len() == party.roster.n() {
+        if self.outcome.is_some() && self.answered() == party.roster.n() {
             return Ok(Vec::new());
         }
         let mut sends = self.advance(party, now, store)?;
-        if self.outcome.is_none() && now.since(self.sent_at) >= party.pace.resend {
+        let pause = party.pace.resend << self.repeats.min(DOUBLINGS);
+        if now.since(self.sent_at) >= pause {
             self.sent_at = now;
+            self.repeats += u32::from(self.outcome.is_some());
             sends.extend(self.sends(party));
         }
         Ok(sends)
@@ -319,7 +380,12 @@ impl Release {
             self.certificate_sent = true;
             sends.extend(self.certificate_sends(party));
         }
-        if self.outcome.is_none() && self.cut.is_some() && self.settled(self.answers.len(), party, now) {
+        let due = match self.outcome {
+            None => self.cut.is_some() && self.settled(self.answered(), party, now),
+            Some(_) => self.judged < self.answered(),
+        };
+        if due {
+            self.judged = self.answered();
             sends.extend(self.settle(party, now, store)?);
         }
         Ok(sends)
@@ -361,7 +427,7 @@ impl Release {
         Ok(sends)
     }
 
-    /// Decodes, keeps bills and curves, and says how it ended; with a late answer, says it again.
+    /// Decodes, keeps bills and curves, and says how it ended; when a late answer changes anything, says it again.
     fn settle(
         &mut self,
         party: &Party,
@@ -369,35 +435,36 @@ impl Release {
         store: &mut dyn Store,
     ) -> Result<Vec<Outgoing>, SinkError> {
         let Some((cut, selection)) = &self.cut else { return Ok(Vec::new()) };
-        let decoded = match self.decode(selection, party) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                self.waiting = Some(error);
-                return Ok(Vec::new());
-            }
-        };
-        self.waiting = None;
-        let (values, faulty) = decoded;
-        let mut result = Vec::new();
-        for value in values.iter().flatten() {
-            result.extend_from_slice(&value.to_bytes());
+        let entries = self.decode(selection, party);
+        let undecided = entries.iter().find_map(|entry| entry.as_ref().err().cloned());
+        let hesitates = self.answered() < party.roster.n()
+            && self.quorum_at.is_none_or(|since| now.since(since) < HESITATION * party.pace.settle);
+        let nothing = entries.iter().all(Result::is_err);
+        self.waiting = undecided;
+        if self.outcome.is_none() && self.waiting.is_some() && (nothing || hesitates) {
+            return Ok(Vec::new());
         }
+        let mut faulty: BTreeSet<Point> = self.garbled.clone();
+        let mut result = Vec::new();
+        for decoded in entries.iter().flatten() {
+            faulty.extend(&decoded.faulty);
+            result.extend(decoded.value.iter().flat_map(|value| value.to_bytes()));
+        }
+        let (faulty, result) = (faulty.into_iter().collect::<Vec<_>>(), hash("values", &[&result]));
         if let Some(before) = &self.outcome
-            && before.faulty == faulty
+            && (before.faulty == faulty && before.result == result)
         {
             return Ok(Vec::new());
         }
-        if self.outcome.is_none() {
-            self.keep(selection, &values, store)?;
-        }
+        self.keep(selection, &entries, store)?;
         let outcome = party.sign(Outcome {
             query: self.id(),
             cut: cut.hash(),
             path: self.query.path(),
-            taken: selection.takes(),
+            taken: taken(selection, &entries),
             used: self.answers.keys().filter(|point| !faulty.contains(point)).copied().collect(),
             faulty,
-            result: hash("values", &[&result]),
+            result,
             at: now.timestamp(),
         });
         store.put(OUTCOME, self.id().as_bytes(), outcome.bytes())?;
@@ -406,15 +473,11 @@ impl Release {
         Ok(sends)
     }
 
-    /// Decodes every released entry from the answers that have it, at least a quorum; names everyone who was wrong in
-    /// any of them.
-    fn decode(
-        &self,
-        selection: &Selection,
-        party: &Party,
-    ) -> Result<(Vec<Vec<Fe>>, Vec<Point>), DecodeError> {
-        let (mut values, mut faulty) = (Vec::new(), Vec::new());
-        for (index, len) in selection.lengths(self.tariffs.len()).into_iter().enumerate() {
+    /// Decodes every released entry from the answers that have it, at least a quorum. One meter's entry does not wait
+    /// for another's: a meter that deals badly spoils its own bill only.
+    fn decode(&self, selection: &Selection, party: &Party) -> Vec<Entry> {
+        let lengths = selection.lengths(self.tariffs.len());
+        let entry = |(index, len): (usize, usize)| {
             let word: Vec<(Point, Zeroizing<Vec<Fe>>)> = self
                 .answers
                 .iter()
@@ -423,35 +486,44 @@ impl Release {
             if word.len() < party.roster.q() {
                 return Err(DecodeError::TooFew { found: word.len(), wanted: party.roster.q() });
             }
-            let decoded = decode_vector(&word, party.roster.t(), len)?;
-            values.push(decoded.value);
-            faulty.extend(decoded.faulty);
-        }
-        faulty.sort_unstable();
-        faulty.dedup();
-        Ok((values, faulty))
+            decode_vector(&word, party.roster.t(), len)
+        };
+        lengths.into_iter().enumerate().map(entry).collect()
     }
 
-    fn keep(
-        &self,
-        selection: &Selection,
-        values: &[Vec<Fe>],
-        store: &mut dyn Store,
-    ) -> Result<(), SinkError> {
+    /// Keeps what decodes. What does not is not asked for again: its slots are released, and the next bill follows.
+    fn keep(&self, selection: &Selection, entries: &[Entry], store: &mut dyn Store) -> Result<(), SinkError> {
         match &self.query.ask {
             Ask::Bill(ask) => {
-                for (billed, values) in selection.billed().zip(values) {
-                    keep_bill(&bill(billed, values, &ask.tariffs, self.id()), store)?;
+                for (billed, entry) in selection.billed().zip(entries) {
+                    keep_billed_until(billed.meter, billed.window.end(), store)?;
+                    if let Ok(decoded) = entry {
+                        keep_bill(&bill(billed, &decoded.value, &ask.tariffs, self.id()), store)?;
+                    }
                 }
             }
             Ask::Group(ask) => {
-                for (day, values) in selection.days().zip(values) {
-                    keep_curve(&curve(day, values, ask.group.clone(), self.id()), store)?;
+                for (day, entry) in selection.days().zip(entries) {
+                    if let Ok(decoded) = entry {
+                        keep_curve(&curve(day, &decoded.value, ask.group.clone(), self.id()), store)?;
+                    }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// A released entry, decoded or not yet.
+type Entry = Result<Decoded<Vec<Fe>>, DecodeError>;
+
+/// What was released of whom, of the entries that are decoded.
+fn taken(selection: &Selection, entries: &[Entry]) -> Vec<(MeterId, SlotRange)> {
+    let bills = selection.billed().map(|billed| vec![(billed.meter, billed.window)]);
+    let days = selection
+        .days()
+        .map(|day| day.members.iter().map(|(meter, _)| (*meter, day.slots)).collect::<Vec<_>>());
+    bills.chain(days).zip(entries).filter(|(_, entry)| entry.is_ok()).flat_map(|(taken, _)| taken).collect()
 }
 
 fn point_key(id: QueryId, point: Point) -> Vec<u8> {
@@ -468,11 +540,8 @@ fn of_query(table: Table, id: QueryId, store: &dyn Store) -> Result<Vec<Vec<u8>>
 fn bill(billed: &Billed, values: &[Fe], tariffs: &[Hash], query: QueryId) -> Bill {
     let values: Vec<i64> = values.iter().map(|value| value.to_centred()).collect();
     let amounts = if billed.scope == Scope::Registers { &[] } else { &values[1..=tariffs.len()] };
+    // A meter may deal any register: what is no plausible energy is kept as it is, and shows.
     let energy = values[0];
-    debug_assert!(
-        energy.unsigned_abs() <= MAX_REGISTER_WH,
-        "a register difference is below the largest register"
-    );
     Bill {
         meter: billed.meter,
         window: billed.window,
