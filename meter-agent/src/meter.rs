@@ -353,12 +353,17 @@ impl Meter {
             Err(refused) => return Ok(refused),
         };
         self.outbox.acknowledge(receipt.point, &receipt.stored, store)?;
+        // Ranges that no longer fit into a receipt are told by their check values, one by one.
+        for check in &receipt.checks {
+            self.outbox.acknowledge_one(receipt.point, check.seq, &check.rid, store)?;
+        }
         let mut refusal = None;
         for refused in &receipt.refused {
             match refused.rule {
                 Rule::UnknownMeter => self.announce = true,
-                // The aggregator will never take this record: asking again would not change its mind.
-                Rule::Late | Rule::Equivocation | Rule::BadShare | Rule::Forged | Rule::Malformed => {
+                // The aggregator will never take this record: asking again would not change its mind. Only what it
+                // says of a record that we signed counts; anybody can send it forged ones with our numbers.
+                Rule::Late | Rule::Equivocation | Rule::BadShare => {
                     self.outbox.drop_for(receipt.point, refused.seq, store)?;
                 }
                 _ => {}

@@ -106,7 +106,10 @@ impl Intake {
         match self.verify_and_store(message, head, now, party, registry, store)? {
             Ok(()) => Ok(Handled::quietly()),
             Err((rule, detail)) => {
-                self.owe_refusal(&head, rule, registry);
+                // A forged record is not its meter's: a receipt for it would make the meter give up its own.
+                if rule != Rule::Forged {
+                    self.owe_refusal(&head, rule, registry);
+                }
                 Ok(Handled::refused(rule, format_args!("record {} of meter {meter}: {detail}", head.seq)))
             }
         }

@@ -182,6 +182,20 @@ impl Outbox {
         Ok(())
     }
 
+    /// Drops one record that an aggregator names as stored.
+    pub(super) fn acknowledge_one(
+        &mut self,
+        point: Point,
+        seq: u64,
+        rid: &Rid,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        if self.records.get(&seq).is_some_and(|sealed| sealed.rid == *rid) {
+            self.drop_for(point, seq, store)?;
+        }
+        Ok(())
+    }
+
     /// Drops one message, and its record with the last of them.
     pub(super) fn drop_for(
         &mut self,
