@@ -14,6 +14,7 @@ use protocol::certificate::MeterCertificate;
 use protocol::hpke_box::{BoxError, OpeningKey};
 use protocol::id::{Deployment, Hash, MeterId};
 use protocol::part::Assembly;
+use protocol::release::cut::Cut;
 use protocol::roster::Roster;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
@@ -219,7 +220,11 @@ impl Aggregator {
         match parsed.channel {
             Channel::Tariff(_) => Ok(self.registry.take_tariff(&document, &self.party, store)?),
             Channel::Query => Ok(self.take_query(&document, store)?),
-            Channel::Inventory(_) => Ok(self.releases.take_inventory(&document, &self.party)),
+            Channel::Inventory(_) => match self.releases.take_inventory(&document, &self.party) {
+                Ok(Some(cut)) => self.vote_on(&cut, now, store, rng),
+                Ok(None) => Ok(Handled::quietly()),
+                Err(refused) => Ok(refused),
+            },
             Channel::Cut => self.take_cut(&document, now, store, rng),
             Channel::Vote(_) => self.take_votes(&[document], now, store, rng),
             Channel::Votes => match protocol::wire::decode::<protocol::release::vote::Votes>(&document) {
@@ -282,12 +287,21 @@ impl Aggregator {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
-        let cut = match self.party.open_utility(document) {
-            Ok(cut) => cut,
-            Err(refused) => return Ok(refused),
-        };
+        match self.party.open_utility(document) {
+            Ok(cut) => self.vote_on(&cut, now, store, rng),
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    fn vote_on<R: CryptoRng>(
+        &mut self,
+        cut: &Signed<Cut>,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
         let mut handled =
-            self.releases.take_cut(&cut, now, &self.party, &self.registry, &mut self.ledger, store)?;
+            self.releases.take_cut(cut, now, &self.party, &self.registry, &mut self.ledger, store)?;
         handled.sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
         Ok(handled)
     }

@@ -45,6 +45,8 @@ struct Release {
     query: Option<Signed<Query>>,
     tariffs: Vec<Tariff>,
     inventories: BTreeMap<Hash, Signed<Inventory>>,
+    /// A cut that waits for inventories that it cites.
+    pending: Option<Signed<Cut>>,
     selection: Option<Selection>,
     own_vote: Option<Signed<Vote>>,
     votes: BTreeMap<Point, Signed<Vote>>,
@@ -170,12 +172,13 @@ impl Releases {
         Ok(Handled { sends, refusal })
     }
 
-    /// Takes a peer's inventory.
-    pub(super) fn take_inventory(&mut self, document: &[u8], party: &Party) -> Handled {
-        let inventory = match party.open_peer(document, |inventory: &Inventory| inventory.point) {
-            Ok(inventory) => inventory,
-            Err(refused) => return refused,
-        };
+    /// Takes a peer's inventory; gives the cut that waited for it, if it has all that it cites now.
+    pub(super) fn take_inventory(
+        &mut self,
+        document: &[u8],
+        party: &Party,
+    ) -> Result<Option<Signed<Cut>>, Handled> {
+        let inventory = party.open_peer(document, |inventory: &Inventory| inventory.point)?;
         self.make_room();
         self.arrivals += 1;
         let arrivals = self.arrivals;
@@ -184,11 +187,15 @@ impl Releases {
             .entry(inventory.query)
             .or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
         let theirs = release.inventories.values().filter(|other| other.point == inventory.point).count();
-        // An aggregator has one inventory a query; a second is a lie and a third is a flood.
-        if theirs < 2 && release.selection.is_none() {
-            release.inventories.insert(inventory.hash(), inventory);
+        // An aggregator has one inventory a query; a second is a lie and a third is a flood. But the one that the
+        // utility's cut cites is wanted, whatever its maker sent us before.
+        let hash = inventory.hash();
+        let cited = |cut: &Signed<Cut>| cut.cited.iter().any(|(_, cited)| *cited == hash);
+        if release.selection.is_none() && (theirs < 2 || release.pending.as_ref().is_some_and(cited)) {
+            release.inventories.insert(hash, inventory);
         }
-        Handled::quietly()
+        let Release { pending, inventories, .. } = release;
+        Ok(pending.take_if(|cut| cut.cited.iter().all(|(_, hash)| inventories.contains_key(hash))))
     }
 
     /// Takes a cut: votes for it, once, if it follows from the inventories and no rule speaks against it.
@@ -231,7 +238,12 @@ impl Releases {
             &party.roster,
         ) {
             Ok(selection) => selection,
-            Err(rule) => return refuse(rule, &"it is not what the inventories give"),
+            Err(rule) => {
+                if rule == Rule::InventoryMissing && cut.cited.len() <= party.roster.n() {
+                    release.pending = Some(cut.clone());
+                }
+                return refuse(rule, &"it is not what the inventories give");
+            }
         };
         if let Err(refusal) = ledger.check(&cited, party, store)? {
             return Ok(Handled { sends: Vec::new(), refusal: Some(refusal) });
