@@ -56,6 +56,8 @@ rules! {
     Forged = 7, "forged";
     /// The message is malformed.
     Malformed = 8, "malformed";
+    /// The record is held already: a repeat is answered with a receipt and changes nothing.
+    Replay = 9, "replay";
     // queries
     /// The signature is not by the roster's utility.
     NotTheUtility = 20, "not-the-utility";

@@ -2,4 +2,5 @@
 //!
 //! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes.
 
+pub mod demo;
 pub mod deployment;

@@ -106,7 +106,9 @@ impl Intake {
         match self.verify_and_store(message, head, now, party, registry, store)? {
             Ok(()) => Ok(Handled::quietly()),
             Err((rule, detail)) => {
-                self.owe_refusal(&head, rule, registry);
+                if rule != Rule::Replay {
+                    self.owe_refusal(&head, rule, registry);
+                }
                 Ok(Handled::refused(rule, format_args!("record {} of meter {meter}: {detail}", head.seq)))
             }
         }
@@ -137,7 +139,7 @@ impl Intake {
             && *version == head.version
         {
             self.owe_check(&head, rid, stored);
-            return Ok(Ok(()));
+            return refuse(Rule::Replay, &"it is held, and its receipt goes again");
         }
         let verified = match message.verify(&certificate.key, &party.roster) {
             Ok(verified) => verified,
@@ -296,4 +298,21 @@ pub(super) fn shares(
     let rows = rows(meter, first, first.saturating_add(1), store)?;
     let found = rows.into_iter().find(|(_, stored)| stored.rid == held.rid);
     Ok(found.and_then(|(_, stored)| ShareVector::from_bytes(&stored.shares)))
+}
+
+/// What this aggregator holds of a meter, as its operator may look at it: one share a slot, as residues.
+pub(super) fn residues(
+    meter: MeterId,
+    span: SlotRange,
+    store: &dyn Store,
+) -> Result<Vec<(Slot, u64)>, StoreError> {
+    let mut residues = Vec::new();
+    for held in held(meter, span, store)? {
+        if let Some(vector) = shares(meter, &held, store)? {
+            let slots = held.slots.numbers().map(Slot);
+            residues.extend(slots.zip(vector.energies().iter().map(|share| share.to_canonical())));
+        }
+    }
+    residues.retain(|(slot, _)| span.contains(*slot));
+    Ok(residues)
 }
