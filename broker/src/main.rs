@@ -30,6 +30,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rumqttd=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // it would panic when nobody reads our errors any more
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .init();
     let mut config = args
