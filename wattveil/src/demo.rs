@@ -137,7 +137,6 @@ struct Play {
     deployment: Arc<Deployment>,
     homes: Homes,
     options: Options,
-    directory: PathBuf,
     stage: Stage,
     workers: Vec<Worker>,
     sink: SinkTask,
@@ -146,7 +145,7 @@ struct Play {
     attacker: Publisher,
     tariffs: [Hash; 2],
     liar: Option<Liar>,
-    lengths: watch::Sender<Vec<usize>>,
+    shapes: watch::Sender<Vec<Vec<usize>>>,
     acts: Vec<Act>,
     dice: StdRng,
     /// Crashes and lies that n, t and Q leave room for.
@@ -185,12 +184,11 @@ impl Play {
             })
             .await?;
         let (n, q) = (deployment.roster.n(), deployment.roster.q());
-        let (lengths, _) = watch::channel(Vec::new());
+        let (shapes, _) = watch::channel(Vec::new());
         let mut play = Self {
             spare: n - q,
             correctable: protocol::decode::correctable(n, deployment.roster.t()),
             options: options.clone(),
-            directory: directory.to_owned(),
             deployment,
             homes,
             stage,
@@ -201,7 +199,7 @@ impl Play {
             attacker,
             tariffs,
             liar: None,
-            lengths,
+            shapes,
             acts: Vec::new(),
             dice,
         };
@@ -470,13 +468,14 @@ impl Play {
             let store = self.workers[LIAR].store();
             let name = self.deployment.aggregators[LIAR].id.to_string();
             let link = self.stage.settings(&name, &format!("{name}-liar"));
-            let lengths = self.lengths.subscribe();
-            self.liar = Some(Liar::start(&self.deployment, LIAR, &store, link, lengths)?);
+            let shapes = self.shapes.subscribe();
+            self.liar = Some(Liar::start(&self.deployment, LIAR, &store, link, shapes)?);
         }
         let mut faulty = Vec::new();
         let mut dropped = false;
         for meters in self.halves(true) {
-            self.lengths.send_replace(vec![2 + self.tariffs.len(); meters.len()]);
+            let shape = vec![2 + self.tariffs.len(); meters.len()];
+            self.shapes.send_modify(|shapes| shapes.push(shape));
             let id = self.ask_bills(meters, self.tariffs.to_vec(), self.period()?).await?;
             if !std::mem::replace(&mut dropped, true) {
                 self.drop_a_record(id).await?;
@@ -654,7 +653,8 @@ impl Play {
                 .filter(|keys| keys.group == group)
                 .map(|keys| keys.meter)
                 .collect();
-            self.lengths.send_replace(vec![self.homes.slot().per_day() as usize; self.homes.days() as usize]);
+            let shape = vec![self.homes.slot().per_day() as usize; self.homes.days() as usize];
+            self.shapes.send_modify(|shapes| shapes.push(shape));
             let id = self
                 .sink
                 .ask(move |sink, store, rng| {

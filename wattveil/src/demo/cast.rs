@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use broker::{Broker, User};
-use host::{entropy, now};
+use host::now;
 use link::{Login, Settings};
 use meter_agent::meter::{Meter, Pace};
 use meter_agent::service::{Agent, Progress};
@@ -27,7 +27,7 @@ use utility_sink::sink::Sink;
 use crate::deployment::{Deployment, MeterKeys};
 
 /// How long anything may take before the demonstration fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The store's cache of each party in bytes.
 const CACHE: usize = 1 << 20;
@@ -274,13 +274,4 @@ pub async fn until(mut stopping: watch::Receiver<bool>) {
     if stopping.wait_for(|stop| *stop).await.is_err() {
         // The other side is gone: that is a stop too.
     }
-}
-
-/// A generator for everything that is not secret to a role of its own.
-///
-/// # Errors
-///
-/// If the operating system has no entropy.
-pub fn dice() -> anyhow::Result<StdRng> {
-    Ok(entropy()?)
 }

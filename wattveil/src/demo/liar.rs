@@ -30,8 +30,8 @@ pub struct Liar {
 }
 
 impl Liar {
-    /// Takes over an aggregator's store and keys, and lies in its name. `lengths` are the values of each entry of the
-    /// releases to come, as the sink expects them.
+    /// Takes over an aggregator's store and keys, and lies in its name. `shapes` are how many values each entry of the
+    /// releases to come has.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Liar {
         index: usize,
         store: &Path,
         link: Settings,
-        lengths: watch::Receiver<Vec<usize>>,
+        shapes: watch::Receiver<Vec<Vec<usize>>>,
     ) -> anyhow::Result<Self> {
         let store = FileStore::open(store, 1 << 20)?;
         let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
@@ -51,7 +51,7 @@ impl Liar {
         let tamper = Tamper {
             deployment: std::sync::Arc::clone(deployment),
             index,
-            lengths,
+            shapes,
             assembly: Assembly::default(),
             rng: entropy()?,
         };
@@ -112,7 +112,7 @@ async fn run(
 struct Tamper {
     deployment: std::sync::Arc<Deployment>,
     index: usize,
-    lengths: watch::Receiver<Vec<usize>>,
+    shapes: watch::Receiver<Vec<Vec<usize>>>,
     assembly: Assembly,
     rng: StdRng,
 }
@@ -127,8 +127,10 @@ impl Tamper {
         let keys = &self.deployment.aggregators[self.index];
         let roster = &self.deployment.roster;
         let result = Signed::<ResultShare>::open(&document, &keys.key.verifying_key(), &roster.context())?;
-        let lengths = self.lengths.borrow().clone();
-        let mut answers = result.open(&self.deployment.utility_box, roster, &lengths)?;
+        let shapes = self.shapes.borrow().clone();
+        let opened =
+            shapes.iter().find_map(|lengths| result.open(&self.deployment.utility_box, roster, lengths).ok());
+        let Some(mut answers) = opened else { return Ok(Outgoing::parts(&send.topic, &document)) };
         for answer in answers.iter_mut().flatten() {
             answer[0] += Fe::from_u64(1_000);
         }

@@ -25,11 +25,6 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Messages and bytes in all.
-    pub fn total(&self) -> (u64, u64) {
-        self.carried.values().fold((0, 0), |(n, b), (messages, bytes)| (n + messages, b + bytes))
-    }
-
     fn take(&mut self, topic: &Topic, payload: &[u8], assembly: &mut Assembly) {
         let kind = kind(&topic.channel);
         let carried = self.carried.entry(kind).or_default();
