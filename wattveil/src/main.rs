@@ -20,6 +20,18 @@ struct Arguments {
 enum Command {
     /// Show it all on this machine: real homes, real processes, crashes, lies and attacks
     Demo(DemoArguments),
+    /// Measure what each step of a reading's way costs
+    Bench {
+        /// How many aggregators
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        aggregators: usize,
+        /// How many of them give a value together
+        #[arg(long, value_name = "T", default_value_t = 2)]
+        threshold: usize,
+        /// Print the figures as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run a meter agent
     MeterAgent {
         /// The configuration file
@@ -66,6 +78,7 @@ struct DemoArguments {
 async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Demo(arguments) => demo(arguments).await,
+        Command::Bench { aggregators, threshold, json } => bench(aggregators, threshold, json),
         Command::MeterAgent { config, until_done } => {
             host::log_to_stderr();
             let settings = meter_agent::config::Config::read(&config)?;
@@ -84,6 +97,18 @@ async fn main() -> anyhow::Result<ExitCode> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new("."))
+}
+
+fn bench(aggregators: usize, threshold: usize, json: bool) -> anyhow::Result<ExitCode> {
+    let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
+    let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{:#}", costs.to_json())?;
+    } else {
+        write!(out, "{costs}")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn demo(arguments: DemoArguments) -> anyhow::Result<ExitCode> {

@@ -1,11 +1,11 @@
 //! Messages that no honest party sends.
 
 use protocol::field::Fe;
-use protocol::id::QueryId;
+use protocol::id::{Hash, MeterId, QueryId};
 use protocol::record::{Head, Kind};
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
-use protocol::release::query::Query;
+use protocol::release::query::{Ask, BillAsk, BillTarget, Query};
 use protocol::release::selection::Selection;
 use protocol::shamir::split;
 use protocol::share::{Batch, SealedBatch, seal, seal_shares};
@@ -18,7 +18,7 @@ use rand::CryptoRng;
 use crate::deployment::{Deployment, MeterKeys};
 
 /// The messages of a sealed batch, on their topics.
-pub fn messages(deployment: &Deployment, keys: &MeterKeys, sealed: SealedBatch) -> Vec<Outgoing> {
+pub(super) fn messages(deployment: &Deployment, keys: &MeterKeys, sealed: SealedBatch) -> Vec<Outgoing> {
     let name = &deployment.roster.document().deployment;
     let to = |point| deployment.roster.aggregator(point).map(|aggregator| aggregator.id.clone());
     sealed
@@ -46,7 +46,7 @@ fn head(deployment: &Deployment, keys: &MeterKeys, first: Slot) -> anyhow::Resul
 /// # Errors
 ///
 /// If it can't be sealed.
-pub fn batch<R: CryptoRng>(
+pub(super) fn batch<R: CryptoRng>(
     deployment: &Deployment,
     keys: &MeterKeys,
     signer: &SigningKey,
@@ -64,7 +64,7 @@ pub fn batch<R: CryptoRng>(
 /// # Errors
 ///
 /// If it can't be sealed.
-pub fn bad_batch<R: CryptoRng>(
+pub(super) fn bad_batch<R: CryptoRng>(
     deployment: &Deployment,
     keys: &MeterKeys,
     first: Slot,
@@ -84,7 +84,11 @@ pub fn bad_batch<R: CryptoRng>(
 /// # Errors
 ///
 /// If a number is out of range.
-pub fn crafted_tariff(deployment: &Deployment, start: Slot, end: Slot) -> anyhow::Result<TariffDocument> {
+pub(super) fn crafted_tariff(
+    deployment: &Deployment,
+    start: Slot,
+    end: Slot,
+) -> anyhow::Result<TariffDocument> {
     let band = |name: &str, price| {
         Ok::<_, anyhow::Error>(Band { name: name.into(), price: Price::try_from(price)? })
     };
@@ -111,8 +115,26 @@ pub fn crafted_tariff(deployment: &Deployment, start: Slot, end: Slot) -> anyhow
     })
 }
 
+/// A query for bills in the utility's name, beside the sink.
+pub(super) fn query<R: CryptoRng>(
+    deployment: &Deployment,
+    period: SlotRange,
+    tariffs: &[Hash],
+    meters: &[MeterId],
+    rng: &mut R,
+) -> Signed<Query> {
+    let targets = meters.iter().map(|meter| BillTarget { meter: *meter, opening: None }).collect();
+    let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
+    let query = Query { id: QueryId::random(rng), period, ask, excluded: Vec::new() };
+    Signed::sign(query, &deployment.utility, &deployment.roster.context())
+}
+
 /// The inventories of a query, of all that were seen.
-pub fn inventories_of(deployment: &Deployment, query: QueryId, seen: &[Vec<u8>]) -> Vec<Signed<Inventory>> {
+pub(super) fn inventories_of(
+    deployment: &Deployment,
+    query: QueryId,
+    seen: &[Vec<u8>],
+) -> Vec<Signed<Inventory>> {
     let mut inventories: Vec<Signed<Inventory>> = seen
         .iter()
         .filter_map(|bytes| {
@@ -128,7 +150,7 @@ pub fn inventories_of(deployment: &Deployment, query: QueryId, seen: &[Vec<u8>])
 }
 
 /// A cut that leaves out one record which a quorum holds: the utility would read the rest's difference.
-pub fn dropping_cut(
+pub(super) fn dropping_cut(
     deployment: &Deployment,
     query: &Query,
     inventories: &[Signed<Inventory>],
@@ -149,7 +171,7 @@ pub fn dropping_cut(
 }
 
 /// Another cut of a query, from fewer inventories: with it the utility would have two releases to subtract.
-pub fn second_cut(
+pub(super) fn second_cut(
     deployment: &Deployment,
     query: &Query,
     inventories: &[Signed<Inventory>],
@@ -161,7 +183,7 @@ pub fn second_cut(
 
 /// The bytes of an honest reading as they would stand in a message, were they not sealed: big-endian CBOR and
 /// little-endian field elements, with their neighbours so that chance finds none.
-pub fn traces(energies: &[WattHours]) -> Vec<Vec<u8>> {
+pub(super) fn traces(energies: &[WattHours]) -> Vec<Vec<u8>> {
     energies.windows(2).map(|pair| pair.iter().flat_map(|x| Fe::from_i64(x.0).to_bytes()).collect()).collect()
 }
 

@@ -27,18 +27,18 @@ use utility_sink::sink::Sink;
 use crate::deployment::{Deployment, MeterKeys};
 
 /// How long anything may take before the demonstration fails.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The store's cache of each party in bytes.
 const CACHE: usize = 1 << 20;
 
 /// The broker with its users.
 #[derive(Debug)]
-pub struct Stage {
+pub(super) struct Stage {
     /// The broker.
-    pub broker: Broker,
+    pub(super) broker: Broker,
     /// Users and passwords, made for this run.
-    pub logins: Vec<(String, String)>,
+    pub(super) logins: Vec<(String, String)>,
 }
 
 impl Stage {
@@ -47,7 +47,7 @@ impl Stage {
     /// # Errors
     ///
     /// If it can't listen.
-    pub async fn open(deployment: &Deployment, rng: &mut StdRng) -> anyhow::Result<Self> {
+    pub(super) async fn open(deployment: &Deployment, rng: &mut StdRng) -> anyhow::Result<Self> {
         let parties = ["sink", "meters", "observer", "attacker"].map(str::to_owned);
         let users = parties.into_iter().chain(deployment.aggregators.iter().map(|keys| keys.id.to_string()));
         let logins: Vec<(String, String)> =
@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// The settings of a client of this broker.
-    pub fn settings(&self, user: &str, client_id: &str) -> Settings {
+    pub(super) fn settings(&self, user: &str, client_id: &str) -> Settings {
         let address = self.broker.address();
         let mut settings = Settings::new(address.ip().to_string(), address.port(), client_id);
         let password =
@@ -75,7 +75,7 @@ impl Stage {
 
 /// An aggregator worker as a process of its own.
 #[derive(Debug)]
-pub struct Worker {
+pub(super) struct Worker {
     child: Option<Child>,
     config: PathBuf,
     log: PathBuf,
@@ -87,7 +87,7 @@ impl Worker {
     /// # Errors
     ///
     /// If it can't be started.
-    pub fn start(config: &Path) -> anyhow::Result<Self> {
+    pub(super) fn start(config: &Path) -> anyhow::Result<Self> {
         let log = config.with_file_name("worker.log");
         let mut worker = Self { child: None, config: config.to_owned(), log };
         worker.restart()?;
@@ -99,7 +99,7 @@ impl Worker {
     /// # Errors
     ///
     /// If it can't be started.
-    pub fn restart(&mut self) -> anyhow::Result<()> {
+    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let program = std::env::current_exe().context("this program does not know its own path")?;
         let child = Command::new(program)
@@ -122,25 +122,25 @@ impl Worker {
     /// # Errors
     ///
     /// If it was not running.
-    pub async fn kill(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
         let mut child = self.child.take().context("the aggregator worker is not running")?;
         child.kill().await.context("the aggregator worker could not be killed")
     }
 
     /// What it has logged.
-    pub fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// The store's path.
-    pub fn store(&self) -> PathBuf {
+    pub(super) fn store(&self) -> PathBuf {
         self.config.with_file_name("worker.redb")
     }
 }
 
 /// A running sink.
 #[derive(Debug)]
-pub struct SinkTask {
+pub(super) struct SinkTask {
     requests: mpsc::Sender<Request>,
     stop: watch::Sender<bool>,
     task: JoinHandle<anyhow::Result<()>>,
@@ -152,7 +152,7 @@ impl SinkTask {
     /// # Errors
     ///
     /// If its store can't be opened.
-    pub fn start(deployment: &Deployment, path: &Path, link: Settings) -> anyhow::Result<Self> {
+    pub(super) fn start(deployment: &Deployment, path: &Path, link: Settings) -> anyhow::Result<Self> {
         let store = FileStore::open(path, CACHE)?;
         let pace = utility_sink::sink::Pace { settle: 800, resend: 2_000 };
         let sink = Sink::open(deployment.sink_identity(), deployment.roster.clone(), pace, &store, now())?;
@@ -167,7 +167,7 @@ impl SinkTask {
     /// # Errors
     ///
     /// What `act` returns, or that the sink has stopped.
-    pub async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Sink, &mut dyn Store, &mut StdRng) -> anyhow::Result<(T, Vec<Outgoing>)>
         + Send
@@ -188,7 +188,7 @@ impl SinkTask {
     /// # Errors
     ///
     /// What `look` returns, or that it took too long.
-    pub async fn wait_for<T: Send + 'static>(
+    pub(super) async fn wait_for<T: Send + 'static>(
         &self,
         what: &str,
         look: impl Fn(&Sink, &dyn Store) -> anyhow::Result<Option<T>> + Clone + Send + 'static,
@@ -212,7 +212,7 @@ impl SinkTask {
     /// # Errors
     ///
     /// If it failed.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         self.task.await.context("the sink panicked")?
     }
@@ -220,9 +220,9 @@ impl SinkTask {
 
 /// A running meter agent.
 #[derive(Debug)]
-pub struct AgentTask {
+pub(super) struct AgentTask {
     /// How far it has come.
-    pub progress: watch::Receiver<Progress>,
+    pub(super) progress: watch::Receiver<Progress>,
     stop: watch::Sender<bool>,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -233,7 +233,7 @@ impl AgentTask {
     /// # Errors
     ///
     /// If its store can't be opened.
-    pub fn start(
+    pub(super) fn start(
         deployment: &Deployment,
         keys: &MeterKeys,
         home: &Series,
@@ -263,14 +263,14 @@ impl AgentTask {
     /// # Errors
     ///
     /// If it failed.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         self.task.await.context("a meter agent panicked")?
     }
 }
 
 /// Ends when the other side says so, or is gone.
-pub async fn until(mut stopping: watch::Receiver<bool>) {
+pub(super) async fn until(mut stopping: watch::Receiver<bool>) {
     if stopping.wait_for(|stop| *stop).await.is_err() {
         // The other side is gone: that is a stop too.
     }

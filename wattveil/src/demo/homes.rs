@@ -21,11 +21,11 @@ const SEED: u64 = 20_160_801;
 
 /// Homes with the same slots.
 #[derive(Debug)]
-pub struct Homes {
+pub(super) struct Homes {
     /// Where they are from, for people.
-    pub origin: String,
+    pub(super) origin: String,
     /// One series a home.
-    pub series: Vec<Series>,
+    pub(super) series: Vec<Series>,
 }
 
 impl Homes {
@@ -34,7 +34,7 @@ impl Homes {
     /// # Errors
     ///
     /// A file that can't be read, or less than a day of data.
-    pub fn load(data: Option<&Path>, synthetic: Option<usize>) -> anyhow::Result<Self> {
+    pub(super) fn load(data: Option<&Path>, synthetic: Option<usize>) -> anyhow::Result<Self> {
         let (origin, mut series) = match (data, synthetic) {
             (Some(path), _) => {
                 let series =
@@ -67,43 +67,43 @@ impl Homes {
     }
 
     /// Whole days of data.
-    pub fn days(&self) -> u32 {
+    pub(super) fn days(&self) -> u32 {
         let slots = self.series.first().map_or(0, |home| home.energies.len());
         u32::try_from(slots).unwrap_or(u32::MAX) / self.slot().per_day()
     }
 
     /// The slot length.
-    pub fn slot(&self) -> SlotLength {
+    pub(super) fn slot(&self) -> SlotLength {
         self.series[0].slot
     }
 
     /// The first slot.
-    pub fn start(&self) -> Slot {
+    pub(super) fn start(&self) -> Slot {
         self.series[0].start
     }
 
     /// Slots in the whole days.
-    pub fn slots(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         (self.days() * self.slot().per_day()) as usize
     }
 
     /// Watt-hours of all homes.
-    pub fn total(&self) -> i64 {
+    pub(super) fn total(&self) -> i64 {
         self.series.iter().map(|home| self.energy(home)).sum()
     }
 
     /// Watt-hours of a home.
-    pub fn energy(&self, home: &Series) -> i64 {
+    pub(super) fn energy(&self, home: &Series) -> i64 {
         home.energies.iter().take(self.slots()).map(|energy| energy.0).sum()
     }
 
     /// Watt-hours of all homes in each slot.
-    pub fn curve(&self) -> Vec<i64> {
+    pub(super) fn curve(&self) -> Vec<i64> {
         (0..self.slots()).map(|t| self.series.iter().map(|home| home.energies[t].0).sum()).collect()
     }
 
     /// What a home pays by the flat tariff, in 10^−8 of the currency unit: 0.31250 a kilowatt-hour.
-    pub fn flat(&self, home: &Series) -> i64 {
+    pub(super) fn flat(&self, home: &Series) -> i64 {
         self.energy(home) * 31_250
     }
 
@@ -112,7 +112,7 @@ impl Homes {
     /// # Errors
     ///
     /// If the time-zone database lacks California.
-    pub fn time_of_use(&self, home: &Series) -> anyhow::Result<i64> {
+    pub(super) fn time_of_use(&self, home: &Series) -> anyhow::Result<i64> {
         let zone = TimeZone::get("America/Los_Angeles")?;
         let mut sum = 0;
         for (t, energy) in (0_u32..).zip(home.energies.iter().take(self.slots())) {

@@ -24,7 +24,7 @@ use crate::deployment::Deployment;
 
 /// A running liar.
 #[derive(Debug)]
-pub struct Liar {
+pub(super) struct Liar {
     stop: watch::Sender<bool>,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -36,7 +36,7 @@ impl Liar {
     /// # Errors
     ///
     /// If the store can't be opened.
-    pub fn start(
+    pub(super) fn start(
         deployment: &std::sync::Arc<Deployment>,
         index: usize,
         store: &Path,
@@ -64,7 +64,7 @@ impl Liar {
     /// # Errors
     ///
     /// If it failed.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         self.task.await?
     }

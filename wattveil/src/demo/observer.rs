@@ -13,15 +13,15 @@ const SAMPLES: usize = 64;
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Messages and bytes by what they are.
-    pub carried: BTreeMap<&'static str, (u64, u64)>,
+    pub(super) carried: BTreeMap<&'static str, (u64, u64)>,
     /// Some share messages: topic and payload.
-    pub shares: Vec<(String, Vec<u8>)>,
+    pub(super) shares: Vec<(String, Vec<u8>)>,
     /// Inventories, whole.
-    pub inventories: Vec<Vec<u8>>,
+    pub(super) inventories: Vec<Vec<u8>>,
     /// Roles that are up.
-    pub up: BTreeSet<String>,
+    pub(super) up: BTreeSet<String>,
 }
 
 impl Seen {
@@ -66,7 +66,7 @@ fn kind(channel: &Channel) -> &'static str {
 }
 
 /// Watches a deployment until the receiver is dropped.
-pub fn watch(settings: Settings, filter: String) -> watch::Receiver<Seen> {
+pub(super) fn watch(settings: Settings, filter: String) -> watch::Receiver<Seen> {
     let (sender, receiver) = watch::channel(Seen::default());
     let mut subscriber = Subscriber::connect(settings, vec![filter]);
     tokio::spawn(async move {
