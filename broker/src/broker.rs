@@ -45,7 +45,7 @@ impl Broker {
     /// Outside a tokio runtime, and when the operating system has no thread for the router.
     #[expect(
         clippy::unused_async,
-        reason = "it needs the runtime, and will wait once there are files to read"
+        reason = "it needs a runtime, which an async function has"
     )]
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;

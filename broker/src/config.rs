@@ -62,32 +62,31 @@ impl Config {
         })
     }
 
-    /// What rumqttd would panic on, or quietly do worse with.
+    /// Refuses what rumqttd would panic on, or quietly do worse with.
     pub(crate) fn checked(self) -> Result<Self, BrokerError> {
-        let limit = |name, least| Err(BrokerError::Limit { name, least });
+        let limit = |name, value: usize, least, most| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(BrokerError::Limit { name, least, most })
+            }
+        };
         if self.users.is_empty() && !self.listen.ip().is_loopback() {
             return Err(BrokerError::Exposed {
                 address: self.listen,
             });
         }
-        if self.max_connections == 0 {
-            return limit("max_connections", 1);
-        }
-        if self.max_packet_bytes < 128 {
-            return limit("max_packet_bytes", 128);
-        }
+        limit("max_connections", self.max_connections, 1, 1_000_000)?;
+        // [MQTT 3.1.1, 2.2.3]
+        limit("max_packet_bytes", self.max_packet_bytes, 128, 268_435_455)?;
         for size in self
             .filter_logs
             .iter()
             .map(|log| &log.size)
             .chain([&self.log])
         {
-            if size.segment_bytes < 1024 {
-                return limit("segment_bytes", 1024);
-            }
-            if size.segments < 2 {
-                return limit("segments", 2);
-            }
+            limit("segment_bytes", size.segment_bytes, 1024, 1 << 40)?;
+            limit("segments", size.segments, 2, 100_000)?;
         }
         Ok(self)
     }
@@ -101,9 +100,9 @@ impl Config {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct LogSize {
-    /// The size of one segment in bytes, topics included; at least 1024.
+    /// The size of one segment in bytes, topics included; 1024 or more.
     pub segment_bytes: usize,
-    /// How many segments there are; at least 2.
+    /// How many segments there are; 2 to 100,000.
     pub segments: usize,
 }
 
@@ -257,6 +256,10 @@ mod tests {
         for bad in [
             Config {
                 max_connections: 0,
+                ..config()
+            },
+            Config {
+                max_connections: usize::MAX,
                 ..config()
             },
             Config {

@@ -48,6 +48,7 @@
 //! * **A subscriber that is away or slow loses the oldest messages**, silently and without back-pressure on whoever
 //!   publishes, once the log of its filter is full: about `segment_bytes` × (`segments` − 1), see [`LogSize`], which is
 //!   to be sized for the outage, and the burst, that shall cost nothing.
+//! * A message that nobody has ever subscribed to is acknowledged and gone, unless it is a retained one.
 //! * A subscription gets at most 100 retained messages, and none of them again after its first time in a session.
 //!   An empty message removes a retained one also when it is not itself marked as retained.
 //! * There are no topic permissions: who may connect may read and write all. Payloads are to be sealed.

@@ -64,7 +64,10 @@ pub(super) async fn run(
             state.connected = false;
             state.queued += state.in_flight;
             state.in_flight = 0;
-            state.trouble = Some(end.to_string());
+            state.trouble = match end {
+                End::Closed => None,
+                _ => Some(end.to_string()),
+            };
         });
         if matches!(end, End::Closed) {
             break;
@@ -75,7 +78,16 @@ pub(super) async fn run(
             () = given_up(closing, &task.window, &task.queue) => break,
         }
     }
-    task.state.send_modify(|state| state.closed = true);
+}
+
+impl Drop for Task {
+    /// However it ends: nobody is to wait any longer.
+    fn drop(&mut self) {
+        self.state.send_modify(|state| {
+            state.connected = false;
+            state.closed = true;
+        });
+    }
 }
 
 /// Completes when there is no reason to connect again.
