@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::Context;
 use broker::{Broker, Config};
 use clap::Parser;
-use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -43,10 +42,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     if let Some(listen) = args.listen {
         config.listen = listen;
     }
+    // from here on, so that neither kills the process before it can stop cleanly
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for ctrl-c")?;
     let broker = Broker::start(config).await?;
     tokio::select! {
-        interrupted = ctrl_c() => interrupted.context("cannot wait for ctrl-c")?,
+        _ = interrupted.recv() => (),
         _ = terminated.recv() => (),
         () = broker.failed() => {
             tracing::error!("the router has died; start the broker again");

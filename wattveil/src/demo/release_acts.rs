@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use protocol::id::{MeterId, QueryId};
@@ -104,18 +105,19 @@ impl Play {
     pub(super) async fn drop_a_record(&mut self) -> anyhow::Result<()> {
         let meters = self.halves(true).into_iter().next().unwrap_or_else(|| self.halves(false).concat());
         let query = attack::query(&self.deployment, self.period()?, &self.tariffs, &meters, &mut self.dice);
-        let topic = Channel::Query.of(&self.deployment.roster.document().deployment);
-        for part in Outgoing::parts(&topic, query.bytes()) {
-            self.send(part).await?;
-        }
-        let (deployment, id) = (Arc::clone(&self.deployment), query.id);
-        let all = deployment.roster.n();
-        let enough = self
-            .seen
-            .wait_for(|seen| attack::inventories_of(&deployment, id, &seen.inventories).len() >= all);
-        let inventories = {
-            let seen = tokio::time::timeout(PATIENCE, enough).await.context("no inventories were seen")??;
-            attack::inventories_of(&deployment, id, &seen.inventories)
+        let deployment = Arc::clone(&self.deployment);
+        let topic = Channel::Query.of(&deployment.roster.document().deployment);
+        let deadline = Instant::now() + PATIENCE;
+        let inventories = loop {
+            for part in Outgoing::parts(&topic, query.bytes()) {
+                self.send(part).await?;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let inventories = attack::inventories_of(&deployment, query.id, &self.seen.borrow().inventories);
+            if inventories.len() == deployment.roster.n() {
+                break inventories;
+            }
+            anyhow::ensure!(Instant::now() < deadline, "the aggregators did not answer a query");
         };
         let cut = attack::dropping_cut(&deployment, &query, &inventories, &self.published()?);
         self.propose("the utility's cut leaves a record out", Rule::CutNotDerived, cut.bytes()).await
