@@ -8,4 +8,6 @@ mod deployment;
 #[cfg(test)]
 mod known_answers;
 #[cfg(test)]
+mod roster;
+#[cfg(test)]
 mod samples;
