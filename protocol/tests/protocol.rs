@@ -8,6 +8,8 @@ mod deployment;
 #[cfg(test)]
 mod known_answers;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod roster;
 #[cfg(test)]
 mod samples;
