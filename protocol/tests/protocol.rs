@@ -13,3 +13,5 @@ mod release;
 mod roster;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod topics_document;
