@@ -22,7 +22,7 @@ use protocol::signature::{Document, Signed, SigningKey, Unverified, VerifyingKey
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
-use protocol::unit::Moment;
+use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
@@ -253,6 +253,19 @@ impl Aggregator {
         let mut sends = self.intake.receipts(now, &self.party);
         sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
         Ok(sends)
+    }
+
+    /// All that this aggregator knows of a meter's slots: its shares of them, as residues below p.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn shares_of(
+        meter: MeterId,
+        span: SlotRange,
+        store: &dyn Store,
+    ) -> Result<Vec<(Slot, u64)>, StoreError> {
+        intake::residues(meter, span, store)
     }
 
     /// Records stored.

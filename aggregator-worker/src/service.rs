@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use host::{entropy, now};
 use link::{Message, Publisher, Settings, Subscriber, Will};
+use protocol::rule::{Refusal, Rule};
 use protocol::topic::Outgoing;
 use store::{FileStore, Store};
 use tokio::time::MissedTickBehavior;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::aggregator::Aggregator;
 use crate::config::Config;
@@ -84,7 +85,7 @@ pub async fn run<S: Store>(
                         aggregator.handle(&delivery.topic, &delivery.payload, now(), &mut store, &mut rng)?;
                     sends.extend(handled.sends);
                     if let Some(refusal) = handled.refusal {
-                        warn!(topic = delivery.topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
+                        log(&delivery.topic, &refusal);
                     }
                 }
                 store.commit()?;
@@ -99,6 +100,15 @@ pub async fn run<S: Store>(
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
     Ok(())
+}
+
+/// Repeats are everyday; what else is refused is worth a look.
+fn log(topic: &str, refusal: &Refusal) {
+    if refusal.rule == Rule::Replay {
+        debug!(topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
+    } else {
+        warn!(topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
+    }
 }
 
 fn connect(aggregator: &Aggregator, mut link: Settings) -> (Publisher, Subscriber) {

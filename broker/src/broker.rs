@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
@@ -18,6 +18,8 @@ use crate::{BrokerError, Config};
 
 /// How many connections beyond `max_connections` may be in the course of saying who they are.
 const ANTECHAMBER: usize = 256;
+/// How many connections may wait to be accepted, as far as the operating system lets them (`somaxconn`).
+const BACKLOG: u32 = 8192;
 /// How long the listener rests when the operating system has no file handle left.
 const REST: Duration = Duration::from_millis(100);
 
@@ -41,14 +43,28 @@ impl Broker {
     /// # Panics
     ///
     /// Outside a tokio runtime, and when the operating system has no thread for the router.
+    #[expect(
+        clippy::unused_async,
+        reason = "it needs a runtime, which an async function has"
+    )]
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;
         let address = config.listen;
+<<<<<<< HEAD
         let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BrokerError::InUse { address },
             _ => BrokerError::Listen { address, source },
         })?;
         let address = listener.local_addr().map_err(|source| BrokerError::Listen { address, source })?;
+=======
+        let listener = bind(address).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BrokerError::InUse { address },
+            _ => BrokerError::Listen { address, source },
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| BrokerError::Listen { address, source })?;
+>>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
         let (stop, stopping) = watch::channel(false);
         let (gone, router_gone) = watch::channel(false);
         let hall = Hall {
@@ -86,6 +102,19 @@ impl Broker {
             error!(%error, "the listener ended by itself");
         }
     }
+}
+
+/// Binds and listens, with room for a storm of clients that all come back at once: who finds no room tries again only
+/// a second later, and then ever more seldom.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // so that a broker that has just stopped does not stand in the way
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn listen(listener: TcpListener, hall: Arc<Hall>) {

@@ -58,12 +58,19 @@ impl Config {
         })
     }
 
-    /// What rumqttd would panic on, or quietly do worse with.
+    /// Refuses what rumqttd would panic on, or quietly do worse with.
     pub(crate) fn checked(self) -> Result<Self, BrokerError> {
-        let limit = |name, least| Err(BrokerError::Limit { name, least });
+        let limit = |name, value: usize, least, most| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(BrokerError::Limit { name, least, most })
+            }
+        };
         if self.users.is_empty() && !self.listen.ip().is_loopback() {
             return Err(BrokerError::Exposed { address: self.listen });
         }
+<<<<<<< HEAD
         if self.max_connections == 0 {
             return limit("max_connections", 1);
         }
@@ -77,6 +84,19 @@ impl Config {
             if size.segments < 2 {
                 return limit("segments", 2);
             }
+=======
+        limit("max_connections", self.max_connections, 1, 1_000_000)?;
+        // [MQTT 3.1.1, 2.2.3]
+        limit("max_packet_bytes", self.max_packet_bytes, 128, 268_435_455)?;
+        for size in self
+            .filter_logs
+            .iter()
+            .map(|log| &log.size)
+            .chain([&self.log])
+        {
+            limit("segment_bytes", size.segment_bytes, 1024, 1 << 40)?;
+            limit("segments", size.segments, 2, 100_000)?;
+>>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
         }
         Ok(self)
     }
@@ -90,9 +110,9 @@ impl Config {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct LogSize {
-    /// The size of one segment in bytes, topics included; at least 1024.
+    /// The size of one segment in bytes, topics included; 1024 or more.
     pub segment_bytes: usize,
-    /// How many segments there are; at least 2.
+    /// How many segments there are; 2 to 100,000.
     pub segments: usize,
 }
 
@@ -207,10 +227,39 @@ mod tests {
         let exposed = Config { listen: ([0, 0, 0, 0], 1883).into(), ..config() };
         assert!(matches!(exposed.checked(), Err(BrokerError::Exposed { .. })));
         for bad in [
+<<<<<<< HEAD
             Config { max_connections: 0, ..config() },
             Config { max_packet_bytes: 1, ..config() },
             Config { log: LogSize { segment_bytes: 1000, segments: 9 }, ..config() },
             Config { log: LogSize { segment_bytes: 9000, segments: 1 }, ..config() },
+=======
+            Config {
+                max_connections: 0,
+                ..config()
+            },
+            Config {
+                max_connections: usize::MAX,
+                ..config()
+            },
+            Config {
+                max_packet_bytes: 1,
+                ..config()
+            },
+            Config {
+                log: LogSize {
+                    segment_bytes: 1000,
+                    segments: 9,
+                },
+                ..config()
+            },
+            Config {
+                log: LogSize {
+                    segment_bytes: 9000,
+                    segments: 1,
+                },
+                ..config()
+            },
+>>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
         ] {
             assert!(matches!(bad.checked(), Err(BrokerError::Limit { .. })));
         }

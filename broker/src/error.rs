@@ -33,13 +33,15 @@ pub enum BrokerError {
         /// The address.
         address: SocketAddr,
     },
-    /// A limit is too small to work with.
-    #[error("{name} has to be at least {least}")]
+    /// A limit cannot be worked with.
+    #[error("{name} has to be from {least} to {most}")]
     Limit {
         /// The setting.
         name: &'static str,
         /// Its least value.
         least: usize,
+        /// Its greatest value.
+        most: usize,
     },
 }
 

@@ -39,15 +39,21 @@
 //! | keep-alive 0: refused | accepted: never timed out |
 //! | a silent connection on a TLS port blocks all others | there is no TLS yet; a silent connection is closed after 10 s |
 //!
+//! What it costs, on two cores of a Zen 3: 5,000 clients that come back at once are connected and subscribed again in
+//! 1.3 s, at about 45 KiB each; 150,000 messages a second of 256 bytes, 100,000 of 2 KiB, 33,000 of 8 KiB go from one
+//! publisher to one subscriber at QoS 1.
+//!
 //! What stays open:
 //! * **Nothing survives a restart**, not even acknowledged messages: end-to-end receipts are what counts.
-//! * **A subscriber that is away or slow loses the oldest messages** once the log of its filter is full: about
-//!   `segment_bytes` × (`segments` − 1), see [`LogSize`], which is to be sized for the outage that shall cost nothing.
+//! * **A subscriber that is away or slow loses the oldest messages**, silently and without back-pressure on whoever
+//!   publishes, once the log of its filter is full: about `segment_bytes` × (`segments` − 1), see [`LogSize`], which is
+//!   to be sized for the outage, and the burst, that shall cost nothing.
+//! * A message that nobody has ever subscribed to is acknowledged and gone, unless it is a retained one.
 //! * A subscription gets at most 100 retained messages, and none of them again after its first time in a session.
 //!   An empty message removes a retained one also when it is not itself marked as retained.
 //! * There are no topic permissions: who may connect may read and write all. Payloads are to be sealed.
 //! * Memory per topic, filter, client id and kept session is never given back, and not bounded: a client that is let
-//!   in can exhaust it. A segment pins the network buffers that its messages arrived in.
+//!   in can exhaust it.
 //! * rumqttd's router has no end: [`Broker::stop`] closes every connection and the port, but one idle thread and what
 //!   the logs hold remain until the process ends.
 

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::Context;
 use broker::{Broker, Config};
 use clap::Parser;
-use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -27,15 +26,22 @@ struct Args {
 async fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rumqttd=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        // it would panic when nobody reads our errors any more
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr)
+        .init();
     let mut config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     if let Some(listen) = args.listen {
         config.listen = listen;
     }
+    // from here on, so that neither kills the process before it can stop cleanly
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for ctrl-c")?;
     let broker = Broker::start(config).await?;
     tokio::select! {
-        interrupted = ctrl_c() => interrupted.context("cannot wait for ctrl-c")?,
+        _ = interrupted.recv() => (),
         _ = terminated.recv() => (),
         () = broker.failed() => {
             tracing::error!("the router has died; start the broker again");

@@ -21,7 +21,7 @@ struct Arguments {
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    host::log_to_stderr();
     let arguments = Arguments::parse();
     let directory = arguments.config.parent().unwrap_or_else(|| Path::new("."));
     let config = Config::read(&arguments.config)?;

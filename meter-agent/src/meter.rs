@@ -424,12 +424,21 @@ impl Meter {
     }
 }
 
-/// The number of entries by aggregator: what each one still owes a receipt for.
-pub type Owed = BTreeMap<Point, usize>;
-
 impl Meter {
     /// How many records each aggregator owes a receipt for.
     pub fn owed(&self) -> Owed {
         self.outbox.owed()
     }
+
+    /// Records that the slowest aggregator of the fastest quorum owes a receipt for: what a replay waits for.
+    pub fn lag(&self) -> usize {
+        let owed = self.owed();
+        let mut counts: Vec<usize> =
+            self.roster.points().iter().map(|point| owed.get(point).copied().unwrap_or(0)).collect();
+        counts.sort_unstable();
+        counts.get(self.roster.q() - 1).copied().unwrap_or(0)
+    }
 }
+
+/// Records without a receipt, by aggregator.
+pub type Owed = BTreeMap<Point, usize>;

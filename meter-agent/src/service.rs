@@ -18,8 +18,8 @@ use crate::meter::{Meter, Reading};
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Messages without a receipt beyond which a replay waits.
-const WINDOW: usize = 512;
+/// Records that a quorum may owe a receipt for before a replay without a speed waits; a meter that measures never does.
+const WINDOW: usize = 128;
 
 /// Readings taken at once by a replay without a speed.
 const GROUP: usize = 64;
@@ -33,6 +33,8 @@ pub struct Progress {
     pub sealed: u64,
     /// Messages without a receipt.
     pub backlog: usize,
+    /// Records that the slowest aggregator of the fastest quorum has no receipt for.
+    pub lag: usize,
     /// The source has ended and its last batch is sealed.
     pub drained: bool,
 }
@@ -107,7 +109,7 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut state = Progress::default();
         loop {
-            let ready = readings.peek().is_some() && meter.backlog() < WINDOW;
+            let ready = readings.peek().is_some() && (!step.is_zero() || meter.lag() < WINDOW);
             tokio::select! {
                 () = &mut shutdown => break,
                 delivery = subscriber.recv() => {
@@ -143,6 +145,7 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
             }
             state.sealed = meter.sealed();
             state.backlog = meter.backlog();
+            state.lag = meter.lag();
             state.drained = readings.peek().is_none();
             progress.send_if_modified(|shown| {
                 let changed = *shown != state;
@@ -164,7 +167,7 @@ fn connect(meter: &Meter, mut link: Settings) -> (Publisher, Subscriber) {
     let down = meter.status("down");
     let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
     link.last_will = Some(Will { topic: down.topic.to_string(), payload: down.payload, retain: true });
-    link.queue = link.queue.max(4 * WINDOW);
+    link.queue = link.queue.max(10 * WINDOW);
     (Publisher::connect(link), Subscriber::connect(listen, meter.filters()))
 }
 

@@ -13,7 +13,7 @@ pub struct MeterCertificate {
     pub meter: MeterId,
     /// The key it signs records with, made on the device.
     pub key: VerifyingKey,
-    /// Where it measures; only registrar, aggregators and utility see it.
+    /// Where it measures: a name that is no address, since certificates travel in the clear.
     pub service_point: ServicePoint,
     /// Its one group.
     pub group: GroupId,

@@ -114,7 +114,7 @@ pub struct SealedBox {
 impl SealedBox {
     /// The hash that a record names it by: it binds the recipient and every byte.
     pub fn hash(&self, to: Point) -> Hash {
-        let enc_len = self.enc.len().to_be_bytes();
+        let enc_len = (self.enc.len() as u64).to_be_bytes();
         hash("box", &[&[u8::from(to)], &self.key_id.to_be_bytes(), &enc_len, &self.enc, &self.ct])
     }
 

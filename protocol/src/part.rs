@@ -90,12 +90,11 @@ impl Assembly {
     pub fn take(&mut self, topic: &str, payload: &[u8]) -> Result<Option<Vec<u8>>, PartError> {
         let part: Part = wire::decode(payload)?;
         let Part { document, index, total, bytes } = part;
-        let last = index.checked_add(1) == Some(total);
         let fits = index < total
             && usize::from(total) <= MAX_DOCUMENT.div_ceil(PART_BYTES)
             && !bytes.is_empty()
             && bytes.len() <= PART_BYTES
-            && (last || bytes.len() == PART_BYTES);
+            && (index == total - 1 || bytes.len() == PART_BYTES);
         if !fits {
             return Err(PartError::Numbers { index, total, len: bytes.len() });
         }
@@ -161,9 +160,9 @@ mod tests {
             (1, 1, 1),
             (0, 2, 7),
             (0, u16::MAX, PART_BYTES),
-            (u16::MAX, u16::MAX, 1),
-            (u16::MAX, 0, 1),
             (0, 1, 0),
+            (u16::MAX, 0, 1),
+            (u16::MAX, u16::MAX, 1),
         ] {
             let refused = assembly.take("t", &part(index, total, &vec![1; len]));
             assert!(matches!(refused, Err(PartError::Numbers { .. })), "{index} of {total}, {len} bytes");

@@ -107,8 +107,8 @@ pub enum RosterError {
     /// The registrar did not sign it.
     #[error("the registrar's signature on the roster does not hold")]
     Registrar(#[source] OpenError),
-    /// An aggregator's acceptance is missing, foreign or wrong.
-    #[error("the roster lacks the acceptance of aggregator {0}")]
+    /// An aggregator's acceptance is missing, foreign, wrong or there twice.
+    #[error("the roster does not have exactly one valid acceptance of aggregator {0}")]
     Acceptance(Point),
     /// Numbers that cannot keep the promises.
     #[error("n = {n}, t = {t}, Q = {q} do not satisfy 1 ≤ t ≤ Q ≤ n ≤ {MAX_PARTIES} and 2Q > n + t − 1")]
@@ -147,12 +147,17 @@ impl Roster {
         check_numbers(&document)?;
         let accepted = Context::from(document.hash());
         for aggregator in &document.aggregators {
-            bundle
-                .1
-                .iter()
-                .find(|(point, _)| *point == aggregator.point)
+            let mut of_point = bundle.1.iter().filter(|(point, _)| *point == aggregator.point);
+            of_point
+                .next()
                 .and_then(|(_, signature)| aggregator.key.verify(ACCEPTANCE, &accepted, &[], signature).ok())
+                .filter(|()| of_point.next().is_none())
                 .ok_or(RosterError::Acceptance(aggregator.point))?;
+        }
+        let foreign =
+            |point: &Point| document.aggregators.iter().all(|aggregator| aggregator.point != *point);
+        if let Some((point, _)) = bundle.1.iter().find(|(point, _)| foreign(point)) {
+            return Err(RosterError::Acceptance(*point));
         }
         Ok(Self { document, bytes: bytes.to_vec() })
     }

@@ -56,10 +56,12 @@ rules! {
     Forged = 7, "forged";
     /// The message is malformed.
     Malformed = 8, "malformed";
+    /// The record is held already: a repeat is answered with a receipt and changes nothing.
+    Replay = 9, "replay";
     // queries
     /// The signature is not by the roster's utility.
     NotTheUtility = 20, "not-the-utility";
-    /// The period is shorter than the policy's window, or its length is not whole days.
+    /// The period is shorter than the policy's window, or too long, or its length is not whole days.
     Window = 21, "window";
     /// A tariff is not published and signed by the utility, or not valid for the whole period.
     TariffUnknown = 22, "tariff-unknown";

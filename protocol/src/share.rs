@@ -15,7 +15,7 @@ use crate::codeword::Check;
 use crate::field::Fe;
 use crate::hpke_box::{BoxError, OpeningKey, SealedBox};
 use crate::id::Rid;
-use crate::record::{Head, Record, rid};
+use crate::record::{Head, MAX_BATCH, Record, rid};
 use crate::roster::Roster;
 use crate::shamir::{Point, split};
 use crate::signature::{Context, Signature, SignatureError, SigningKey, VerifyingKey};
@@ -53,6 +53,12 @@ pub enum SealError {
         /// Which slot of the batch, from 0.
         index: usize,
     },
+    /// No slots, or more than a record may have.
+    #[error("a batch of {found} slots is not within 1 to {MAX_BATCH} slots")]
+    Length {
+        /// Slots in the batch.
+        found: usize,
+    },
     /// The head states another number of slots.
     #[error("the batch has {found} slots, its head states {wanted}")]
     Slots {
@@ -76,13 +82,16 @@ pub enum SealError {
 }
 
 impl Batch {
-    /// A batch of slot energies (each |x| ≤ [`MAX_SLOT_WH`]) that ends with the register `close`.
+    /// A batch of 1 to [`MAX_BATCH`] slot energies (each |x| ≤ [`MAX_SLOT_WH`]) that ends with the register `close`.
     ///
     /// # Errors
     ///
-    /// [`SealError::SlotEnergy`].
+    /// [`SealError::Length`], [`SealError::SlotEnergy`].
     pub fn new(energies: &[WattHours], close: Register) -> Result<Self, SealError> {
-        match energies.iter().position(|x| x.0.abs() > MAX_SLOT_WH) {
+        if !(1..=MAX_BATCH).contains(&energies.len()) {
+            return Err(SealError::Length { found: energies.len() });
+        }
+        match energies.iter().position(|x| x.0.unsigned_abs() > MAX_SLOT_WH.unsigned_abs()) {
             Some(index) => Err(SealError::SlotEnergy { index }),
             None => Ok(Self { energies: Zeroizing::new(energies.iter().map(|x| x.0).collect()), close }),
         }

@@ -130,7 +130,7 @@ impl Tariff {
         }
         let start = slot.start_of(document.valid_from);
         let ascending = document.offsets.windows(2).all(|pair| pair[0].from < pair[1].from);
-        let plausible = document.offsets.iter().all(|offset| offset.seconds.abs() <= 86_400);
+        let plausible = document.offsets.iter().all(|offset| offset.seconds.unsigned_abs() <= 86_400);
         let first = document.offsets.first().is_some_and(|first| first.from <= start);
         if !(ascending && plausible && first) || document.offsets.len() > MAX_ROWS {
             return Err(TariffError::Offsets(document.valid_from));
@@ -243,6 +243,7 @@ mod tests {
         assert_eq!(refused(|d| d.windows[0].days = 128), TariffError::Window(0));
         assert_eq!(refused(|d| d.offsets.clear()), TariffError::Offsets(Slot(0)));
         assert_eq!(refused(|d| d.offsets.swap(0, 1)), TariffError::Offsets(Slot(0)));
+        assert_eq!(refused(|d| d.offsets[0].seconds = i32::MIN), TariffError::Offsets(Slot(0)));
         let mut short = berlin();
         short.valid_to = Slot(10);
         let period = SlotRange::new(Slot(5), Slot(11)).unwrap();

@@ -40,7 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
 type Map = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// File, memory and map agree after every operation, also over restarts.
     #[test]

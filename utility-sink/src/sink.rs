@@ -246,6 +246,26 @@ impl Sink {
         self.ask(period, ask, meters, now, store, rng)
     }
 
+    /// Asks for bills as if none had been given before: aggregators refuse what they have released. For those who want to
+    /// see that they do.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn ask_bills_unanchored<R: CryptoRng>(
+        &mut self,
+        period: SlotRange,
+        tariffs: &[Hash],
+        meters: &[MeterId],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let targets = meters.iter().map(|meter| BillTarget { meter: *meter, opening: None }).collect();
+        let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
+        self.ask(period, ask, meters, now, store, rng)
+    }
+
     /// Asks for a group's curve over a period of whole days.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! For demonstrations and tests, where one owner plays all parties. In a real deployment every party makes its own keys
 //! and the registrar sees public halves only.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -224,7 +225,8 @@ impl Deployment {
             );
             if let Some((user, password)) = login.iter().find(|(user, _)| *user == keys.id.to_string()) {
                 write_secret(&home.join("password"), password)?;
-                text.push_str(&format!("user = \"{user}\"\npassword_file = \"password\"\n"));
+                text.push_str("password_file = \"password\"\n");
+                writeln!(text, "user = \"{user}\"")?;
             }
             let config = home.join("worker.toml");
             write(&config, text.as_bytes())?;

@@ -1,5 +1,7 @@
 //! wattveil: the command, and the only place that knows all parties.
 //!
-//! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes.
+//! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`bench`] says what it costs.
 
+pub mod bench;
+pub mod demo;
 pub mod deployment;

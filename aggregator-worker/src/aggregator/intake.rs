@@ -107,7 +107,7 @@ impl Intake {
             Ok(()) => Ok(Handled::quietly()),
             Err((rule, detail)) => {
                 // A forged record is not its meter's: a receipt for it would make the meter give up its own.
-                if rule != Rule::Forged {
+                if !matches!(rule, Rule::Forged | Rule::Replay) {
                     self.owe_refusal(&head, rule, registry);
                 }
                 Ok(Handled::refused(rule, format_args!("record {} of meter {meter}: {detail}", head.seq)))
@@ -140,7 +140,7 @@ impl Intake {
             && *version == head.version
         {
             self.owe_check(&head, rid, stored);
-            return Ok(Ok(()));
+            return refuse(Rule::Replay, &"it is held, and its receipt goes again");
         }
         let verified = match message.verify(&certificate.key, &party.roster) {
             Ok(verified) => verified,
@@ -299,4 +299,21 @@ pub(super) fn shares(
     let rows = rows(meter, first, first.saturating_add(1), store)?;
     let found = rows.into_iter().find(|(_, stored)| stored.rid == held.rid);
     Ok(found.and_then(|(_, stored)| ShareVector::from_bytes(&stored.shares)))
+}
+
+/// What this aggregator holds of a meter, as its operator may look at it: one share a slot, as residues.
+pub(super) fn residues(
+    meter: MeterId,
+    span: SlotRange,
+    store: &dyn Store,
+) -> Result<Vec<(Slot, u64)>, StoreError> {
+    let mut residues = Vec::new();
+    for held in held(meter, span, store)? {
+        if let Some(vector) = shares(meter, &held, store)? {
+            let slots = held.slots.numbers().map(Slot);
+            residues.extend(slots.zip(vector.energies().iter().map(|share| share.to_canonical())));
+        }
+    }
+    residues.retain(|(slot, _)| span.contains(*slot));
+    Ok(residues)
 }

@@ -64,7 +64,10 @@ pub(super) async fn run(
             state.connected = false;
             state.queued += state.in_flight;
             state.in_flight = 0;
-            state.trouble = Some(end.to_string());
+            state.trouble = match end {
+                End::Closed => None,
+                _ => Some(end.to_string()),
+            };
         });
         if matches!(end, End::Closed) {
             break;
@@ -75,7 +78,16 @@ pub(super) async fn run(
             () = given_up(closing, &task.window, &task.queue) => break,
         }
     }
-    task.state.send_modify(|state| state.closed = true);
+}
+
+impl Drop for Task {
+    /// However it ends: nobody is to wait any longer.
+    fn drop(&mut self) {
+        self.state.send_modify(|state| {
+            state.connected = false;
+            state.closed = true;
+        });
+    }
 }
 
 /// Completes when there is no reason to connect again.
@@ -131,24 +143,21 @@ impl Task {
                     goodbye = client.try_disconnect().is_ok();
                 }
                 let room = connected && !goodbye && self.window.len() < self.room;
+                // a closed queue that is empty would say so at once, each time
+                let more = !self.queue.is_closed() || !self.queue.is_empty();
                 tokio::select! {
                     event = &mut poll => break event,
-                    message = self.queue.recv(), if room => match message {
-                        Some(message) => {
-                            if self.window.is_empty() {
-                                progress = Instant::now();
-                            }
-                            hand_over(&client, &message);
-                            self.window.push(message);
-                            self.state.send_modify(|state| {
-                                state.queued -= 1;
-                                state.in_flight += 1;
-                            });
+                    Some(message) = self.queue.recv(), if room && more => {
+                        if self.window.is_empty() {
+                            progress = Instant::now();
                         }
-                        // dropped, by everybody who could close it
-                        None if deadline.is_none() => return End::Closed,
-                        None => (),
-                    },
+                        hand_over(&client, &message);
+                        self.window.push(message);
+                        self.state.send_modify(|state| {
+                            state.queued -= 1;
+                            state.in_flight += 1;
+                        });
+                    }
                     () = sleep_until(progress + self.stall), if connected && !self.window.is_empty() => {
                         return End::Stalled(self.stall);
                     }
@@ -157,6 +166,7 @@ impl Task {
                             deadline = *asked;
                             self.queue.close();
                         }
+                        // dropped, by everybody who could close it
                         Err(_) => return End::Closed,
                     },
                     () = until(deadline) => return End::Closed,

@@ -46,7 +46,7 @@ impl Proxy {
         }
     }
 
-    /// Resets all connections.
+    /// Closes all connections, whatever is under way on them.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());
     }
@@ -79,16 +79,15 @@ async fn relay(
     mut cut: watch::Receiver<()>,
 ) -> io::Result<()> {
     let broker = TcpStream::connect(target).await?;
-    // so that dropping them resets them
-    client.set_zero_linger()?;
-    broker.set_zero_linger()?;
     client.set_nodelay(true)?;
     broker.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_broker, to_broker) = broker.into_split();
+    let both = async {
+        tokio::try_join!(pipe(from_client, to_broker, mode.clone()), pipe(from_broker, to_client, mode))
+    };
     tokio::select! {
-        ended = pipe(from_client, to_broker, mode.clone()) => ended,
-        ended = pipe(from_broker, to_client, mode) => ended,
+        ended = both => ended.map(drop),
         _ = cut.changed() => Ok(()),
     }
 }
@@ -102,7 +101,7 @@ async fn pipe(
     loop {
         let length = from.read(&mut buffer).await?;
         if length == 0 {
-            return Ok(());
+            return to.shutdown().await;
         }
         if *mode.borrow() == Mode::Forward {
             to.write_all(&buffer[..length]).await?;

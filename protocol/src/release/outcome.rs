@@ -23,7 +23,8 @@ pub struct Outcome {
     pub used: Vec<Point>,
     /// The aggregators whose answers were wrong.
     pub faulty: Vec<Point>,
-    /// The hash of the released values, which stay with the utility.
+    /// The hash of 32 random bytes and the released values, all of which stay with the utility: without the random
+    /// bytes whoever reads the outcome could try values until the hash fits.
     pub result: Hash,
     /// When.
     pub at: Timestamp,

@@ -14,6 +14,9 @@ use crate::unit::{Slot, SlotRange};
 /// The most meters in one query.
 pub const MAX_TARGETS: usize = 256;
 
+/// The longest period of a query, and the longest span of a target, in days: memory follows it.
+pub const MAX_PERIOD_DAYS: u32 = 800;
+
 /// The most excluded records in one query.
 pub const MAX_EXCLUDED: usize = 16;
 
@@ -120,6 +123,10 @@ impl Query {
         if meters.is_empty() || meters.len() != targets || targets > MAX_TARGETS {
             return Err(Rule::Targets);
         }
+        let longest = (MAX_PERIOD_DAYS * slot.per_day()) as usize;
+        if (0..targets).map(|index| self.span(index)).chain([self.period]).any(|span| span.len() > longest) {
+            return Err(Rule::Window);
+        }
         if self.excluded.len() > MAX_EXCLUDED {
             return Err(Rule::Exclusion);
         }
@@ -130,6 +137,9 @@ impl Query {
             Ask::Bill(ask) => {
                 policy.check_bill_period(self.period, slot)?;
                 policy.check_tariffs(ask.tariffs.len(), targets)?;
+                if tariffs.len() != ask.tariffs.len() {
+                    return Err(Rule::TariffUnknown);
+                }
                 let columns: Result<Vec<_>, _> =
                     tariffs.iter().map(|tariff| tariff.prices(self.period, slot)).collect();
                 policy.check_cells(&columns.map_err(|_| Rule::TariffUnknown)?)

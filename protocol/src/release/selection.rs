@@ -1,8 +1,9 @@
 //! The selection: which records a release is computed from.
 //!
-//! It follows from the query and the cited inventories; the sink chooses nothing. A record is selected if at least Q of
-//! the cited inventories list it, so that dropping an aggregator's shares changes nothing, and a record that a
-//! quorum holds can't be left out.
+//! It follows from the query and the cited inventories. A record is selected if at least Q of the cited inventories list
+//! it: dropping one aggregator's shares changes nothing if all inventories are cited, and a record that every honest
+//! aggregator holds is in. Which Q or more inventories count is the sink's choice, so a record that somebody lacks can
+//! be left out by citing Q inventories with that one's among them: it becomes a gap, which the cell rule covers.
 
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};

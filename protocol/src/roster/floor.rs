@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hpke_box::Suite;
 use crate::id::Hash;
-use crate::roster::Roster;
+use crate::roster::{Aggregator, Roster};
 use crate::unit::Timestamp;
 
 /// The least that a meter accepts of a roster, pinned at commissioning.
@@ -23,6 +23,8 @@ pub struct Floor {
     pub k: u16,
     /// The shortest bill, in days.
     pub bill_days: u16,
+    /// The lowest coverage, in thousandths: it says how much shorter than the shortest bill a window may be.
+    pub coverage: u16,
     /// The fewest slots in a cell.
     pub smallest_cell: u16,
     /// The suites that shares may be sealed with.
@@ -78,6 +80,22 @@ pub enum FloorError {
     /// An aggregator moved to another point, or a point to another key.
     #[error("aggregator {0} changed its evaluation point or key")]
     Moved(String),
+    /// Too few aggregators stay: nobody honest of the old roster need have accepted the new one.
+    #[error("{kept} aggregators of the roster in force are in the next, at least {wanted} must be")]
+    Handover {
+        /// Aggregators in both.
+        kept: usize,
+        /// The threshold of the one in force.
+        wanted: usize,
+    },
+    /// Another slot length: slot numbers name one time for a deployment's life.
+    #[error("the roster's slots have {found} s, those of the one in force {current} s")]
+    Slot {
+        /// The length offered, in seconds.
+        found: u32,
+        /// The length in force, in seconds.
+        current: u32,
+    },
 }
 
 impl Floor {
@@ -99,6 +117,7 @@ impl Floor {
             quorum: roster.q(),
             k: policy.k,
             bill_days: policy.bill_days,
+            coverage: policy.coverage,
             smallest_cell: policy.smallest_cell,
             suites,
         }
@@ -117,6 +136,7 @@ impl Floor {
             ("quorum", roster.q(), self.quorum),
             ("smallest group", usize::from(policy.k), usize::from(self.k)),
             ("shortest bill in days", usize::from(policy.bill_days), usize::from(self.bill_days)),
+            ("coverage in thousandths", usize::from(policy.coverage), usize::from(self.coverage)),
             ("smallest cell", usize::from(policy.smallest_cell), usize::from(self.smallest_cell)),
         ] {
             if found < wanted {
@@ -136,6 +156,9 @@ impl Floor {
 
     /// Whether a meter may go from roster `current` to `next`.
     ///
+    /// At least t aggregators must be in both. Everybody in a roster has accepted it and at most t − 1 are dishonest,
+    /// so an honest aggregator of the old roster agreed: a registrar alone can't hand the meters to strangers.
+    ///
     /// # Errors
     ///
     /// [`FloorError`].
@@ -150,12 +173,25 @@ impl Floor {
         if new.previous != Some(current.hash()) {
             return Err(FloorError::Chain { found: new.previous, current: current.hash() });
         }
+        if new.slot != old.slot {
+            let (found, current) = (new.slot.seconds(), old.slot.seconds());
+            return Err(FloorError::Slot { found, current });
+        }
+        let mut kept = 0;
         for aggregator in &new.aggregators {
             let known =
                 current.aggregator_named(&aggregator.id).or_else(|| current.aggregator(aggregator.point));
-            if known.is_some_and(|known| known.point != aggregator.point || known.id != aggregator.id) {
-                return Err(FloorError::Moved(aggregator.id.to_string()));
+            let same = |known: &Aggregator| {
+                known.point == aggregator.point && known.id == aggregator.id && known.key == aggregator.key
+            };
+            match known {
+                Some(known) if !same(known) => return Err(FloorError::Moved(aggregator.id.to_string())),
+                Some(_) => kept += 1,
+                None => (),
             }
+        }
+        if kept < current.t() {
+            return Err(FloorError::Handover { kept, wanted: current.t() });
         }
         self.admits(next, now)
     }

@@ -1,0 +1,265 @@
+//! Rosters: what is accepted, and every way in which one is refused; and the floor that a meter pins.
+
+use protocol::hpke_box::Suite;
+use protocol::id::Hash;
+use protocol::roster::floor::{Floor, FloorError};
+use protocol::roster::{BoxKey, Roster, RosterDocument, RosterError, accept_as, assemble, bundle, sign};
+use protocol::shamir::Point;
+use protocol::signature::{OpenError, SigningKey};
+use protocol::unit::{SlotLength, Timestamp};
+
+use crate::deployment::{Deployment, NOW, document, meter_key, opener, point, registrar, signer};
+
+/// Signs a document and has its aggregators accept it with the keys of their points.
+fn assembled(document: RosterDocument) -> Result<Roster, RosterError> {
+    let keys: Vec<(Point, SigningKey)> =
+        document.aggregators.iter().map(|a| (a.point, signer(usize::from(u8::from(a.point))))).collect();
+    let accepting: Vec<(Point, &SigningKey)> = keys.iter().map(|(point, key)| (*point, key)).collect();
+    assemble(document, &registrar(), &accepting)
+}
+
+/// A changed roster of four is refused.
+fn refused(change: impl FnOnce(&mut RosterDocument)) -> RosterError {
+    let mut document = document(4, 2);
+    change(&mut document);
+    assembled(document).unwrap_err()
+}
+
+/// A roster that is signed and accepted says what it was given, and comes back from its bytes.
+#[test]
+fn accepts_a_signed_roster() {
+    let roster = assembled(document(4, 2)).unwrap();
+    assert_eq!((roster.n(), roster.t(), roster.q()), (4, 2, 3));
+    assert_eq!(*roster.document(), document(4, 2));
+    assert_eq!(Roster::accept(roster.bytes(), &registrar().verifying_key()).unwrap(), roster);
+    assert_eq!(roster.points(), Point::first(4));
+    assert_eq!(roster.aggregator(point(3)), roster.aggregator_named(&"agg-3".parse().unwrap()));
+    assert_eq!(roster.aggregator(point(5)), None);
+    assert!(!roster.covers(Timestamp(1_699_999_999)) && roster.covers(Timestamp(1_700_000_000)));
+    assert!(roster.covers(Timestamp(1_799_999_999)) && !roster.covers(Timestamp(1_800_000_000)));
+}
+
+/// Every n, t and Q: accepted exactly when 1 ≤ t ≤ Q ≤ n ≤ 10 and 2Q > n + t − 1.
+#[test]
+fn numbers_keep_the_promises() {
+    for n in 0..=10 {
+        for t in 0..=11_u8 {
+            for q in 0..=11_u8 {
+                let mut document = document(4, 2);
+                document.aggregators = self::document(n, 1).aggregators;
+                (document.threshold, document.quorum) = (t, q);
+                let (wide_t, wide_q) = (usize::from(t), usize::from(q));
+                let fits = 1 <= t && t <= q && wide_q <= n && 2 * wide_q + 1 > n + wide_t;
+                match assembled(document) {
+                    Ok(_) => assert!(fits, "n = {n}, t = {t}, Q = {q}"),
+                    Err(RosterError::Numbers { n: found, t: wants, q: quorum }) => {
+                        assert!(!fits && (found, wants, quorum) == (n, wide_t, wide_q));
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+    }
+}
+
+/// The registrar's signature must hold, under its key and for this deployment.
+#[test]
+fn refuses_a_foreign_registrar() {
+    let roster = assembled(document(4, 2)).unwrap();
+    let foreign = Roster::accept(roster.bytes(), &meter_key(1).verifying_key());
+    assert!(matches!(foreign, Err(RosterError::Registrar(OpenError::Signature(_)))));
+    assert!(matches!(Roster::accept(b"", &registrar().verifying_key()), Err(RosterError::Decode(_))));
+    assert!(matches!(
+        Roster::accept(&[0x82, 0x40, 0x80], &registrar().verifying_key()),
+        Err(RosterError::Decode(_))
+    ));
+}
+
+/// Each aggregator's acceptance must be there, once, by its key, for this roster; and no other.
+#[test]
+fn refuses_other_acceptances() {
+    let signed = sign(document(4, 2), &registrar());
+    let other = sign(document(4, 1), &registrar());
+    let all: Vec<_> = (1..=4).map(|i| (point(i), accept_as(&signed, &signer(i)))).collect();
+    let accept = |list: &[_]| Roster::accept(&bundle(&signed, list.to_vec()), &registrar().verifying_key());
+    assert!(accept(&all).is_ok());
+    for i in 1..=4 {
+        let changed = |change: &dyn Fn(&mut Vec<_>)| {
+            let mut list = all.clone();
+            change(&mut list);
+            match accept(&list) {
+                Err(RosterError::Acceptance(of)) => of,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(changed(&|list| list.retain(|(of, _)| *of != point(i))), point(i), "missing");
+        assert_eq!(changed(&|list| list[i - 1].1 = accept_as(&signed, &signer(9))), point(i), "by another");
+        assert_eq!(changed(&|list| list[i - 1].1 = accept_as(&other, &signer(i))), point(i), "of another");
+        assert_eq!(changed(&|list| list.push(all[i - 1])), point(i), "twice");
+        assert_eq!(changed(&|list| list.insert(0, (point(i + 4), all[0].1))), point(i + 4), "foreign");
+    }
+}
+
+/// Points ascend; names and keys are unique; everyone can be sealed to; validity runs forwards.
+#[test]
+fn refuses_confused_aggregators() {
+    let two = |error| match error {
+        RosterError::Aggregators(one, other) => (u8::from(one), u8::from(other)),
+        other => panic!("{other}"),
+    };
+    assert_eq!(two(refused(|d| d.aggregators.swap(1, 2))), (3, 2));
+    assert_eq!(two(refused(|d| d.aggregators[3].point = point(3))), (3, 3));
+    assert_eq!(two(refused(|d| d.aggregators[2].id = d.aggregators[0].id.clone())), (1, 3));
+    assert_eq!(two(refused(|d| d.aggregators[3].key = d.aggregators[1].key)), (2, 4));
+    let keyless = refused(|d| d.aggregators[1].box_keys.clear());
+    assert!(matches!(keyless, RosterError::NoBoxKey(of) if of == point(2)));
+    assert!(matches!(refused(|d| d.valid_to = d.valid_from), RosterError::Validity));
+}
+
+/// The newest key that has not ended is sealed to; none when all have.
+#[test]
+fn box_keys_rotate() {
+    let newer = BoxKey { key: opener(7, Suite::X25519).sealing_key(), not_after: Timestamp(1_760_000_000) };
+    let roster = Deployment::with(4, 2, |d| d.aggregators[0].box_keys.push(newer.clone())).roster;
+    let aggregator = &roster.document().aggregators[0];
+    assert_eq!(aggregator.box_key_at(NOW), Some(&newer.key));
+    assert_eq!(aggregator.box_key_at(Timestamp(1_759_999_999)), Some(&newer.key));
+    assert_eq!(aggregator.box_key_at(Timestamp(1_760_000_000)), None);
+    assert_eq!(roster.document().aggregators[1].box_key_at(Timestamp(1_750_000_000)), None);
+}
+
+/// The floor of four aggregators, pinned, and the roster it was taken from.
+fn pinned() -> (Floor, Roster) {
+    let roster = Deployment::new(4, 2).roster;
+    (Floor::of(&roster, registrar().verifying_key().fingerprint()), roster)
+}
+
+/// What a meter says to the next roster, changed.
+fn next(change: impl FnOnce(&mut RosterDocument)) -> Result<(), FloorError> {
+    let (floor, current) = pinned();
+    let mut document = document(4, 2);
+    (document.epoch, document.previous) = (4, Some(current.hash()));
+    change(&mut document);
+    floor.admits_after(&current, &assembled(document).unwrap(), NOW)
+}
+
+/// A roster stands on its own floor, and its proper successor follows.
+#[test]
+fn admits_itself_and_its_successor() {
+    let (floor, roster) = pinned();
+    assert_eq!(floor.admits(&roster, NOW), Ok(()));
+    assert_eq!(next(|_| ()), Ok(()));
+    assert_eq!(next(|d| d.epoch = 90), Ok(()));
+    // stronger numbers, and a fifth aggregator
+    assert_eq!(next(|d| (d.policy.k, d.policy.bill_days, d.policy.coverage) = (20, 30, 990)), Ok(()));
+    let fifth = next(|d| (d.aggregators, d.quorum) = (document(5, 2).aggregators, 4));
+    assert_eq!(fifth, Ok(()));
+    assert_eq!(floor.registrar, registrar().verifying_key().fingerprint().to_string());
+}
+
+fn weaker(what: &'static str, found: usize, wanted: usize) -> FloorError {
+    FloorError::Weaker { what, found, wanted }
+}
+
+/// Each number may grow and not shrink.
+#[test]
+fn refuses_every_downgrade() {
+    let fewer = |d: &mut RosterDocument| drop(d.aggregators.pop());
+    assert_eq!(next(fewer), Err(weaker("number of aggregators", 3, 4)));
+    assert_eq!(next(|d| d.threshold = 1), Err(weaker("threshold", 1, 2)));
+    let quorum = |q: usize| {
+        let (mut floor, roster) = pinned();
+        floor.quorum = q;
+        floor.admits(&roster, NOW)
+    };
+    assert_eq!(quorum(4), Err(weaker("quorum", 3, 4)));
+    assert_eq!(quorum(3), Ok(()));
+    assert_eq!(next(|d| d.policy.k = 14), Err(weaker("smallest group", 14, 15)));
+    assert_eq!(next(|d| d.policy.bill_days = 27), Err(weaker("shortest bill in days", 27, 28)));
+    assert_eq!(next(|d| d.policy.coverage = 0), Err(weaker("coverage in thousandths", 0, 950)));
+    assert_eq!(next(|d| d.policy.smallest_cell = 24), Err(weaker("smallest cell", 24, 25)));
+}
+
+/// A suite that was not pinned is refused, also in an older key of a list.
+#[test]
+fn refuses_other_suites() {
+    let post_quantum =
+        BoxKey { key: opener(2, Suite::XWing).sealing_key(), not_after: Timestamp(1_800_000_000) };
+    let refused = next(|d| d.aggregators[1].box_keys.insert(0, post_quantum));
+    assert_eq!(refused, Err(FloorError::Suite { aggregator: "agg-2".to_owned(), suite: Suite::XWing }));
+}
+
+/// A roster that is older, of the same epoch, off the chain or of another deployment is refused.
+#[test]
+fn refuses_breaks_in_the_chain() {
+    let (_, current) = pinned();
+    for epoch in [0, 2, 3] {
+        assert_eq!(next(|d| d.epoch = epoch), Err(FloorError::Old { found: epoch, current: 3 }));
+    }
+    for previous in [None, Some(Hash::from([0xaa; 32]))] {
+        let error = FloorError::Chain { found: previous, current: current.hash() };
+        assert_eq!(next(|d| d.previous = previous), Err(error));
+    }
+    assert_eq!(next(|d| d.deployment = "other".parse().unwrap()), Err(FloorError::Deployment));
+}
+
+/// Before and after its validity a roster is not sealed under.
+#[test]
+fn refuses_an_expired_roster() {
+    let (floor, roster) = pinned();
+    for now in [0, 1_699_999_999, 1_800_000_000, u64::MAX].map(Timestamp) {
+        assert_eq!(floor.admits(&roster, now), Err(FloorError::Expired { now }));
+    }
+    let ended = next(|d| d.valid_to = NOW);
+    assert_eq!(ended, Err(FloorError::Expired { now: NOW }));
+}
+
+/// An aggregator keeps its point, its name and its key.
+#[test]
+fn refuses_moved_points() {
+    let moved = |name: &str| Err(FloorError::Moved(name.to_owned()));
+    let exchanged = next(|d| {
+        let (one, two) = (d.aggregators[0].id.clone(), d.aggregators[1].id.clone());
+        (d.aggregators[0].id, d.aggregators[1].id) = (two, one);
+    });
+    assert_eq!(exchanged, moved("agg-2"));
+    assert_eq!(next(|d| d.aggregators[2].id = "stranger".parse().unwrap()), moved("stranger"));
+    // agg-4 goes to point 5, with the key of that point
+    let elsewhere = next(|d| {
+        d.aggregators[3].point = point(5);
+        d.aggregators[3].key = signer(5).verifying_key();
+    });
+    assert_eq!(elsewhere, moved("agg-4"));
+    let (floor, current) = pinned();
+    let mut rekeyed = document(4, 2);
+    (rekeyed.epoch, rekeyed.previous) = (4, Some(current.hash()));
+    rekeyed.aggregators[1].key = signer(8).verifying_key();
+    let keys = [1, 8, 3, 4].map(signer);
+    let accepting: Vec<_> = Point::first(4).into_iter().zip(&keys).collect();
+    let rekeyed = assemble(rekeyed, &registrar(), &accepting).unwrap();
+    assert_eq!(floor.admits_after(&current, &rekeyed, NOW), moved("agg-2"));
+}
+
+/// A registrar can't hand the meters to strangers at once: t aggregators of the old roster must be in the new one, and
+/// have accepted it.
+#[test]
+fn refuses_a_roster_of_strangers() {
+    // agg-5 to agg-8 at points 5 to 8 instead of the last ones
+    let replaced = |count: usize| {
+        next(|d| {
+            d.aggregators.truncate(4 - count);
+            d.aggregators.extend(document(8, 2).aggregators.into_iter().skip(4).take(count));
+        })
+    };
+    assert_eq!(replaced(0), Ok(()));
+    assert_eq!(replaced(2), Ok(()));
+    assert_eq!(replaced(3), Err(FloorError::Handover { kept: 1, wanted: 2 }));
+    assert_eq!(replaced(4), Err(FloorError::Handover { kept: 0, wanted: 2 }));
+}
+
+/// A slot's number means one time for a deployment's life, so that what was released stays released.
+#[test]
+fn refuses_another_slot_length() {
+    let shorter = next(|d| d.slot = SlotLength::try_from(900).unwrap());
+    assert_eq!(shorter, Err(FloorError::Slot { found: 900, current: 3600 }));
+}

@@ -1,0 +1,345 @@
+//! One message of each kind, with fixed keys and randomness: known answers and bad messages are made of them.
+
+use protocol::certificate::{MeterCertificate, deployment_context};
+use protocol::id::{Hash, QueryId};
+use protocol::part::{self, Assembly};
+use protocol::receipt::{Receipt, RecordCheck, Refused, SeqRanges};
+use protocol::record::{Head, Kind, Record};
+use protocol::release::cut::Cut;
+use protocol::release::exclusion::Exclusion;
+use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer};
+use protocol::release::outcome::Outcome;
+use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Path, Query};
+use protocol::release::result::{Answers, ResultShare};
+use protocol::release::vote::{Vote, Votes};
+use protocol::roster::{Roster, RosterDocument};
+use protocol::rule::Rule;
+use protocol::share::{Batch, SealedBatch, ShareMessage, ShareVector, seal, seal_shares};
+use protocol::signature::{Context, Document, Signed, VerifyingKey};
+use protocol::status::Status;
+use protocol::tariff::{Band, Offset, TariffDocument, Window};
+use protocol::unit::{Price, Register, Slot, Timestamp, WattHours};
+use protocol::wire;
+use serde_bytes::ByteBuf;
+
+use crate::deployment::{Deployment, NOW, meter, meter_key, point, signer, slots, stream};
+
+/// A message, and who takes it.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    /// As it travels.
+    pub(crate) bytes: Vec<u8>,
+    /// What is signed: the document in the envelope. The message itself if nobody signs it.
+    pub(crate) body: Vec<u8>,
+    /// Whether a receiver believes the message.
+    pub(crate) believed: fn(&Deployment, &[u8]) -> bool,
+    /// What the body decodes to, encoded again.
+    pub(crate) encoded_again: fn(&[u8]) -> Option<Vec<u8>>,
+}
+
+/// Three aggregators, two of which suffice.
+pub(crate) fn deployment() -> Deployment {
+    Deployment::new(3, 2)
+}
+
+pub(crate) fn certificate() -> MeterCertificate {
+    MeterCertificate {
+        meter: meter(1),
+        key: meter_key(1).verifying_key(),
+        service_point: "sp-1".parse().unwrap(),
+        group: "north".parse().unwrap(),
+        valid_from: Timestamp(1_700_000_000),
+        valid_to: Timestamp(1_800_000_000),
+        previous: Some(meter(9)),
+    }
+}
+
+pub(crate) fn head() -> Head {
+    Head {
+        kind: Kind::Import,
+        roster_epoch: 3,
+        meter: meter(1),
+        seq: (7 << 32) + 5,
+        version: 0,
+        slots: slots(472_300, 472_302),
+    }
+}
+
+/// 831 Wh and 12 Wh; the register then stands at 4,711 Wh.
+pub(crate) fn sealed(deployment: &Deployment) -> SealedBatch {
+    let batch = Batch::new(&[WattHours(831), WattHours(12)], Register::try_from(4_711_u64).unwrap()).unwrap();
+    seal(&batch, head(), &meter_key(1), &deployment.roster, NOW, &mut stream(0x07)).unwrap()
+}
+
+/// A record whose meter dealt aggregator 2 one share that is off by one.
+pub(crate) fn badly_dealt(deployment: &Deployment) -> SealedBatch {
+    use protocol::field::Fe;
+    use protocol::shamir::split;
+    let secrets = [831, 12, 4_711, 99].map(Fe::from_u64);
+    let points = deployment.roster.points();
+    let mut shares = split(&secrets, deployment.roster.t(), &points, &mut stream(0x08));
+    shares[1][0] += Fe::ONE;
+    seal_shares(&shares, head(), &meter_key(1), &deployment.roster, NOW, &mut stream(0x09)).unwrap()
+}
+
+/// Aggregator i's shares of a batch.
+pub(crate) fn opened(deployment: &Deployment, sealed: &SealedBatch, i: usize) -> ShareVector {
+    let message = ShareMessage::parse(&sealed.messages[i - 1].1).unwrap();
+    let verified = message.verify(&meter_key(1).verifying_key(), &deployment.roster).unwrap();
+    verified.open(&deployment.openers[i - 1..i], &deployment.roster).unwrap()
+}
+
+/// Aggregator i's receipt for a batch.
+pub(crate) fn receipt(deployment: &Deployment, sealed: &SealedBatch, i: usize) -> Receipt {
+    let check = opened(deployment, sealed, i).check(&sealed.rid);
+    Receipt {
+        point: point(i),
+        meter: meter(1),
+        roster_epoch: 3,
+        stored: SeqRanges::try_from(vec![(7 << 32, (7 << 32) + 2), ((7 << 32) + 5, (7 << 32) + 5)]).unwrap(),
+        checks: vec![RecordCheck { seq: (7 << 32) + 5, rid: sealed.rid, check }],
+        refused: vec![Refused { seq: (7 << 32) + 4, rule: Rule::BadShare }],
+        at: NOW,
+    }
+}
+
+/// The proof that a badly dealt record may be left out.
+pub(crate) fn exclusion(deployment: &Deployment) -> Exclusion {
+    let bad = badly_dealt(deployment);
+    let context = deployment.roster.context();
+    let receipts = (1..=3)
+        .map(|i| Signed::sign(receipt(deployment, &bad, i), &signer(i), &context).into_bytes().into())
+        .collect();
+    Exclusion { rid: bad.rid, receipts }
+}
+
+pub(crate) fn bill_query() -> Query {
+    Query {
+        id: QueryId::from([0x51; 16]),
+        period: slots(472_296, 472_968),
+        ask: Ask::Bill(BillAsk {
+            tariffs: vec![Hash::from([0x7a; 32])],
+            targets: vec![
+                BillTarget { meter: meter(1), opening: Some(Slot(472_300)) },
+                BillTarget { meter: meter(2), opening: None },
+            ],
+        }),
+        excluded: Vec::new(),
+    }
+}
+
+pub(crate) fn group_query(deployment: &Deployment) -> Query {
+    Query {
+        id: QueryId::from([0x52; 16]),
+        period: slots(472_296, 472_320),
+        ask: Ask::Group(GroupAsk { group: "north".parse().unwrap(), members: vec![meter(1), meter(2)] }),
+        excluded: vec![exclusion(deployment)],
+    }
+}
+
+pub(crate) fn vote() -> Vote {
+    Vote {
+        query: QueryId::from([0x51; 16]),
+        cut: Hash::from([0xcc; 32]),
+        point: point(2),
+        height: 17,
+        previous: Hash::from([0x1e; 32]),
+    }
+}
+
+pub(crate) fn signed_vote(deployment: &Deployment) -> Signed<Vote> {
+    Signed::sign(vote(), &signer(2), &deployment.roster.context())
+}
+
+pub(crate) fn inventory(deployment: &Deployment) -> Inventory {
+    Inventory {
+        query: QueryId::from([0x51; 16]),
+        point: point(1),
+        answer: InventoryAnswer::Holdings(vec![
+            Holding::Records(vec![Held { slots: slots(472_300, 472_302), rid: sealed(deployment).rid }]),
+            Holding::Refused(Rule::AlreadyReleased),
+        ]),
+        seen: vec![signed_vote(deployment).into_bytes().into()],
+    }
+}
+
+pub(crate) fn refusing_inventory() -> Inventory {
+    Inventory {
+        query: QueryId::from([0x51; 16]),
+        point: point(3),
+        answer: InventoryAnswer::Refused(Rule::Cell),
+        seen: Vec::new(),
+    }
+}
+
+pub(crate) fn cut() -> Cut {
+    Cut {
+        query: QueryId::from([0x51; 16]),
+        cited: vec![(point(1), Hash::from([0xc1; 32])), (point(3), Hash::from([0xc3; 32]))],
+        selection: Hash::from([0x5e; 32]),
+    }
+}
+
+pub(crate) fn votes(deployment: &Deployment) -> Votes {
+    Votes(vec![signed_vote(deployment).into_bytes().into()])
+}
+
+/// One answer of two values, and an entry that the aggregator can't answer.
+pub(crate) fn answers() -> Answers {
+    use protocol::field::Fe;
+    vec![Some(zeroize::Zeroizing::new(vec![Fe::from_u64(831), Fe::from_i64(-1)])), None]
+}
+
+pub(crate) fn result(deployment: &Deployment) -> ResultShare {
+    let (query, cut) = (QueryId::from([0x51; 16]), Hash::from([0xcc; 32]));
+    ResultShare::seal(query, cut, point(1), &answers(), &deployment.roster, &mut stream(0x0a)).unwrap()
+}
+
+pub(crate) fn outcome() -> Outcome {
+    Outcome {
+        query: QueryId::from([0x51; 16]),
+        cut: Hash::from([0xcc; 32]),
+        path: Path::Bill,
+        taken: vec![(meter(1), slots(472_300, 472_968))],
+        used: vec![point(1), point(3)],
+        faulty: vec![point(2)],
+        result: Hash::from([0x4e; 32]),
+        at: NOW,
+    }
+}
+
+pub(crate) fn tariff() -> TariffDocument {
+    TariffDocument {
+        id: "tou".parse().unwrap(),
+        currency: "USD".into(),
+        zone: "America/Los_Angeles".into(),
+        valid_from: Slot(472_296),
+        valid_to: Slot(481_056),
+        bands: vec![
+            Band { name: "off-peak".into(), price: Price::try_from(30_000).unwrap() },
+            Band { name: "peak".into(), price: Price::try_from(50_000).unwrap() },
+        ],
+        windows: vec![Window { days: 0x1f, from_minute: 960, to_minute: 1_260, band: 1 }],
+        otherwise: 0,
+        substitute: 0,
+        offsets: vec![Offset { from: Timestamp(1_699_174_800), seconds: -28_800 }],
+    }
+}
+
+pub(crate) fn status() -> Status {
+    Status { state: "up".into(), version: "0.1.0".into(), roster_epoch: 3, backlog: 300 }
+}
+
+/// A signed document as a sample.
+fn of<T: Document>(
+    name: &'static str,
+    signed: &Signed<T>,
+    believed: fn(&Deployment, &[u8]) -> bool,
+) -> Sample {
+    let encoded_again = |body: &[u8]| wire::decode::<T>(body).ok().map(|document| wire::encode(&document));
+    Sample { name, bytes: signed.bytes().to_vec(), body: wire::encode(&**signed), believed, encoded_again }
+}
+
+fn opens<T: Document>(bytes: &[u8], key: &VerifyingKey, context: &Context) -> bool {
+    Signed::<T>::open(bytes, key, context).is_ok()
+}
+
+/// One sample a kind of message.
+pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
+    let context = deployment.roster.context();
+    let sealed = sealed(deployment);
+    let by_utility = &deployment.utility;
+    let registrars = deployment_context(&deployment.roster.document().deployment);
+    let document = deployment.roster.document().clone();
+    vec![
+        of("certificate", &Signed::sign(certificate(), &deployment.registrar, &registrars), |d, bytes| {
+            let deployment = &d.roster.document().deployment;
+            MeterCertificate::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
+        }),
+        Sample {
+            name: "roster",
+            bytes: deployment.roster.bytes().to_vec(),
+            body: wire::encode(&document),
+            believed: |d, bytes| Roster::accept(bytes, &d.registrar.verifying_key()).is_ok(),
+            encoded_again: |body| wire::decode::<RosterDocument>(body).ok().map(|d| wire::encode(&d)),
+        },
+        Sample {
+            name: "share",
+            bytes: sealed.messages[1].1.clone(),
+            body: record(&sealed.messages[1].1),
+            believed: |d, bytes| {
+                ShareMessage::parse(bytes)
+                    .ok()
+                    .and_then(|message| message.verify(&meter_key(1).verifying_key(), &d.roster).ok())
+                    .is_some_and(|verified| verified.open(&d.openers[1..2], &d.roster).is_ok())
+            },
+            encoded_again: |body| Record::decode(body).ok().map(|record| wire::encode(&record)),
+        },
+        of("receipt", &Signed::sign(receipt(deployment, &sealed, 1), &signer(1), &context), |d, bytes| {
+            opens::<Receipt>(bytes, &signer(1).verifying_key(), &d.roster.context())
+        }),
+        Sample {
+            name: "part",
+            bytes: part::split(b"a document").remove(0),
+            body: part::split(b"a document").remove(0),
+            believed: |_, bytes| matches!(Assembly::default().take("query", bytes), Ok(Some(_))),
+            encoded_again: |bytes| {
+                let whole = Assembly::default().take("query", bytes).ok()??;
+                Some(part::split(&whole).remove(0))
+            },
+        },
+        of("query-bill", &Signed::sign(bill_query(), by_utility, &context), query_believed),
+        of("query-group", &Signed::sign(group_query(deployment), by_utility, &context), query_believed),
+        of("inventory", &Signed::sign(inventory(deployment), &signer(1), &context), |d, bytes| {
+            opens::<Inventory>(bytes, &signer(1).verifying_key(), &d.roster.context())
+        }),
+        of("inventory-refused", &Signed::sign(refusing_inventory(), &signer(3), &context), |d, bytes| {
+            opens::<Inventory>(bytes, &signer(3).verifying_key(), &d.roster.context())
+        }),
+        of("cut", &Signed::sign(cut(), by_utility, &context), |d, bytes| {
+            opens::<Cut>(bytes, &d.utility.verifying_key(), &d.roster.context())
+        }),
+        of("vote", &signed_vote(deployment), vote_believed),
+        Sample {
+            name: "votes",
+            bytes: wire::encode(&votes(deployment)),
+            body: wire::encode(&votes(deployment)),
+            believed: |d, bytes| {
+                wire::decode::<Votes>(bytes)
+                    .is_ok_and(|votes| !votes.0.is_empty() && votes.0.iter().all(|v| vote_believed(d, v)))
+            },
+            encoded_again: |body| wire::decode::<Votes>(body).ok().map(|votes| wire::encode(&votes)),
+        },
+        of("result", &Signed::sign(result(deployment), &signer(1), &context), |d, bytes| {
+            Signed::<ResultShare>::open(bytes, &signer(1).verifying_key(), &d.roster.context())
+                .is_ok_and(|result| result.open(&d.sink, &d.roster, &[2, 1]).is_ok())
+        }),
+        of("outcome", &Signed::sign(outcome(), by_utility, &context), |d, bytes| {
+            opens::<Outcome>(bytes, &d.utility.verifying_key(), &d.roster.context())
+        }),
+        of("tariff", &Signed::sign(tariff(), by_utility, &context), |d, bytes| {
+            opens::<TariffDocument>(bytes, &d.utility.verifying_key(), &d.roster.context())
+        }),
+        Sample {
+            name: "status",
+            bytes: status().encode(),
+            body: status().encode(),
+            believed: |_, bytes| Status::decode(bytes).is_ok_and(|found| found == status()),
+            encoded_again: |bytes| Status::decode(bytes).ok().map(|status| status.encode()),
+        },
+    ]
+}
+
+fn query_believed(deployment: &Deployment, bytes: &[u8]) -> bool {
+    opens::<Query>(bytes, &deployment.utility.verifying_key(), &deployment.roster.context())
+}
+
+fn vote_believed(deployment: &Deployment, bytes: &[u8]) -> bool {
+    opens::<Vote>(bytes, &signer(2).verifying_key(), &deployment.roster.context())
+}
+
+/// The record within a share message.
+pub(crate) fn record(message: &[u8]) -> Vec<u8> {
+    let (record, ..): (ByteBuf, ByteBuf, u8, (u32, ByteBuf, ByteBuf)) = wire::decode(message).unwrap();
+    record.into_vec()
+}

@@ -1,0 +1,240 @@
+//! `mqtt-topics.md` says what the code does: its topics parse, its CDDL describes the messages, its sizes are measured.
+
+use std::collections::BTreeSet;
+
+use protocol::hpke_box::Suite;
+use protocol::rule::Rule;
+use protocol::share::{Batch, seal};
+use protocol::topic::{Channel, Topic};
+use protocol::unit::{Register, WattHours};
+
+use crate::deployment::{Deployment, NOW, meter_key, opener, slots, stream};
+use crate::samples;
+use cddl::Cddl;
+
+mod cddl;
+
+const DOCUMENT: &str = include_str!("../../mqtt-topics.md");
+
+/// The cells of the table whose first column is headed `first`.
+fn table(first: &str) -> Vec<Vec<&'static str>> {
+    let rows = DOCUMENT.lines().skip_while(|line| !line.starts_with(&format!("| {first} |"))).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// A row of the table of topics.
+struct Row {
+    topic: &'static str,
+    /// The document, and whether it goes in parts.
+    payload: &'static str,
+    in_parts: bool,
+    qos: &'static str,
+    retained: bool,
+}
+
+fn rows() -> Vec<Row> {
+    let row = |cells: Vec<&'static str>| {
+        let [topic, _, payload, qos, retained] = cells[..] else { panic!("{cells:?} are not five cells") };
+        let document = payload.strip_prefix("`part` of ");
+        Row {
+            topic: topic.trim_matches('`'),
+            payload: document.unwrap_or(payload).trim_matches('`'),
+            in_parts: document.is_some(),
+            qos,
+            retained: match retained {
+                "yes" => true,
+                "no" => false,
+                other => panic!("{other} is neither yes nor no"),
+            },
+        }
+    };
+    table("topic").into_iter().map(row).collect()
+}
+
+fn cddl() -> Cddl {
+    let block = DOCUMENT.split("```cddl").nth(1).and_then(|rest| rest.split("```").next());
+    Cddl::parse(block.expect("the document has a CDDL block"))
+}
+
+/// The topic's place in this list says that a channel was forgotten nowhere: adding a variant stops the match.
+fn variant(channel: &Channel) -> &'static str {
+    match channel {
+        Channel::Roster => "roster",
+        Channel::Tariff(_) => "tariff",
+        Channel::Certificate(_) => "certificate",
+        Channel::Share(..) => "share",
+        Channel::Receipt(..) => "receipt",
+        Channel::Query => "query",
+        Channel::Cut => "cut",
+        Channel::Votes => "votes",
+        Channel::Inventory(_) => "inventory",
+        Channel::Vote(_) => "vote",
+        Channel::Result(_) => "result",
+        Channel::Outcome => "outcome",
+        Channel::Status(..) => "status",
+    }
+}
+
+/// Every channel.
+const VARIANTS: [&str; 13] = [
+    "certificate",
+    "cut",
+    "inventory",
+    "outcome",
+    "query",
+    "receipt",
+    "result",
+    "roster",
+    "share",
+    "status",
+    "tariff",
+    "vote",
+    "votes",
+];
+
+/// A row's topic with examples for its placeholders, one for each role.
+fn examples(topic: &str) -> Vec<Topic> {
+    let meter = "00112233445566778899aabbccddeeff";
+    ["meter", "agg", "sink"]
+        .map(|role| {
+            let text = [
+                ("<meter>", meter),
+                ("<agg>", "agg-1"),
+                ("<tariff>", "tou"),
+                ("<role>", role),
+                ("<id>", "a-1"),
+            ]
+            .into_iter()
+            .fold(format!("wv/1/demo/{topic}"), |text, (place, example)| text.replace(place, example));
+            let parsed: Topic = text.parse().unwrap();
+            assert_eq!(parsed.to_string(), text);
+            parsed
+        })
+        .to_vec()
+}
+
+/// Every row's topic parses and prints back; every channel stands exactly once.
+#[test]
+fn every_channel_stands_once() {
+    let mut found: Vec<&str> = rows().iter().map(|row| variant(&examples(row.topic)[0].channel)).collect();
+    found.sort_unstable();
+    assert_eq!(found, VARIANTS);
+}
+
+/// Everything goes with QoS 1; what late-comers need is retained, and nothing of a release.
+#[test]
+fn qos_and_retained() {
+    assert!(rows().iter().all(|row| row.qos == "1"));
+    let retained: BTreeSet<&str> = rows()
+        .iter()
+        .filter(|row| row.retained)
+        .map(|row| variant(&examples(row.topic)[0].channel))
+        .collect();
+    assert_eq!(retained, ["certificate", "receipt", "roster", "status", "tariff"].into());
+}
+
+/// Every rule that is named is defined, once, and every rule is of use.
+#[test]
+fn the_cddl_is_closed() {
+    let cddl = cddl();
+    let mut named: BTreeSet<String> = rows().iter().map(|row| row.payload.to_owned()).collect();
+    named.extend(["part", "share-plaintext", "result-plaintext"].map(str::to_owned));
+    named.extend(cddl.references());
+    named.retain(|name| !["bstr", "tstr", "null"].contains(&name.as_str()));
+    assert_eq!(named, cddl.names());
+}
+
+/// The known messages are what the CDDL of their topic says, in the parts in which they travel; with a field more or
+/// fewer they are not.
+#[test]
+fn messages_are_as_described() {
+    let cddl = cddl();
+    let deployment = samples::deployment();
+    let samples = samples::all(&deployment);
+    for row in rows() {
+        let name = variant(&examples(row.topic)[0].channel);
+        let of_row: Vec<_> =
+            samples.iter().filter(|sample| sample.name.split('-').next() == Some(name)).collect();
+        assert!(!of_row.is_empty(), "no sample of {name}");
+        for sample in of_row {
+            assert_eq!(cddl.check(row.payload, &sample.bytes), Ok(()), "{}", sample.name);
+            if row.in_parts {
+                let parts = protocol::part::split(&sample.bytes);
+                assert!(parts.iter().all(|part| cddl.check("part", part) == Ok(())), "{name} in parts");
+            }
+            let body = row.payload.strip_prefix("signed-").unwrap_or(row.payload);
+            if row.payload.starts_with("signed-") {
+                assert_eq!(cddl.check(body, &sample.body), Ok(()), "body of {}", sample.name);
+            }
+            for other in rows().iter().filter(|other| other.payload != row.payload) {
+                assert!(
+                    cddl.check(other.payload, &sample.bytes).is_err(),
+                    "{} as {}",
+                    sample.name,
+                    other.payload
+                );
+            }
+        }
+    }
+    // a vote of four fields, and of six
+    assert!(
+        cddl.check("vote", &[&[0x84][..], &protocol::wire::encode(&samples::vote())[1..]].concat()).is_err()
+    );
+    let six = [&[0x86][..], &protocol::wire::encode(&samples::vote())[1..], &[0x00]].concat();
+    assert!(cddl.check("vote", &six).is_err());
+}
+
+/// The record of a share message has the fields that the document names, in the order of the code.
+#[test]
+fn fields_are_named_in_order() {
+    let cddl = cddl();
+    for (rule, fields) in [
+        ("vote", "query cut point height previous"),
+        ("outcome", "query cut path taken used faulty result at"),
+        ("policy", "k bill-days coverage functionals smallest-cell tariff-meters late-grace"),
+        ("head", "version kind roster-epoch meter seq sealed-anew first slots flags"),
+        ("receipt", "point meter roster-epoch stored checks refused at"),
+        ("certificate", "meter key service-point group valid-from valid-to previous"),
+    ] {
+        assert_eq!(cddl.fields(rule).join(" "), fields, "{rule}");
+    }
+}
+
+/// The numbers of rules in the document are the rules'.
+#[test]
+fn rules_are_numbered() {
+    let cddl = cddl();
+    for number in 0..=255_u8 {
+        let fits = cddl.check("rule", &protocol::wire::encode(&number)).is_ok();
+        assert_eq!(fits, Rule::try_from(number).is_ok(), "rule {number}");
+    }
+}
+
+/// The sizes in the document are the measured ones.
+#[test]
+fn sizes_are_measured() {
+    let deployments = [Suite::X25519, Suite::XWing].map(|suite| {
+        Deployment::with(4, 2, |document| {
+            for (i, aggregator) in (1..).zip(&mut document.aggregators) {
+                aggregator.box_keys[0].key = opener(i, suite).sealing_key();
+            }
+        })
+    });
+    let rows = table("slots");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let numbers: Vec<usize> = row.iter().map(|cell| cell.parse().unwrap()).collect();
+        for (deployment, stated) in deployments.iter().zip(&numbers[1..]) {
+            let energies = vec![WattHours(831); numbers[0]];
+            let batch = Batch::new(&energies, Register::try_from(1 << 30).unwrap()).unwrap();
+            let mut head = samples::head();
+            head.slots = slots(472_296, 472_296 + u32::try_from(numbers[0]).unwrap());
+            let sealed = seal(&batch, head, &meter_key(1), &deployment.roster, NOW, &mut stream(1)).unwrap();
+            let found = sealed.messages[0].1.len();
+            assert_eq!(found, *stated, "{} slots", row[0]);
+            assert!(found < 16 * 1024);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The homes of a demonstration, and what the plaintext says: an oracle that shares no code with the protocol.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+use meter_agent::source::{Series, csv, synthetic};
+use protocol::unit::{Slot, SlotLength};
+
+/// The shipped homes: 13 real ones in California, 28 days, hourly.
+const FONTANA: &str = include_str!("../../../data/fontana13_load_wh_60min_4w.csv");
+
+/// The shipped homes' grand total in watt-hours, counted by somebody else.
+const FONTANA_TOTAL: i64 = 12_838_123;
+
+/// Days of a synthetic replay.
+const DAYS: u32 = 28;
+
+/// The seed of synthetic homes.
+const SEED: u64 = 20_160_801;
+
+/// Homes with the same slots.
+#[derive(Debug)]
+pub(super) struct Homes {
+    /// Where they are from, for people.
+    pub(super) origin: String,
+    /// One series a home.
+    pub(super) series: Vec<Series>,
+}
+
+impl Homes {
+    /// The homes of a file, so many synthetic ones, or the shipped ones.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, or less than a day of data.
+    pub(super) fn load(data: Option<&Path>, synthetic: Option<usize>) -> anyhow::Result<Self> {
+        let (origin, mut series) = match (data, synthetic) {
+            (Some(path), _) => {
+                let series =
+                    csv::read_file(path).with_context(|| format!("{} was refused", path.display()))?;
+                (path.display().to_string(), series)
+            }
+            (None, Some(count)) => {
+                let hour = SlotLength::try_from(3_600)?;
+                // Monday 2026-01-05T00:00Z
+                let start = Slot(490_992);
+                let homes = (0..u32::try_from(count)?)
+                    .map(|index| synthetic::home(SEED, index, start, DAYS * hour.per_day(), hour));
+                (format!("{count} synthetic homes, {DAYS} days, hourly, seed {SEED}"), homes.collect())
+            }
+            (None, None) => {
+                let series = csv::read(FONTANA.as_bytes())?;
+                ("13 real homes in Fontana, California: August 2016, 28 days, hourly".to_owned(), series)
+            }
+        };
+        if let (Some(count), Some(_)) = (synthetic, data) {
+            series.truncate(count);
+        }
+        let homes = Self { origin, series };
+        anyhow::ensure!(!homes.series.is_empty(), "there are no homes");
+        anyhow::ensure!(homes.days() > 0, "the demonstration needs at least one day of data");
+        if data.is_none() && synthetic.is_none() {
+            anyhow::ensure!(homes.total() == FONTANA_TOTAL, "the shipped data is not what it should be");
+        }
+        Ok(homes)
+    }
+
+    /// Whole days of data.
+    pub(super) fn days(&self) -> u32 {
+        let slots = self.series.first().map_or(0, |home| home.energies.len());
+        u32::try_from(slots).unwrap_or(u32::MAX) / self.slot().per_day()
+    }
+
+    /// The slot length.
+    pub(super) fn slot(&self) -> SlotLength {
+        self.series[0].slot
+    }
+
+    /// The first slot.
+    pub(super) fn start(&self) -> Slot {
+        self.series[0].start
+    }
+
+    /// Slots in the whole days.
+    pub(super) fn slots(&self) -> usize {
+        (self.days() * self.slot().per_day()) as usize
+    }
+
+    /// Watt-hours of all homes.
+    pub(super) fn total(&self) -> i64 {
+        self.series.iter().map(|home| self.energy(home)).sum()
+    }
+
+    /// Watt-hours of a home.
+    pub(super) fn energy(&self, home: &Series) -> i64 {
+        home.energies.iter().take(self.slots()).map(|energy| energy.0).sum()
+    }
+
+    /// Watt-hours of all homes in each slot.
+    pub(super) fn curve(&self) -> Vec<i64> {
+        (0..self.slots()).map(|t| self.series.iter().map(|home| home.energies[t].0).sum()).collect()
+    }
+
+    /// What a home pays by the flat tariff, in 10^−8 of the currency unit: 0.31250 a kilowatt-hour.
+    pub(super) fn flat(&self, home: &Series) -> i64 {
+        self.energy(home) * 31_250
+    }
+
+    /// What a home pays by time of use, in 10^−8 of the currency unit: the tariff told again, hour by local hour.
+    ///
+    /// # Errors
+    ///
+    /// If the time-zone database lacks California.
+    pub(super) fn time_of_use(&self, home: &Series) -> anyhow::Result<i64> {
+        let zone = TimeZone::get("America/Los_Angeles")?;
+        let mut sum = 0;
+        for (t, energy) in (0_u32..).zip(home.energies.iter().take(self.slots())) {
+            let start = self.slot().start_of(Slot(home.start.0 + t)).0;
+            let local = jiff::Timestamp::from_second(i64::try_from(start)?)?.to_zoned(zone.clone());
+            let weekend = local.weekday().to_monday_zero_offset() >= 5;
+            let price = match (16..21).contains(&local.hour()) {
+                true if weekend => 38_119,
+                true => 46_782,
+                false => 26_473,
+            };
+            sum += energy.0 * price;
+        }
+        Ok(sum)
+    }
+}

@@ -1,0 +1,345 @@
+//! What a demonstration found, and how it is shown.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+
+use protocol::policy::Policy;
+use protocol::rule::Rule;
+use protocol::shamir::Point;
+use protocol::unit::Amount;
+use serde_json::{Value, json};
+
+/// A home's bill next to the oracle's.
+#[derive(Clone, Debug)]
+pub struct BillRow {
+    /// The home.
+    pub home: String,
+    /// Watt-hours billed.
+    pub energy: Option<i64>,
+    /// The price by the flat tariff.
+    pub flat: Option<Amount>,
+    /// The price by time of use.
+    pub time_of_use: Option<Amount>,
+    /// How far the slots' sum is from the register difference.
+    pub unaccounted: Option<i64>,
+    /// The oracle's watt-hours, flat price and time-of-use price in 10^−8.
+    pub oracle: (i64, i64, i64),
+}
+
+impl BillRow {
+    /// Whether it is equal to the watt-hour and to 10^−8 of the currency unit.
+    pub fn exact(&self) -> bool {
+        let (energy, flat, time_of_use) = self.oracle;
+        self.energy == Some(energy)
+            && self.flat == Some(Amount(flat))
+            && self.time_of_use == Some(Amount(time_of_use))
+            && self.unaccounted == Some(0)
+    }
+}
+
+/// The groups' curve next to the oracle's.
+#[derive(Clone, Debug)]
+pub struct CurveRow {
+    /// Watt-hours a slot, released.
+    pub released: Vec<i64>,
+    /// Watt-hours a slot, by the oracle.
+    pub oracle: Vec<i64>,
+}
+
+impl CurveRow {
+    /// Slots that are equal.
+    pub fn equal(&self) -> usize {
+        self.released.iter().zip(&self.oracle).filter(|(a, b)| a == b).count()
+    }
+
+    /// Whether all are.
+    pub fn exact(&self) -> bool {
+        self.released == self.oracle
+    }
+}
+
+/// A crash, a lie or an attack, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// What was done.
+    pub name: String,
+    /// The rule that refused it.
+    pub rule: Option<Rule>,
+    /// Whether it came out as claimed.
+    pub held: bool,
+    /// What was seen.
+    pub evidence: String,
+}
+
+impl Act {
+    /// An act that this roster leaves no room for.
+    pub fn left_out(name: &str, why: &str) -> Self {
+        Self { name: name.to_owned(), rule: None, held: true, evidence: format!("left out: {why}") }
+    }
+}
+
+/// What parties other than the utility were left with.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Messages and bytes by what they are.
+    pub carried: BTreeMap<&'static str, (u64, u64)>,
+    /// A share message: topic and payload.
+    pub sample: (String, Vec<u8>),
+    /// Captured messages that hold readings in the clear.
+    pub leaks: usize,
+    /// Some readings, each with the share that an aggregator holds of it.
+    pub shares: Vec<(i64, u64)>,
+    /// The correlation of all readings with that aggregator's shares.
+    pub correlation: f64,
+    /// Of how many.
+    pub values: usize,
+}
+
+impl Sight {
+    /// What chance alone exceeds once in 30,000 runs.
+    fn chance(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a count of readings is far below 2^52")]
+        let values = self.values.max(1) as f64;
+        4.2 / values.sqrt()
+    }
+
+    fn held(&self) -> bool {
+        self.leaks == 0 && self.values > 0 && self.correlation.abs() < self.chance()
+    }
+}
+
+/// What a demonstration found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Where the homes are from.
+    pub origin: String,
+    /// n, t, Q.
+    pub roster: (usize, usize, usize),
+    /// The policy.
+    pub policy: Policy,
+    /// Whether it is the production policy.
+    pub production: bool,
+    /// The bills.
+    pub bills: Vec<BillRow>,
+    /// The curve.
+    pub curve: CurveRow,
+    /// The acts.
+    pub acts: Vec<Act>,
+    /// What the others saw.
+    pub sight: Sight,
+    /// Where everything was kept.
+    pub directory: Option<PathBuf>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// Whether every claim held.
+    pub fn held(&self) -> bool {
+        self.bills.iter().all(BillRow::exact)
+            && self.curve.exact()
+            && self.acts.iter().all(|act| act.held)
+            && self.sight.held()
+    }
+
+    /// The report for a program.
+    pub fn to_json(&self) -> Value {
+        let bills: Vec<Value> = self
+            .bills
+            .iter()
+            .map(|row| {
+                json!({
+                    "home": row.home,
+                    "energy_wh": row.energy,
+                    "flat": row.flat.map(|amount| amount.to_string()),
+                    "time_of_use": row.time_of_use.map(|amount| amount.to_string()),
+                    "oracle_wh": row.oracle.0,
+                    "oracle_flat": Amount(row.oracle.1).to_string(),
+                    "oracle_time_of_use": Amount(row.oracle.2).to_string(),
+                    "exact": row.exact(),
+                })
+            })
+            .collect();
+        let acts: Vec<Value> = self
+            .acts
+            .iter()
+            .map(|act| {
+                json!({
+                    "act": act.name,
+                    "rule": act.rule.map(Rule::name),
+                    "held": act.held,
+                    "evidence": act.evidence,
+                })
+            })
+            .collect();
+        let (n, t, q) = self.roster;
+        json!({
+            "homes": self.origin,
+            "aggregators": n,
+            "threshold": t,
+            "quorum": q,
+            "bills": bills,
+            "total_wh": self.total(),
+            "curve": { "slots": self.curve.oracle.len(), "equal": self.curve.equal() },
+            "acts": acts,
+            "broker": self.sight.carried.iter().map(|(kind, (messages, bytes))| {
+                json!({ "kind": kind, "messages": messages, "bytes": bytes })
+            }).collect::<Vec<_>>(),
+            "aggregator": { "shares": self.sight.values, "correlation": self.sight.correlation },
+            "seconds": self.seconds,
+            "held": self.held(),
+        })
+    }
+
+    fn total(&self) -> i64 {
+        self.bills.iter().filter_map(|row| row.energy).sum()
+    }
+}
+
+/// Bills that are shown one by one.
+const SHOWN: usize = 16;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, t, q) = self.roster;
+        writeln!(f, "\n{}", self.origin)?;
+        writeln!(f, "{n} aggregators, any {t} of them give a value, {q} must agree on what is released\n")?;
+        if !self.production {
+            let Policy { k, bill_days, smallest_cell, tariff_meters, .. } = self.policy;
+            writeln!(
+                f,
+                "This is a demonstration: its policy is weaker than production's (k = {k}, bills of {bill_days} days,\n\
+                 cells of {smallest_cell} slots, {tariff_meters} meters a tariff), since there are few homes or days.\n"
+            )?;
+        }
+        self.fmt_bills(f)?;
+        self.fmt_curve(f)?;
+        self.fmt_sight(f)?;
+        self.fmt_acts(f)?;
+        let verdict = if self.held() { "every claim was checked and held" } else { "A CLAIM DID NOT HOLD" };
+        writeln!(f, "\n{verdict}, in {:.1} s", self.seconds)?;
+        if let Some(directory) = &self.directory {
+            writeln!(f, "everything it made is in {}", directory.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn fmt_bills(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "BILLS                        the utility learned           the plaintext says")?;
+        writeln!(f, "  home        Wh      flat       TOU            Wh      flat       TOU")?;
+        let cell = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+        for row in self.bills.iter().take(SHOWN) {
+            writeln!(
+                f,
+                "  {:<6}{:>9} {:>9} {:>9}     {:>9} {:>9} {:>9}  {}",
+                row.home,
+                cell(row.energy.map(|energy| energy.to_string())),
+                cell(row.flat.map(|amount| amount.to_string())),
+                cell(row.time_of_use.map(|amount| amount.to_string())),
+                row.oracle.0,
+                Amount(row.oracle.1).to_string(),
+                Amount(row.oracle.2).to_string(),
+                if row.exact() { "equal" } else { "DIFFERENT" },
+            )?;
+        }
+        if self.bills.len() > SHOWN {
+            writeln!(f, "  … and {} more", self.bills.len() - SHOWN)?;
+        }
+        let exact = self.bills.iter().filter(|row| row.exact()).count();
+        let oracle: i64 = self.bills.iter().map(|row| row.oracle.0).sum();
+        writeln!(f, "  all   {:>9} Wh                       {oracle:>9} Wh", self.total())?;
+        writeln!(f, "  {exact} of {} bills equal to the watt-hour and to the cent\n", self.bills.len())
+    }
+
+    fn fmt_curve(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slots = self.curve.oracle.len();
+        writeln!(f, "LOAD CURVE of all homes: {} of {slots} intervals equal", self.curve.equal())?;
+        writeln!(f, "  first week  {}\n", spark(&self.curve.released[..slots.min(slots / 4 + 1)], 84))
+    }
+
+    fn fmt_sight(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sight = &self.sight;
+        writeln!(f, "WHO SAW WHAT")?;
+        writeln!(
+            f,
+            "  the utility      {} totals and bills, one curve of all homes; nothing else",
+            self.bills.len()
+        )?;
+        let first = self.bills.first().map_or("", |row| &row.home);
+        writeln!(
+            f,
+            "  an aggregator    {} shares; of home {first} this, next to what was measured:",
+            sight.values
+        )?;
+        for (reading, share) in &sight.shares {
+            writeln!(f, "                     {reading:>6} Wh   {share:>20}")?;
+        }
+        writeln!(
+            f,
+            "                   correlation with the readings {:+.4} (chance stays below {:.4})",
+            sight.correlation,
+            sight.chance()
+        )?;
+        let (messages, bytes) = sight.carried.values().fold((0, 0), |(n, b), (m, c)| (n + m, b + c));
+        writeln!(
+            f,
+            "  the broker       {messages} messages, {bytes} bytes, and so does everybody who may subscribe:"
+        )?;
+        for (kind, (messages, bytes)) in &sight.carried {
+            writeln!(f, "                     {messages:>7} {kind:<24} {bytes:>10} bytes")?;
+        }
+        let mut hex = String::new();
+        for byte in sight.sample.1.iter().rev().take(36).rev() {
+            write!(hex, "{byte:02x}")?;
+        }
+        writeln!(f, "                   one of them: {}", sight.sample.0)?;
+        writeln!(f, "                     … {hex}")?;
+        writeln!(f, "                   captured messages with readings in the clear: {}\n", sight.leaks)
+    }
+
+    fn fmt_acts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "WHAT WAS TRIED")?;
+        for act in &self.acts {
+            let rule = act.rule.map_or_else(String::new, |rule| format!("[{rule}] "));
+            let mark = if act.held { "held " } else { "FAILED" };
+            writeln!(f, "  {mark} {:<46} {rule}{}", act.name, act.evidence)?;
+        }
+        Ok(())
+    }
+}
+
+/// Points as people write them: `1, 3, 4`.
+pub(super) fn points(points: &[Point]) -> String {
+    points.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A line of blocks, one for each of `width` equal stretches.
+fn spark(values: &[i64], width: usize) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let stretch = values.len().div_ceil(width).max(1);
+    let means: Vec<i64> = values
+        .chunks(stretch)
+        .map(|chunk| chunk.iter().sum::<i64>() / i64::try_from(chunk.len()).unwrap_or(1))
+        .collect();
+    let most = means.iter().copied().max().unwrap_or(0).max(1);
+    means.iter().map(|mean| BLOCKS[usize::try_from((mean * 7 / most).clamp(0, 7)).unwrap_or(0)]).collect()
+}
+
+/// Pearson's correlation of readings and shares.
+#[expect(clippy::cast_precision_loss, reason = "a correlation needs no more than 52 bits")]
+pub(super) fn correlation(pairs: &[(i64, u64)]) -> f64 {
+    let n = pairs.len().max(1) as f64;
+    let mean = |value: fn(&(i64, u64)) -> f64| pairs.iter().map(value).sum::<f64>() / n;
+    let (x, y) = (mean(|pair| pair.0 as f64), mean(|pair| pair.1 as f64));
+    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for &(reading, share) in pairs {
+        let (dx, dy) = (reading as f64 - x, share as f64 - y);
+        xy += dx * dy;
+        xx += dx * dx;
+        yy += dy * dy;
+    }
+    if xx * yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }
+}
