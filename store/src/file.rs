@@ -42,10 +42,7 @@ impl FileStore {
     ///
     /// [`StoreError`] when it cannot be opened, is in use, or is damaged.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let open = |source| StoreError::Open {
-            path: path.to_path_buf(),
-            source,
-        };
+        let open = |source| StoreError::Open { path: path.to_path_buf(), source };
         match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => Self::on(path, file_backend(path, file)?, cache_bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -58,39 +55,23 @@ impl FileStore {
         }
     }
 
-    fn on(
-        path: &Path,
-        backend: impl StorageBackend,
-        cache_bytes: usize,
-    ) -> Result<Self, StoreError> {
+    fn on(path: &Path, backend: impl StorageBackend, cache_bytes: usize) -> Result<Self, StoreError> {
         let database = Builder::new()
             .set_cache_size(cache_bytes)
             // without it redb trusts a file that was closed cleanly, and panics where it was altered since
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)
             .map_err(|error| opened(path, error))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            database,
-            overlay: Overlay::default(),
-            stopped: false,
-        })
+        Ok(Self { path: path.to_path_buf(), database, overlay: Overlay::default(), stopped: false })
     }
 
     fn running(&self) -> Result<(), StoreError> {
-        if self.stopped {
-            Err(StoreError::Stopped)
-        } else {
-            Ok(())
-        }
+        if self.stopped { Err(StoreError::Stopped) } else { Ok(()) }
     }
 
     /// The committed side of a table; `None` when nothing was ever committed to it.
     fn committed(&self, table: Table) -> Result<Option<Committed>, StoreError> {
-        let transaction = self
-            .database
-            .begin_read()
-            .map_err(|error| self.refused(error))?;
+        let transaction = self.database.begin_read().map_err(|error| self.refused(error))?;
         match transaction.open_table(Definition::new(table.0)) {
             Ok(table) => Ok(Some(table)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -119,10 +100,7 @@ impl FileStore {
         match error.into() {
             redb::Error::Io(source) => StoreError::Disk { path, source },
             redb::Error::Corrupted(detail) => StoreError::Corrupt { path, detail },
-            error => StoreError::Engine {
-                path,
-                source: Box::new(error),
-            },
+            error => StoreError::Engine { path, source: Box::new(error) },
         }
     }
 }
@@ -140,12 +118,7 @@ impl Store for FileStore {
         Ok(value.map(|value| value.value().to_vec()))
     }
 
-    fn range(
-        &self,
-        table: Table,
-        range: Range<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
+    fn range(&self, table: Table, range: Range<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError> {
         self.running()?;
         if range.is_empty() {
             return Ok(Vec::new());
@@ -159,9 +132,7 @@ impl Store for FileStore {
             .into_iter()
             .flatten()
             .map(|entry| entry.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())));
-        self.overlay
-            .merge(table, range, limit, below)
-            .map_err(|error: StorageError| self.refused(error))
+        self.overlay.merge(table, range, limit, below).map_err(|error: StorageError| self.refused(error))
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -229,9 +200,7 @@ impl Fresh {
     fn publish(self, path: &Path) -> io::Result<()> {
         fs::hard_link(&self.0, path)?;
         fs::remove_file(&self.0)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 }
@@ -246,23 +215,13 @@ fn opened(path: &Path, error: DatabaseError) -> StoreError {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             StoreError::InUse { path }
         }
-        DatabaseError::Storage(StorageError::Corrupted(detail)) => {
-            StoreError::Corrupt { path, detail }
-        }
+        DatabaseError::Storage(StorageError::Corrupted(detail)) => StoreError::Corrupt { path, detail },
         // redb's word for a file that does not start as one of its own
-        DatabaseError::Storage(StorageError::Io(source))
-            if source.kind() == io::ErrorKind::InvalidData =>
-        {
-            StoreError::Corrupt {
-                path,
-                detail: source.to_string(),
-            }
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
+            StoreError::Corrupt { path, detail: source.to_string() }
         }
         DatabaseError::Storage(StorageError::Io(source)) => StoreError::Open { path, source },
-        error => StoreError::Engine {
-            path,
-            source: Box::new(error.into()),
-        },
+        error => StoreError::Engine { path, source: Box::new(error.into()) },
     }
 }
 
@@ -310,9 +269,7 @@ mod tests {
             })
             .collect();
         let one: Vec<_> = (0..40).map(|key| (key, 1)).collect();
-        let two: Vec<_> = (0..60)
-            .map(|key| (key, if key < 20 { 1 } else { 2 }))
-            .collect();
+        let two: Vec<_> = (0..60).map(|key| (key, if key < 20 { 1 } else { 2 })).collect();
         if rows.is_empty() {
             0
         } else if rows == one {
@@ -334,20 +291,16 @@ mod tests {
             let disk = formatted();
             disk.fail_at(failing);
             match open(&disk) {
-                Err(error) => assert!(
-                    matches!(error, StoreError::Open { .. } | StoreError::Engine { .. }),
-                    "{error}"
-                ),
+                Err(error) => {
+                    assert!(matches!(error, StoreError::Open { .. } | StoreError::Engine { .. }), "{error}");
+                }
                 Ok(mut store) => {
                     if let (_, Some(error)) = write_groups(&mut store) {
                         assert!(
                             matches!(error, StoreError::Disk { .. } | StoreError::Engine { .. }),
                             "{error}"
                         );
-                        assert!(matches!(
-                            store.put(TABLE, b"k", b"v"),
-                            Err(StoreError::Stopped)
-                        ));
+                        assert!(matches!(store.put(TABLE, b"k", b"v"), Err(StoreError::Stopped)));
                         assert!(matches!(store.get(TABLE, b"k"), Err(StoreError::Stopped)));
                         assert!(matches!(store.commit(), Err(StoreError::Stopped)));
                     }
@@ -370,10 +323,7 @@ mod tests {
                 let committed = open(&disk).map_or(0, |mut store| write_groups(&mut store).0);
                 disk.power_cut(seed);
                 let found = groups(&open(&disk).unwrap());
-                assert!(
-                    found >= committed,
-                    "call {failing}, seed {seed}: {found} groups of {committed}"
-                );
+                assert!(found >= committed, "call {failing}, seed {seed}: {found} groups of {committed}");
             }
         }
     }

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use protocol::certificate::deployment_context;
 use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
@@ -149,7 +150,7 @@ impl Sink {
             let signed = Signed::<TariffDocument>::open(
                 &bytes,
                 &party.identity.key.verifying_key(),
-                &party.roster.context(),
+                &deployment_context(&party.roster.document().deployment),
             )
             .map_err(|_| SinkError::Damaged("a tariff can't be read"))?;
             let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
@@ -188,23 +189,25 @@ impl Sink {
     ) -> Result<(Hash, Vec<Outgoing>), SinkError> {
         let tariff = Tariff::new(document.clone(), self.party.roster.slot())?;
         let topic = self.party.topic(Channel::Tariff(document.id.clone()));
-        let signed = self.party.sign(document);
+        // A tariff outlives rosters, so it is bound to the deployment.
+        let context = deployment_context(&self.party.roster.document().deployment);
+        let signed = Signed::sign(document, &self.party.identity.key, &context);
         let hash = signed.hash();
         store.put(TARIFF, hash.as_bytes(), signed.bytes())?;
-        let sends = Outgoing::parts(&topic, signed.bytes()).into_iter().map(Outgoing::retained).collect();
+        let sends = Outgoing::retained_parts(&topic, signed.bytes());
         self.tariffs.insert(hash, (tariff, signed.into_bytes()));
         Ok((hash, sends))
     }
 
     /// The roster, all tariffs and the messages of open releases, to be published whenever the sink has connected.
     pub fn announcements(&self) -> Vec<Outgoing> {
-        let roster = Outgoing::parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
+        let roster = Outgoing::retained_parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
         let tariffs = self.tariffs.values().flat_map(|(tariff, bytes)| {
-            Outgoing::parts(&self.party.topic(Channel::Tariff(tariff.document().id.clone())), bytes)
+            Outgoing::retained_parts(&self.party.topic(Channel::Tariff(tariff.document().id.clone())), bytes)
         });
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
-        roster.into_iter().chain(tariffs).map(Outgoing::retained).chain(open).collect()
+        roster.into_iter().chain(tariffs).chain(open).collect()
     }
 
     /// Asks for the bills of meters over a period, under published tariffs. Each bill starts where the meter's last one

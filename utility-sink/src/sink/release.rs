@@ -397,13 +397,20 @@ impl Release {
             taken: selection.takes(),
             used: self.answers.keys().filter(|point| !faulty.contains(point)).copied().collect(),
             faulty,
-            result: hash("values", &[&result]),
+            result: self.commitment(&result, party),
             at: now.timestamp(),
         });
         store.put(OUTCOME, self.id().as_bytes(), outcome.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes());
         self.outcome = Some(outcome);
         Ok(sends)
+    }
+
+    /// A hash of the released values that nobody can guess at: an outcome is public, and a lone bill has few possible
+    /// values. The utility's own key makes it so, and lets it open the hash in a dispute.
+    fn commitment(&self, values: &[u8], party: &Party) -> Hash {
+        let opening = hash("opening", &[party.identity.key.as_bytes(), self.id().as_bytes()]);
+        hash("values", &[opening.as_bytes(), values])
     }
 
     /// Decodes every released entry from the answers that have it, at least a quorum; names everyone who was wrong in
