@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use protocol::certificate::MeterCertificate;
+use protocol::certificate::{MeterCertificate, deployment_context};
 use protocol::hpke_box::{BoxError, OpeningKey};
 use protocol::id::{Deployment, Hash, MeterId};
 use protocol::part::Assembly;
@@ -402,7 +402,10 @@ impl Registry {
 }
 
 fn open_tariff(bytes: &[u8], party: &Party) -> Result<(Hash, Tariff), Handled> {
-    let signed: Signed<TariffDocument> = party.open_utility(bytes)?;
+    // A tariff outlives rosters, so it is bound to the deployment.
+    let key = &party.roster.document().utility.key;
+    let signed = Signed::<TariffDocument>::open(bytes, key, &deployment_context(party.deployment()))
+        .map_err(|error| Handled::refused(Rule::NotTheUtility, error))?;
     let tariff = Tariff::new((*signed).clone(), party.roster.slot())
         .map_err(|error| Handled::refused(Rule::TariffUnknown, error))?;
     Ok((signed.hash(), tariff))

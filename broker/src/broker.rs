@@ -43,28 +43,15 @@ impl Broker {
     /// # Panics
     ///
     /// Outside a tokio runtime, and when the operating system has no thread for the router.
-    #[expect(
-        clippy::unused_async,
-        reason = "it needs a runtime, which an async function has"
-    )]
+    #[expect(clippy::unused_async, reason = "it needs a runtime, which an async function has")]
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;
         let address = config.listen;
-<<<<<<< HEAD
-        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BrokerError::InUse { address },
-            _ => BrokerError::Listen { address, source },
-        })?;
-        let address = listener.local_addr().map_err(|source| BrokerError::Listen { address, source })?;
-=======
         let listener = bind(address).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BrokerError::InUse { address },
             _ => BrokerError::Listen { address, source },
         })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| BrokerError::Listen { address, source })?;
->>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
+        let address = listener.local_addr().map_err(|source| BrokerError::Listen { address, source })?;
         let (stop, stopping) = watch::channel(false);
         let (gone, router_gone) = watch::channel(false);
         let hall = Hall {

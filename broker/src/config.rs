@@ -70,33 +70,12 @@ impl Config {
         if self.users.is_empty() && !self.listen.ip().is_loopback() {
             return Err(BrokerError::Exposed { address: self.listen });
         }
-<<<<<<< HEAD
-        if self.max_connections == 0 {
-            return limit("max_connections", 1);
-        }
-        if self.max_packet_bytes < 128 {
-            return limit("max_packet_bytes", 128);
-        }
-        for size in self.filter_logs.iter().map(|log| &log.size).chain([&self.log]) {
-            if size.segment_bytes < 1024 {
-                return limit("segment_bytes", 1024);
-            }
-            if size.segments < 2 {
-                return limit("segments", 2);
-            }
-=======
         limit("max_connections", self.max_connections, 1, 1_000_000)?;
         // [MQTT 3.1.1, 2.2.3]
         limit("max_packet_bytes", self.max_packet_bytes, 128, 268_435_455)?;
-        for size in self
-            .filter_logs
-            .iter()
-            .map(|log| &log.size)
-            .chain([&self.log])
-        {
+        for size in self.filter_logs.iter().map(|log| &log.size).chain([&self.log]) {
             limit("segment_bytes", size.segment_bytes, 1024, 1 << 40)?;
             limit("segments", size.segments, 2, 100_000)?;
->>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
         }
         Ok(self)
     }
@@ -227,39 +206,11 @@ mod tests {
         let exposed = Config { listen: ([0, 0, 0, 0], 1883).into(), ..config() };
         assert!(matches!(exposed.checked(), Err(BrokerError::Exposed { .. })));
         for bad in [
-<<<<<<< HEAD
             Config { max_connections: 0, ..config() },
+            Config { max_connections: usize::MAX, ..config() },
             Config { max_packet_bytes: 1, ..config() },
             Config { log: LogSize { segment_bytes: 1000, segments: 9 }, ..config() },
             Config { log: LogSize { segment_bytes: 9000, segments: 1 }, ..config() },
-=======
-            Config {
-                max_connections: 0,
-                ..config()
-            },
-            Config {
-                max_connections: usize::MAX,
-                ..config()
-            },
-            Config {
-                max_packet_bytes: 1,
-                ..config()
-            },
-            Config {
-                log: LogSize {
-                    segment_bytes: 1000,
-                    segments: 9,
-                },
-                ..config()
-            },
-            Config {
-                log: LogSize {
-                    segment_bytes: 9000,
-                    segments: 1,
-                },
-                ..config()
-            },
->>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
         ] {
             assert!(matches!(bad.checked(), Err(BrokerError::Limit { .. })));
         }

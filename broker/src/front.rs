@@ -145,13 +145,12 @@ fn decode(input: &mut BytesMut, max_packet: usize) -> Result<Packet, Undecoded> 
     let first = input.first().ok_or(Undecoded::Incomplete(2))?;
     match (first >> 4, first & 0b1111) {
         (packet_type::PUBLISH, flags) => match (flags >> 1) & 0b11 {
-            0 | 1 => (),
+            0 | 1 => {}
             2 => return Err(Refusal::ExactlyOnce.into()),
             _ => return Err(Refusal::Malformed(protocol::Error::InvalidQoS(3)).into()),
         },
         (packet_type::SUBSCRIBE | packet_type::UNSUBSCRIBE, 0b0010)
         | (packet_type::CONNECT | packet_type::PUBACK | packet_type::PINGREQ | packet_type::DISCONNECT, 0) => {
-            ()
         }
         _ => return Err(Refusal::Unexpected.into()),
     }

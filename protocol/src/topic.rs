@@ -182,10 +182,19 @@ impl Outgoing {
         crate::part::split(document).into_iter().map(|payload| Self::new(topic.clone(), payload)).collect()
     }
 
-    /// The same, retained.
+    /// The same, retained: for a message that is whole, since a broker keeps one message a topic.
     #[must_use]
     pub fn retained(self) -> Self {
         Self { retain: true, ..self }
+    }
+
+    /// A document in parts, retained if it is one part.
+    pub fn retained_parts(topic: &Topic, document: &[u8]) -> Vec<Self> {
+        let mut parts = Self::parts(topic, document);
+        if let [one] = &mut parts[..] {
+            one.retain = true;
+        }
+        parts
     }
 }
 

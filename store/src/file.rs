@@ -292,7 +292,7 @@ mod tests {
             disk.fail_at(failing);
             match open(&disk) {
                 Err(error) => {
-                    assert!(matches!(error, StoreError::Open { .. } | StoreError::Engine { .. }), "{error}")
+                    assert!(matches!(error, StoreError::Open { .. } | StoreError::Engine { .. }), "{error}");
                 }
                 Ok(mut store) => {
                     if let (_, Some(error)) = write_groups(&mut store) {

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use protocol::certificate::deployment_context;
 use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
@@ -154,7 +155,7 @@ impl Sink {
             let signed = Signed::<TariffDocument>::open(
                 &bytes,
                 &party.identity.key.verifying_key(),
-                &party.roster.context(),
+                &deployment_context(&party.roster.document().deployment),
             )
             .map_err(|_| SinkError::Damaged("a tariff can't be read"))?;
             let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
@@ -193,7 +194,9 @@ impl Sink {
         store: &mut dyn Store,
     ) -> Result<(Hash, Vec<Outgoing>), SinkError> {
         let tariff = Tariff::new(document.clone(), self.party.roster.slot())?;
-        let signed = self.party.sign(document);
+        // A tariff outlives rosters, so it is bound to the deployment.
+        let context = deployment_context(&self.party.roster.document().deployment);
+        let signed = Signed::sign(document, &self.party.identity.key, &context);
         let hash = signed.hash();
         store.put(TARIFF, hash.as_bytes(), signed.bytes())?;
         let published = (tariff, signed.into_bytes());
@@ -204,16 +207,15 @@ impl Sink {
 
     /// The roster, all tariffs and the messages of open releases, to be published whenever the sink has connected.
     pub fn announcements(&self) -> Vec<Outgoing> {
-        let roster = Outgoing::parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
+        let roster = Outgoing::retained_parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
         let tariffs = self.tariffs.values().flat_map(|published| self.tariff_sends(published));
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
-        roster.into_iter().map(Outgoing::retained).chain(tariffs).chain(open).collect()
+        roster.into_iter().chain(tariffs).chain(open).collect()
     }
 
     fn tariff_sends(&self, (tariff, bytes): &(Tariff, Vec<u8>)) -> Vec<Outgoing> {
-        let topic = self.party.topic(Channel::Tariff(tariff.document().id.clone()));
-        Outgoing::parts(&topic, bytes).into_iter().map(Outgoing::retained).collect()
+        Outgoing::retained_parts(&self.party.topic(Channel::Tariff(tariff.document().id.clone())), bytes)
     }
 
     /// The messages that publish a query's tariffs.

@@ -20,7 +20,7 @@ use sim::world::{Setup, World};
 
 /// What parties may refuse when messages are lost, late and out of order, and nobody lies.
 const CONFUSION: &[Rule] =
-    &[Rule::UnknownMeter, Rule::QueryUnknown, Rule::InventoryMissing, Rule::TariffUnknown];
+    &[Rule::Replay, Rule::UnknownMeter, Rule::QueryUnknown, Rule::InventoryMissing, Rule::TariffUnknown];
 
 /// Plays a history for each of `count` seeds, or as the environment says.
 fn seeds(test: &str, count: u64, history: impl Fn(u64)) {

@@ -112,24 +112,13 @@ async fn a_kept_session_gets_what_came_while_it_was_away() {
 /// The stated capacity: `segment_bytes` × (`segments` − 1) are there after any outage.
 #[tokio::test]
 async fn an_outage_within_the_log_costs_nothing() {
-<<<<<<< HEAD
-    let log = LogSize { segment_bytes: 10_000, segments: 5 };
-    let broker = start_with(Config { log, ..Config::default() }).await;
-=======
-    let size = |segment_bytes| LogSize {
-        segment_bytes,
-        segments: 5,
-    };
+    let size = |segment_bytes| LogSize { segment_bytes, segments: 5 };
     let broker = start_with(Config {
         log: size(1024),
-        filter_logs: vec![FilterLog {
-            filter: "big/#".into(),
-            size: size(10_000),
-        }],
+        filter_logs: vec![FilterLog { filter: "big/#".into(), size: size(10_000) }],
         ..Config::default()
     })
     .await;
->>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
     let keep = connect_with(4, 0, 0, &[text("keeper")]);
     let mut keeper = Client::open(broker.address()).await;
     keeper.send(&keep).await;
@@ -141,17 +130,7 @@ async fn an_outage_within_the_log_costs_nothing() {
     // 3 segments are older and lost, 4 are stated to be kept; the router counts 4 bytes besides topic and payload, so that 100 messages fill one
     let (older, kept) = (300_u16, 400_u16);
     for number in 0..older + kept {
-<<<<<<< HEAD
-        writer.send(&publish(1, "t", &[&number.to_be_bytes()[..], &[0; 93]].concat())).await;
-=======
-        writer
-            .send(&publish(
-                1,
-                "big/t/a",
-                &[&number.to_be_bytes()[..], &[0; 87]].concat(),
-            ))
-            .await;
->>>>>>> 15a79dbc85339366a8a3378ca3228be2a18a7695
+        writer.send(&publish(1, "big/t/a", &[&number.to_be_bytes()[..], &[0; 87]].concat())).await;
         writer.receive().await.unwrap();
     }
     let mut keeper = Client::open(broker.address()).await;

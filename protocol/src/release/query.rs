@@ -145,7 +145,10 @@ impl Query {
                 policy.check_cells(&columns.map_err(|_| Rule::TariffUnknown)?)
             }
             Ask::Group(_) if !self.period.len().is_multiple_of(slot.per_day() as usize) => Err(Rule::Window),
-            Ask::Group(_) => policy.check_group(targets),
+            Ask::Group(_) => {
+                policy.check_bill_period(self.period, slot)?;
+                policy.check_group(targets)
+            }
         }
     }
 }

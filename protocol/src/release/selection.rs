@@ -69,7 +69,7 @@ pub enum Scope {
 pub enum DayEntry {
     /// It is released.
     Released(Day),
-    /// It is not: too few members have records for all of it.
+    /// It is not: too few members have records for all of the period.
     Refused(SlotRange, Rule),
 }
 
@@ -78,7 +78,7 @@ pub enum DayEntry {
 pub struct Day {
     /// Its slots.
     pub slots: SlotRange,
-    /// The members whose records cover all of it, in the query's order, each with those records.
+    /// The members whose records cover all days of the period, in the query's order, each with its records of this day.
     pub members: Vec<(MeterId, Vec<Held>)>,
 }
 
@@ -112,6 +112,10 @@ impl Selection {
             Ask::Group(ask) => {
                 let of_members: Vec<(MeterId, Vec<Held>)> =
                     ask.members.iter().enumerate().map(|(index, meter)| (*meter, records(index))).collect();
+                let of_members: Vec<(MeterId, Vec<Held>)> = of_members
+                    .into_iter()
+                    .filter(|(_, records)| days(query.period, roster.slot()).all(|day| cover(records, day)))
+                    .collect();
                 Self::Group(
                     days(query.period, roster.slot())
                         .map(|day| day_entry(day, &of_members, roster.policy()))
@@ -269,20 +273,18 @@ pub fn effective_prices(billed: &Billed, tariff: &Tariff, slot: SlotLength) -> O
     Some(effective)
 }
 
+/// Whether records cover all of a day.
+fn cover(records: &[Held], day: SlotRange) -> bool {
+    let known = records.iter().flat_map(|held| held.slots.numbers()).filter(|t| day.contains(Slot(*t)));
+    known.count() == day.len()
+}
+
+/// A day of the members that are in all days of the period: were one in some only, the bills of all less the curves of
+/// all would be what it used on the others.
 fn day_entry(day: SlotRange, of_members: &[(MeterId, Vec<Held>)], policy: &Policy) -> DayEntry {
-    let members: Vec<(MeterId, Vec<Held>)> = of_members
-        .iter()
-        .filter_map(|(meter, records)| {
-            let records: Vec<Held> =
-                records.iter().filter(|held| held.slots.overlaps(day)).copied().collect();
-            let known: usize = records
-                .iter()
-                .flat_map(|held| held.slots.numbers())
-                .filter(|t| day.contains(Slot(*t)))
-                .count();
-            (known == day.len()).then_some((*meter, records))
-        })
-        .collect();
+    let within = |records: &[Held]| records.iter().filter(|held| held.slots.overlaps(day)).copied().collect();
+    let members: Vec<(MeterId, Vec<Held>)> =
+        of_members.iter().map(|(meter, records)| (*meter, within(records))).collect();
     match policy.check_group(members.len()) {
         Ok(()) => DayEntry::Released(Day { slots: day, members }),
         Err(rule) => DayEntry::Refused(day, rule),

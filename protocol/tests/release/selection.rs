@@ -179,11 +179,12 @@ fn bill_oracle(
 
 fn group_oracle(case: &Case, taken: &[(MeterId, Vec<Held>)], policy: &Policy) -> Vec<DayEntry> {
     let days = u32::try_from(case.query.period.len() / 24).unwrap();
+    let whole = |taken: &[Held]| (MIDNIGHT..MIDNIGHT + 24 * days).all(|t| known(taken, t));
     let entry = |day: u32| {
         let day = slots(MIDNIGHT + 24 * day, MIDNIGHT + 24 * day + 24);
         let mut members = Vec::new();
         for (meter, taken) in taken {
-            if day.numbers().all(|t| known(taken, t)) {
+            if whole(taken) {
                 let within = |held: &&Held| held.slots.numbers().any(|t| day.contains(Slot(t)));
                 members.push((*meter, taken.iter().filter(within).copied().collect()));
             }

@@ -450,7 +450,7 @@ impl Release {
             faulty.extend(&decoded.faulty);
             result.extend(decoded.value.iter().flat_map(|value| value.to_bytes()));
         }
-        let (faulty, result) = (faulty.into_iter().collect::<Vec<_>>(), hash("values", &[&result]));
+        let (faulty, result) = (faulty.into_iter().collect::<Vec<_>>(), self.commitment(&result, party));
         if let Some(before) = &self.outcome
             && (before.faulty == faulty && before.result == result)
         {
@@ -471,6 +471,13 @@ impl Release {
         let sends = Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes());
         self.outcome = Some(outcome);
         Ok(sends)
+    }
+
+    /// A hash of the released values that nobody can guess at: an outcome is public, and a lone bill has few possible
+    /// values. The utility's own key makes it so, and lets it open the hash in a dispute.
+    fn commitment(&self, values: &[u8], party: &Party) -> Hash {
+        let opening = hash("opening", &[party.identity.key.as_bytes(), self.id().as_bytes()]);
+        hash("values", &[opening.as_bytes(), values])
     }
 
     /// Decodes every released entry from the answers that have it, at least a quorum. One meter's entry does not wait

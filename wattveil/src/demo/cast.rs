@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Broker, User};
+use broker::{Broker, LogSize, User};
 use host::now;
 use link::{Login, Settings};
 use meter_agent::meter::{Meter, Pace};
@@ -57,6 +57,8 @@ impl Stage {
         let config = broker::Config {
             listen: ([127, 0, 0, 1], 0).into(),
             users: users.collect(),
+            // a replay is faster than any month: what waits for a busy subscriber is kept
+            log: LogSize { segment_bytes: 1 << 20, segments: 256 },
             ..broker::Config::default()
         };
         Ok(Self { broker: Broker::start(config).await?, logins })

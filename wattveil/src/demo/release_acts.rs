@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use protocol::id::{MeterId, QueryId};
