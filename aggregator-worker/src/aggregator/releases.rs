@@ -391,8 +391,10 @@ fn holdings(query: &Query, registry: &Registry, store: &dyn Store) -> Result<Inv
                 Some(Rule::AlreadyReleased)
             }
             Ask::Bill(ask) => {
-                let last = billed_until(meter, store)?;
-                (ask.targets.get(index).and_then(|target| target.opening) != last).then_some(Rule::Continuity)
+                // A bill that opens later than our last one ended may follow a release that we have yet to learn of:
+                // we say what we hold, and vote only when we have caught up.
+                let opening = ask.targets.get(index).and_then(|target| target.opening);
+                (opening < billed_until(meter, store)?).then_some(Rule::Continuity)
             }
             Ask::Group(_) => None,
         };
