@@ -15,7 +15,7 @@ use protocol::release::inventory::{Inventory, InventoryAnswer};
 use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, Query};
 use protocol::release::result::{Answers, ResultShare};
-use protocol::release::selection::{Billed, Day, Scope, Selection};
+use protocol::release::selection::{BillEntry, Billed, Day, DayEntry, Scope, Selection};
 use protocol::release::vote::{Vote, Votes};
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
@@ -63,6 +63,8 @@ pub struct Release {
     outcome: Option<Signed<Outcome>>,
     /// How many answers there were when the outcome was last looked at.
     judged: usize,
+    /// How many inventories there were when the selection was found lacking.
+    lacking: usize,
     /// When the present stage had its quorum.
     quorum_at: Option<Moment>,
     sent_at: Moment,
@@ -127,6 +129,7 @@ impl Release {
             garbled: BTreeSet::new(),
             outcome: None,
             judged: 0,
+            lacking: 0,
             quorum_at: None,
             sent_at,
             repeats: 0,
@@ -248,10 +251,13 @@ impl Release {
                 sends.extend(self.certificate_sends(party));
             }
         }
-        if let Some(outcome) = &self.outcome {
-            sends.extend(Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes()));
-        }
+        sends.extend(self.outcome_sends(party));
         sends
+    }
+
+    fn outcome_sends(&self, party: &Party) -> Vec<Outgoing> {
+        let outcome = self.outcome.iter();
+        outcome.flat_map(|outcome| Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes())).collect()
     }
 
     /// The inventories that the cut cites: whoever made one may be gone, and nobody votes without having seen it.
@@ -352,15 +358,14 @@ impl Release {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Vec<Outgoing>, SinkError> {
-        if self.outcome.is_some() && self.answered() == party.roster.n() {
-            return Ok(Vec::new());
-        }
-        let mut sends = self.advance(party, now, store)?;
+        let complete = self.outcome.is_some() && self.answered() == party.roster.n();
+        let mut sends = if complete { Vec::new() } else { self.advance(party, now, store)? };
         let pause = party.pace.resend << self.repeats.min(DOUBLINGS);
-        if now.since(self.sent_at) >= pause {
+        // Once everybody has answered only the outcome is said again, a few times: meters do not acknowledge it.
+        if now.since(self.sent_at) >= pause && !(complete && self.repeats >= DOUBLINGS) {
             self.sent_at = now;
             self.repeats += u32::from(self.outcome.is_some());
-            sends.extend(self.sends(party));
+            sends.extend(if complete { self.outcome_sends(party) } else { self.sends(party) });
         }
         Ok(sends)
     }
@@ -412,10 +417,18 @@ impl Release {
             .values()
             .filter(|inventory| matches!(inventory.answer, InventoryAnswer::Holdings(_)))
             .collect();
-        if willing.len() < party.roster.q() {
+        // A record that a quorum holds may be lacking just because one of these aggregators has not got it and another
+        // has not answered yet: that is worth some patience, since what is released is released once.
+        let hesitates = self.inventories.len() < party.roster.n()
+            && self.quorum_at.is_none_or(|since| now.since(since) < HESITATION * party.pace.settle);
+        if willing.len() < party.roster.q() || hesitates && self.lacking == self.inventories.len() {
             return Ok(Vec::new());
         }
         let (cut, selection) = Cut::propose(&self.query, &willing, &self.tariffs, &party.roster);
+        if hesitates && !is_whole(&selection, &self.query) {
+            self.lacking = self.inventories.len();
+            return Ok(Vec::new());
+        }
         let kept = Votes(willing.iter().map(|inventory| ByteBuf::from(inventory.bytes())).collect());
         let cut = party.sign(cut);
         store.put(INVENTORIES, self.id().as_bytes(), &wire::encode(&kept))?;
@@ -518,6 +531,20 @@ impl Release {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether nothing of what was asked for is lacking.
+fn is_whole(selection: &Selection, query: &Query) -> bool {
+    match selection {
+        Selection::Bill(entries) => entries.iter().all(|entry| match entry {
+            BillEntry::Billed(billed) => billed.missing() == 0 && billed.window.end() == query.period.end(),
+            BillEntry::Refused(..) => false,
+        }),
+        Selection::Group(days) => days.iter().all(|day| match day {
+            DayEntry::Released(day) => day.members.len() == query.meters().len(),
+            DayEntry::Refused(..) => false,
+        }),
     }
 }
 
