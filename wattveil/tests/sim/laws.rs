@@ -23,7 +23,7 @@ impl World {
     }
 
     /// Every bill is exact, and a meter's bills follow one another.
-    fn check_bills(&self) {
+    pub(crate) fn check_bills(&self) {
         let store = &self.parties[&Name::Sink].store;
         for keys in &self.deployment.meters {
             let home = self.home_of(keys.meter);
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    fn check_curves(&self) {
+    pub(crate) fn check_curves(&self) {
         let store = &self.parties[&Name::Sink].store;
         let group = &self.deployment.meters[0].group;
         for curve in curve_of(group, store).expect("the store runs") {

@@ -13,6 +13,7 @@ use protocol::id::{Hash, MeterId, QueryId};
 use protocol::policy::Policy;
 use protocol::release::selection::Selection;
 use protocol::rule::Rule;
+use protocol::shamir::Point;
 use protocol::tariff::Tariff;
 use protocol::topic::Outgoing;
 use protocol::unit::{Moment, Slot, Timestamp};
@@ -41,13 +42,13 @@ pub(crate) struct Setup {
     pub(crate) replayable: bool,
     /// Whether the sink asks only when everybody has everything.
     pub(crate) patient: bool,
-    /// A driver that acknowledges before it commits: what a simulator must notice.
-    pub(crate) acks_early: bool,
+    /// A driver that publishes before it commits: what a simulator must notice.
+    pub(crate) sends_early: bool,
 }
 
 impl Setup {
     pub(crate) fn new(n: usize, t: usize) -> Self {
-        Self { n, t, homes: 3, days: 2, batch_slots: 6, replayable: true, patient: true, acks_early: false }
+        Self { n, t, homes: 3, days: 2, batch_slots: 6, replayable: true, patient: true, sends_early: false }
     }
 }
 
@@ -99,6 +100,8 @@ pub(crate) struct World {
     pub(crate) selections: BTreeMap<QueryId, Selection>,
     pub(crate) villainies: Vec<Villainy>,
     pub(crate) crashes: u32,
+    /// Aggregators that a patient sink does not wait for.
+    pub(crate) given_up: BTreeSet<usize>,
     rng: ChaCha8Rng,
     events: BTreeMap<(Moment, u64), Event>,
     order: u64,
@@ -167,6 +170,7 @@ impl World {
             selections: BTreeMap::new(),
             villainies: Vec::new(),
             crashes: 0,
+            given_up: BTreeSet::new(),
             rng,
             events: BTreeMap::new(),
             order: 0,
@@ -217,12 +221,16 @@ impl World {
         party.store.crash();
         party.role = None;
         party.dead = back.is_none();
+        if let Name::Aggregator(index) = name {
+            self.given_up.insert(index);
+        }
         if let Some(back) = back {
             self.schedule(back, Event::Restart(name));
         }
     }
 
-    pub(crate) fn moment(&self, hours: u64) -> Moment {
+    /// The moment so many hours after the first midnight.
+    pub(crate) fn moment(hours: u64) -> Moment {
         Moment(slot_length().start_of(FIRST).0 * 1_000).plus(hours * 3_600_000)
     }
 
@@ -245,7 +253,7 @@ impl World {
     ///
     /// If it is not by then.
     pub(crate) fn run_to_the_end(&mut self, within_hours: u64) {
-        let (end, well) = (self.moment(u64::from(self.setup.days) * 24), self.network.faults.until);
+        let (end, well) = (Self::moment(u64::from(self.setup.days) * 24), self.network.faults.until);
         let deadline = end.max(well).plus(within_hours * 3_600_000);
         while !(self.now >= end && self.is_done()) {
             assert!(self.now < deadline, "not done after {within_hours} hours: {}", self.describe());
@@ -257,7 +265,10 @@ impl World {
     pub(crate) fn is_done(&self) -> bool {
         let drained = self.parties.values().all(|party| match (&party.role, party.dead) {
             (Some(Role::Meter(meter)), _) => {
-                meter.backlog() == 0 && meter.resume_at() == Some(self.homes.end())
+                let nothing_owed = self.network.gates.is_empty() && meter.backlog() == 0;
+                let given_up = meter.owed().keys().all(|point| self.is_given_up(*point));
+                (nothing_owed || !self.network.gates.is_empty() && given_up)
+                    && meter.resume_at() == Some(self.homes.end())
             }
             (role, dead) => role.is_some() || dead,
         });
@@ -423,15 +434,15 @@ impl World {
                     self.tariffs = published;
                 }
             }
-            Name::Meter(home) if self.setup.replayable || self.now < self.moment(1) => self.read(home, true),
-            Name::Meter(_) | Name::Aggregator(_) => {}
+            Name::Meter(home) => self.read(home, self.setup.replayable),
+            Name::Aggregator(_) => {}
         }
     }
 
     /// Asks for what is due and was not asked for yet.
     fn ask_what_is_due(&mut self) {
         for goal in self.goals.clone() {
-            if self.now < self.moment(u64::from(goal.day() + 1) * 24) || self.asked.contains_key(&goal) {
+            if self.now < Self::moment(u64::from(goal.day() + 1) * 24) || self.asked.contains_key(&goal) {
                 continue;
             }
             let before = goal.day().checked_sub(1).map(Goal::Bills);
@@ -447,16 +458,16 @@ impl World {
 
     /// Whether every meter has sealed up to a slot and every living aggregator has acknowledged all.
     fn everybody_has_everything(&self, until: Slot) -> bool {
-        let dead = |point: &protocol::shamir::Point| {
-            let index = usize::from(u8::from(*point)) - 1;
-            self.parties[&Name::Aggregator(index)].dead
-        };
         (0..self.setup.homes).all(|home| {
             self.parties[&Name::Meter(home)].meter().is_some_and(|meter| {
                 meter.resume_at().is_some_and(|at| at >= until)
-                    && meter.owed().iter().all(|(point, _)| dead(point))
+                    && meter.owed().keys().all(|point| self.is_given_up(*point))
             })
         })
+    }
+
+    fn is_given_up(&self, point: Point) -> bool {
+        self.given_up.contains(&(usize::from(u8::from(point)) - 1))
     }
 
     pub(crate) fn meter_ids(&self) -> Vec<MeterId> {
@@ -530,11 +541,11 @@ impl World {
             }
         }
         if let Some(kind) = crash {
-            let sent = if committed { self.rng.random_range(0..=sends.len()) } else { 0 };
+            let sent =
+                if committed || self.setup.sends_early { self.rng.random_range(0..=sends.len()) } else { 0 };
             sends.truncate(sent);
             self.publish(name, sends);
-            let acknowledged = kind == 3 || self.setup.acks_early;
-            self.crash(name, if acknowledged { Vec::new() } else { deliveries });
+            self.crash(name, if kind == 3 { Vec::new() } else { deliveries });
         } else {
             self.publish(name, sends);
         }
