@@ -5,14 +5,14 @@ use std::process::Command;
 
 /// The arguments of every `wattveil` command in a console block.
 fn commands() -> Vec<Vec<String>> {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("README can be read");
     let prefix = "$ cargo run --release -p wattveil -- ";
     let lines = readme.lines().filter_map(|line| line.strip_prefix(prefix));
     lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace")
 }
 
 /// Each command of README ends well; the demonstrations say that every claim held.
