@@ -156,24 +156,17 @@ impl<F: sealed::Form> Poly<F> {
         self.data.iter().all(|&x| x == 0)
     }
 
-    /// Applies a kernel to every row and the same row of `other`, which may have more rows.
-    fn zip(
-        &mut self,
-        params: &Params,
-        other: &Self,
-        f: impl Fn(&mut [u32], &[u32], crate::modulus::Modulus),
-    ) {
+    /// `self += other`, which may have more rows.
+    pub(crate) fn add_assign(&mut self, params: &Params, other: &Self) {
         for (index, row) in self.rows_mut() {
-            f(row, other.row(index), params.modulus(index));
+            kernel::add(row, other.row(index), params.modulus(index));
         }
     }
 
-    pub(crate) fn add_assign(&mut self, params: &Params, other: &Self) {
-        self.zip(params, other, kernel::add);
-    }
-
     pub(crate) fn sub_assign(&mut self, params: &Params, other: &Self) {
-        self.zip(params, other, kernel::sub);
+        for (index, row) in self.rows_mut() {
+            kernel::sub(row, other.row(index), params.modulus(index));
+        }
     }
 
     pub(crate) fn negate(&mut self, params: &Params) {
@@ -246,7 +239,9 @@ impl Poly<Eval> {
     }
 
     pub(crate) fn mul_assign(&mut self, params: &Params, other: &Self) {
-        self.zip(params, other, kernel::mul);
+        for (index, row) in self.rows_mut() {
+            kernel::mul(row, other.row(index), params.modulus(index));
+        }
     }
 
     /// `self += a·b`.

@@ -25,7 +25,7 @@ fn modulus() -> impl Strategy<Value = Modulus> {
 /// Words with the extremes over-represented; reduce them to get operands.
 fn words() -> impl Strategy<Value = Vec<u32>> {
     let word = prop_oneof![3 => any::<u32>(), 1 => Just(0), 1 => Just(u32::MAX)];
-    proptest::collection::vec(word, 300)
+    proptest::collection::vec(word, 320)
 }
 
 /// Operands: `u32::MAX` stands for `q - 1`.
@@ -56,8 +56,14 @@ proptest! {
             ($name:ident($start:expr $(, $arg:expr)*), $law:expr) => {{
                 let (mut wide, mut narrow) = ($start.clone(), $start.clone());
                 $name(&mut wide $(, $arg)*, m);
-                scalar::$name(&mut narrow $(, $arg)*, m);
+                body::$name(Pair, &mut narrow $(, $arg)*, m);
                 prop_assert_eq!(&wide, &narrow);
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    let mut narrow = $start.clone();
+                    simd.vectorize(|| body::$name(simd, &mut narrow $(, $arg)*, m));
+                    prop_assert_eq!(&wide, &narrow);
+                }
                 expect(&wide, m, $law);
             }};
         }
@@ -102,7 +108,7 @@ proptest! {
         let weights: Vec<u32> = keys.iter().map(|k| k[0]).collect();
         let (mut wide, mut narrow) = (a.clone(), a);
         weigh(&mut wide, &digits, &weights, 5, m);
-        scalar::weigh(&mut narrow, &digits, &weights, 5, m);
+        body::weigh(Pair, &mut narrow, &digits, &weights, 5, m);
         prop_assert_eq!(&wide, &narrow);
         for i in 0..wide.len() {
             let sum: u128 = digits.iter().zip(&weights).map(|(d, &w)| u128::from(d[i]) * u128::from(w)).sum();
