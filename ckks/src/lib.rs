@@ -35,6 +35,7 @@ pub use ciphertext::{Ciphertext, CommonPart, SeededCiphertext};
 pub use codec::{Encoded, Kind, Wire, WireError};
 pub use decrypt::{DecodeError, RawDecryption};
 pub use error::Mismatch;
+pub use evaluate::{PlainMatrix, Polynomial, Sign, mean, variance};
 pub use keys::{Automorphism, GaloisKey, GaloisKeys, PublicKey, RelinKey, SecretKey};
 pub use live::LiveCiphertext;
 pub use num_complex::Complex64;
