@@ -46,6 +46,6 @@ pub use plaintext::{EncodeError, Plaintext, PreparedPlaintext};
 pub use scale::Scale;
 pub use seed::Seed;
 pub use threshold::{
-    ActiveSet, DealtShare, LivePartial, PartialDecryption, SecretShare, Smudging, ThresholdError,
-    combine_live,
+    ActiveSet, Commitment, DealtShare, KeyShare, LivePartial, PartialDecryption, RelinCeremony,
+    SecretShare, Smudging, ThresholdError, combine_live, joint_seed,
 };

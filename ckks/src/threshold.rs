@@ -10,10 +10,12 @@
 //! the ciphertext, hence about the key ([`Smudging`]). For one ciphertext and one set a party must
 //! give the same bytes again, not a fresh answer: fresh noise averages out.
 
+mod collective;
 mod partial;
 mod share;
 mod smudging;
 
+pub use collective::{Commitment, KeyShare, RelinCeremony, joint_seed};
 pub use partial::{LivePartial, PartialDecryption, combine_live};
 pub use share::{ActiveSet, DealtShare, SecretShare, ThresholdError};
 pub use smudging::Smudging;

@@ -65,7 +65,7 @@ fn estimates_are_within_a_bit() {
         let cy = public.encrypt(&encode(&y, &scale), top, &mut rng).unwrap();
         let (nx, ny) = (Noise::symmetric(&params), Noise::public(&params));
         let check = |what: &str, c: &Ciphertext, wanted: &[f64], n: &Noise| {
-            assert_close(what, &params, measured(&secret, c, wanted), n)
+            assert_close(what, &params, measured(&secret, c, wanted), n);
         };
         check("symmetric", &cx, &x, &nx);
         check("public", &cy, &y, &ny);

@@ -46,6 +46,10 @@ fn objects() -> Vec<(Params, Vec<u8>)> {
         shares[1].to_bytes(),
         partial.to_bytes(),
         live.to_bytes(),
+        KeyShare::public(&secret, Seed([1; 32]), &mut rng).to_bytes(),
+        KeyShare::galois(&secret, Automorphism::Conjugation, Seed([2; 32]), &mut rng)
+            .unwrap()
+            .to_bytes(),
     ];
     bytes.into_iter().map(|b| (params.clone(), b)).collect()
 }
@@ -64,6 +68,7 @@ fn again(params: &Params, bytes: &[u8]) -> Result<Vec<u8>, WireError> {
         Some(7) => read::<DealtShare>(params, bytes),
         Some(8) => read::<PartialDecryption>(params, bytes),
         Some(9) => read::<LivePartial>(params, bytes),
+        Some(10) => read::<KeyShare>(params, bytes),
         _ => read::<Ciphertext>(params, bytes),
     }
 }
@@ -151,7 +156,7 @@ proptest! {
     /// A cut object is refused; nothing panics.
     #[test]
     fn truncations_are_refused(which: prop::sample::Index, cut: prop::sample::Index) {
-        let (params, bytes) = objects().swap_remove(which.index(13));
+        let (params, bytes) = objects().swap_remove(which.index(15));
         prop_assert!(again(&params, &bytes[..cut.index(bytes.len())]).is_err());
         let mut longer = bytes;
         longer.push(0);
@@ -161,7 +166,7 @@ proptest! {
     /// A flipped bit is refused or gives another valid object in canonical form; nothing panics.
     #[test]
     fn flipped_bits_never_panic(which: prop::sample::Index, at: prop::sample::Index, header: bool, bit in 0u8..8) {
-        let (params, mut bytes) = objects().swap_remove(which.index(13));
+        let (params, mut bytes) = objects().swap_remove(which.index(15));
         let range = if header { 80.min(bytes.len()) } else { bytes.len() };
         bytes[at.index(range)] ^= 1 << bit;
         if let Ok(back) = again(&params, &bytes) {

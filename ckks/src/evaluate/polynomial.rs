@@ -118,14 +118,12 @@ impl Ciphertext {
             powers.push(square);
         }
         let target = (self.level - depth, scale);
-        Ok(
-            combine(&powers, &polynomial.chebyshev, target, key)?.unwrap_or_else(|| {
-                let mut out = Self::zero(&self.params, target.0, scale);
-                out.add_constant(polynomial.chebyshev[0])
-                    .expect("a zero polynomial");
-                out
-            }),
-        )
+        if let Some(out) = combine(&powers, &polynomial.chebyshev, target, key)? {
+            return Ok(out);
+        }
+        let mut out = Self::zero(&self.params, target.0, scale);
+        out.add_constant(polynomial.chebyshev[0])?;
+        Ok(out)
     }
 }
 
@@ -164,12 +162,10 @@ fn combine(
         (level + 1, &product.over(&giant.scale)),
         key,
     )? {
-        Some(mut q) => {
+        Some(q) => {
             let mut giant = giant.clone();
             giant.drop_to(level + 1)?;
-            // T_g and the quotient may be two levels apart; the product is at the quotient's.
-            q = q.multiply_rescale(&giant, key)?;
-            q
+            q.multiply_rescale(&giant, key)?
         }
         None => giant.bring_to(level, scale, quotient[0])?,
     };

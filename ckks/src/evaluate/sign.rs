@@ -151,9 +151,8 @@ impl Ciphertext {
             let (found, wanted) = (self.level, depth);
             return Err(Mismatch::NoLevel { found, wanted });
         }
-        let (first, rest) = sign.stages.split_first().expect("a sign has stages");
-        let mut out = self.evaluate(first, scale, key)?;
-        for stage in rest {
+        let mut out = self.clone();
+        for stage in &sign.stages {
             out = out.evaluate(stage, scale, key)?;
         }
         Ok(out)

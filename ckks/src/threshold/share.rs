@@ -34,6 +34,12 @@ pub enum ThresholdError {
         /// How many there are members.
         wanted: usize,
     },
+    /// A party revealed something else than it committed to.
+    #[error("party {0} revealed something else than it committed to")]
+    Commitment(u8),
+    /// Shares of different keys, or rounds, were mixed.
+    #[error("the shares are not all of the kind that is wanted")]
+    Kind,
     /// The operands do not belong together.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
