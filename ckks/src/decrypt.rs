@@ -65,13 +65,7 @@ impl RawDecryption {
         let n = self.params.n();
         let mut out = Zeroizing::new(vec![0.0; n]);
         for (index, row) in self.digits.chunks_exact(n).enumerate().rev() {
-            let q = self.params.prime(index);
-            let (base, half) = (f64::from(q), (q - 1) / 2);
-            kernel::dispatch(|| {
-                for (out, &v) in out.iter_mut().zip(row) {
-                    *out = *out * base + f64::from(v.wrapping_sub(half).cast_signed());
-                }
-            });
+            kernel::horner(&mut out, row, self.params.modulus(index));
         }
         out
     }

@@ -11,6 +11,7 @@
 
 mod body;
 mod lanes;
+mod loops;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -62,9 +63,9 @@ impl Constant {
     }
 }
 
-/// Runs `f` with the widest instructions this processor has.
-pub(crate) fn dispatch<R>(f: impl FnOnce() -> R) -> R {
-    ARCH.dispatch(f)
+/// Runs a call, whose method has to be inlined, with the widest instructions this processor has.
+pub(crate) fn dispatch<C: pulp::NullaryFnOnce>(call: C) -> C::Output {
+    ARCH.dispatch(call)
 }
 
 /// Declares the kernels that [`body`] defines. The call travels as a struct because its method, unlike
@@ -144,6 +145,17 @@ dispatched! {
     fn residues<'a>(out: &'a mut [u32], x: &'a [i64], m: Modulus);
     /// The residues of small signed integers, `|x| < q`.
     fn small_residues<'a>(out: &'a mut [u32], x: &'a [i32], m: Modulus);
+    /// Words to residues, in order: those not below the largest multiple of `q` up to `2^32` are left
+    /// out. Counts what is kept.
+    fn keep_uniform<'a>(words: &'a mut [u32], kept: &'a mut usize, m: Modulus);
+    /// `⌊3w/2^32⌋ - 1`.
+    fn ternary<'a>(out: &'a mut [i32], words: &'a [u32]);
+    /// The ones among the low [`crate::sample::ERROR_ETA`] bits of one word minus those of another.
+    fn centred_binomial<'a>(out: &'a mut [i32], plus: &'a [u32], minus: &'a [u32]);
+    /// `out = out·q + digit - (q - 1)/2`.
+    fn horner<'a>(out: &'a mut [f64], digits: &'a [u32], m: Modulus);
+    /// `out = ⌊x·factor⌉` if all are below `2^62`; the largest magnitude.
+    fn round<'a>(out: &'a mut [i64], x: &'a [f64], factor: f64, largest: &'a mut f64);
     /// `out[i] = a[index[i]]`.
     fn permute<'a>(out: &'a mut [u32], a: &'a [u32], index: &'a [u32]);
 }

@@ -128,27 +128,10 @@ impl Plaintext {
     }
 
     fn round(params: &Params, coefficients: &[f64], scale: &Scale) -> Result<Self, EncodeError> {
-        /// `1.5·2^52`: adding and subtracting it rounds to the nearest integer, ties to even.
-        const ROUND: f64 = 6_755_399_441_055_744.0;
         let factor = scale.value(params);
         let mut out = vec![0i64; coefficients.len()];
-        let largest = kernel::dispatch(|| {
-            let mut largest = 0.0f64;
-            for &c in coefficients {
-                largest = largest.max((c * factor).abs());
-            }
-            if largest < (1u64 << 51) as f64 {
-                for (out, &c) in out.iter_mut().zip(coefficients) {
-                    let bits = (c * factor + ROUND).to_bits();
-                    *out = bits.wrapping_sub(ROUND.to_bits()).cast_signed();
-                }
-            } else if largest < (1u64 << Self::SLOT_LIMIT) as f64 {
-                for (out, &c) in out.iter_mut().zip(coefficients) {
-                    *out = (c * factor).round_ties_even() as i64;
-                }
-            }
-            largest
-        });
+        let mut largest = 0.0;
+        kernel::round(&mut out, coefficients, factor, &mut largest);
         if largest < (1u64 << Self::SLOT_LIMIT) as f64 {
             Ok(Self {
                 params: params.clone(),

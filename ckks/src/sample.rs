@@ -3,7 +3,7 @@
 //! Secret samplers take the same time whatever they draw. Uniform polynomials are public, so their
 //! rejection may show.
 
-use crate::kernel::dispatch;
+use crate::kernel;
 use crate::params::Params;
 use crate::poly::{Basis, Eval, Poly};
 use crate::seed::{Purpose, SecretSeed, Seed, fill_words};
@@ -18,75 +18,50 @@ pub(crate) const ERROR_VARIANCE: f64 = ERROR_ETA as f64 / 2.0;
 
 /// The uniform polynomial number `part` of a seed, in evaluation form.
 ///
-/// For each prime its own stream: words are cut to the prime's length and kept, in order, if they
-/// are below the prime.
+/// For each prime `q` its own stream: words below the largest multiple of `q` up to `2^32` are kept, in
+/// order, and reduced modulo `q`; few are not.
 pub(crate) fn uniform(params: &Params, basis: Basis, seed: &Seed, part: usize) -> Poly<Eval> {
-    Poly::from_rows(params, basis, |index, row| {
-        let m = params.modulus(index);
-        let mut stream = seed.stream(Purpose::Uniform, part, index);
-        fill_words(&mut stream, row);
-        let mut kept = keep_below(row, m.q, m.bits);
-        while kept < row.len() {
-            fill_words(&mut stream, &mut row[kept..]);
-            kept += keep_below(&mut row[kept..], m.q, m.bits);
-        }
+    uniform_from(params, basis, |index| seed.stream(part, index))
+}
+
+/// The uniform polynomial of a secret seed.
+pub(crate) fn secret_uniform(params: &Params, basis: Basis, seed: &SecretSeed) -> Poly<Eval> {
+    uniform_from(params, basis, |index| {
+        seed.stream(Purpose::Uniform, 0, index)
     })
 }
 
-/// Cuts words to `bits`, moves those below `q` to the front in order, and counts them.
-fn keep_below(words: &mut [u32], q: u32, bits: u32) -> usize {
-    const RUN: usize = 64;
-    let mask = u32::MAX >> (32 - bits);
-    dispatch(|| {
-        let mut kept = 0;
-        for start in (0..words.len()).step_by(RUN) {
-            let end = words.len().min(start + RUN);
-            let mut run = [0; RUN];
-            let run = &mut run[..end - start];
-            let mut over = 0;
-            for (out, word) in run.iter_mut().zip(&words[start..end]) {
-                *out = word & mask;
-                over |= u32::from(*out >= q);
-            }
-            if over == 0 {
-                words[kept..kept + run.len()].copy_from_slice(run);
-                kept += run.len();
-            } else {
-                for &word in &*run {
-                    words[kept] = word;
-                    kept += usize::from(word < q);
-                }
-            }
+fn uniform_from<R: Rng>(params: &Params, basis: Basis, stream: impl Fn(usize) -> R) -> Poly<Eval> {
+    Poly::from_rows(params, basis, |index, row| {
+        let m = params.modulus(index);
+        let mut stream = stream(index);
+        let mut done = 0;
+        while done < row.len() {
+            let rest = &mut row[done..];
+            fill_words(&mut stream, rest);
+            let mut kept = 0;
+            kernel::keep_uniform(rest, &mut kept, m);
+            done += kept;
         }
-        kept
     })
 }
 
 /// Uniform in {-1, 0, 1}: `⌊3w/2^32⌋ - 1` of one word each, 2^-32 from uniform.
 pub(crate) fn ternary(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Vec<i32>> {
     let mut words = Zeroizing::new(vec![0; n]);
-    fill_words(&mut seed.stream(Purpose::Ternary, part), &mut words);
+    fill_words(&mut seed.stream(Purpose::Ternary, part, 0), &mut words);
     let mut out = Zeroizing::new(vec![0; n]);
-    dispatch(|| {
-        for (out, &word) in out.iter_mut().zip(&*words) {
-            *out = ((u64::from(word) * 3) >> 32) as i32 - 1;
-        }
-    });
+    kernel::ternary(&mut out, &words);
     out
 }
 
-/// Centred binomial with 42 coins: the ones among 21 bits of one word minus those of the next.
+/// Centred binomial with 42 coins: the ones among 21 bits of word `i` minus those of word `n + i`.
 pub(crate) fn error(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Vec<i32>> {
-    const MASK: u32 = (1 << ERROR_ETA) - 1;
     let mut words = Zeroizing::new(vec![0; 2 * n]);
-    fill_words(&mut seed.stream(Purpose::Error, part), &mut words);
+    fill_words(&mut seed.stream(Purpose::Error, part, 0), &mut words);
     let mut out = Zeroizing::new(vec![0; n]);
-    dispatch(|| {
-        for (out, pair) in out.iter_mut().zip(words.as_chunks::<2>().0) {
-            let [a, b] = pair.map(|w| (w & MASK).count_ones().cast_signed());
-            *out = a - b;
-        }
-    });
+    let (plus, minus) = words.split_at(n);
+    kernel::centred_binomial(&mut out, plus, minus);
     out
 }
 
@@ -94,7 +69,7 @@ pub(crate) fn error(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Vec<i
 ///
 /// Box–Muller on 53-bit uniforms: the tail ends at 8.6σ, which 2^-57 of the mass exceeds.
 pub(crate) fn gaussian(n: usize, sigma: f64, seed: &SecretSeed) -> Zeroizing<Vec<i64>> {
-    let mut stream = seed.stream(Purpose::Smudging, 0);
+    let mut stream = seed.stream(Purpose::Smudging, 0, 0);
     let mut unit = || {
         // (0, 1]
         ((stream.next_u64() >> 11) as f64 + 1.0) / (1u64 << 53) as f64
@@ -198,10 +173,15 @@ mod tests {
         let poly = uniform(&params, Basis::full(&params), &seed, 3);
         for (index, row) in poly.rows() {
             let m = params.modulus(index);
-            let mut stream = seed.stream(Purpose::Uniform, 3, index);
-            let slow = std::iter::repeat_with(|| stream.next_u32() & (u32::MAX >> (32 - m.bits)));
-            let slow: Vec<u32> = slow.filter(|x| *x < m.q).take(row.len()).collect();
-            assert_eq!(row, slow);
+            let mut stream = seed.stream(3, index);
+            let words = std::iter::repeat_with(|| stream.next_u32());
+            let fits = |w: &u32| u64::from(*w) < (1 << 32) / u64::from(m.q) * u64::from(m.q);
+            let slow: Vec<u32> = words
+                .filter(fits)
+                .map(|w| w % m.q)
+                .take(row.len())
+                .collect();
+            assert!(row == slow, "prime {index}");
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Seeds, and how they expand: the order is part of the format, since seeds travel.
 //!
-//! A stream is ChaCha20 (20 rounds, 64-bit counter from 0, 64-bit stream number as nonce) under the
-//! seed as key, read as little-endian 32-bit words. The stream number says what is drawn:
+//! A stream is ChaCha (64-bit counter from 0, 64-bit stream number as nonce) under the seed as key,
+//! read as little-endian 32-bit words. The stream number says what is drawn:
 //! `purpose·2^48 + part·2^16 + index`.
+//!
+//! Whatever is secret comes from ChaCha with 20 rounds. Public uniform polynomials come from ChaCha with
+//! 8: there is nothing to hide in them, they only have to have no structure, no attack on ChaCha reaches
+//! 8 rounds, and expanding them is most of the cost of a seeded ciphertext.
 
-use chacha20::ChaCha20Rng;
+use chacha20::{ChaCha8Rng, ChaCha20Rng};
 use rand_core::{CryptoRng, Rng, SeedableRng};
 use zeroize::Zeroize;
 
@@ -33,8 +37,11 @@ impl Seed {
         Self(bytes)
     }
 
-    pub(crate) fn stream(&self, purpose: Purpose, part: usize, index: usize) -> ChaCha20Rng {
-        stream(&self.0, purpose, part, index)
+    /// The stream of a public uniform polynomial.
+    pub(crate) fn stream(&self, part: usize, index: usize) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::from_seed(self.0);
+        rng.set_stream(number(Purpose::Uniform, part, index));
+        rng
     }
 }
 
@@ -56,8 +63,10 @@ impl SecretSeed {
         Self(bytes)
     }
 
-    pub(crate) fn stream(&self, purpose: Purpose, part: usize) -> ChaCha20Rng {
-        stream(&self.0, purpose, part, 0)
+    pub(crate) fn stream(&self, purpose: Purpose, part: usize, index: usize) -> ChaCha20Rng {
+        let mut rng = ChaCha20Rng::from_seed(self.0);
+        rng.set_stream(number(purpose, part, index));
+        rng
     }
 }
 
@@ -73,10 +82,8 @@ impl Drop for SecretSeed {
     }
 }
 
-fn stream(seed: &[u8; 32], purpose: Purpose, part: usize, index: usize) -> ChaCha20Rng {
-    let mut rng = ChaCha20Rng::from_seed(*seed);
-    rng.set_stream(((purpose as u64) << 48) + ((part as u64) << 16) + index as u64);
-    rng
+fn number(purpose: Purpose, part: usize, index: usize) -> u64 {
+    ((purpose as u64) << 48) + ((part as u64) << 16) + index as u64
 }
 
 /// Fills words from a stream, in order.
@@ -102,13 +109,14 @@ mod tests {
 
     #[test]
     fn streams_differ_by_every_field() {
-        let seed = Seed([7; 32]);
+        let seed = SecretSeed::new([7; 32]);
         let first = |p, part, index| seed.stream(p, part, index).next_u64();
         let all = [
             first(Purpose::Uniform, 0, 0),
             first(Purpose::Uniform, 0, 1),
             first(Purpose::Uniform, 1, 0),
             first(Purpose::Error, 0, 0),
+            Seed([7; 32]).stream(0, 0).next_u64(),
         ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|b| a != b));

@@ -1,5 +1,7 @@
 //! The bodies of the kernels, for any width of [`Lanes`].
 
+pub(crate) use super::loops::{centred_binomial, horner, keep_uniform, round, ternary};
+
 use super::Constant;
 use super::lanes::Lanes;
 use crate::modulus::Modulus;

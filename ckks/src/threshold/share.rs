@@ -6,7 +6,7 @@ use crate::keys::SecretKey;
 use crate::params::Params;
 use crate::poly::{Basis, Eval, Poly};
 use crate::sample;
-use crate::seed::{SecretSeed, Seed};
+use crate::seed::SecretSeed;
 use rand_core::CryptoRng;
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -153,11 +153,7 @@ impl DealtShare {
         let s = match &self.form {
             Form::Seed(seed) => {
                 let basis = Basis::q(&params, params.max_level());
-                // The same expansion as that of a public seed, under a secret one.
-                let mut key = Seed(*seed.bytes());
-                let s = sample::uniform(&params, basis, &key, 0);
-                key.0.zeroize();
-                s
+                sample::secret_uniform(&params, basis, seed)
             }
             Form::Full(s) => s.clone(),
         };
