@@ -77,7 +77,39 @@ def seal_rows(n, bits, log_scale):
         "decrypt and decode, top level": lambda: decrypt(a),
         "decrypt and decode, last level": lambda: decrypt(last),
     }
-    return {name: best(run) for name, run in rows.items()}
+    out_rows = {name: best(run) for name, run in rows.items()}
+    out_rows |= errors(n, scale, encoder, encryptor, evaluator, decryptor, relin)
+    return out_rows
+
+
+def errors(n, scale, encoder, encryptor, evaluator, decryptor, relin):
+    """The same sums and products as the crate's table."""
+    values = [[((i * 37 + salt) % 199) / 99 - 1 for i in range(n // 2)] for salt in (0, 71)]
+    plain = [seal.Plaintext(), seal.Plaintext()]
+    ciphertexts = [seal.Ciphertext(), seal.Ciphertext()]
+    for v, p, c in zip(values, plain, ciphertexts):
+        encoder.encode(v, scale, p)
+        encryptor.encrypt(p, c)
+    total, term = seal.Ciphertext(), seal.Ciphertext()
+    encryptor.encrypt(plain[0], total)
+    for _ in range(999):
+        encryptor.encrypt(plain[0], term)
+        evaluator.add_inplace(total, term)
+    product = seal.Ciphertext()
+    evaluator.multiply(*ciphertexts, product)
+    evaluator.relinearize_inplace(product, relin)
+    evaluator.rescale_to_next_inplace(product)
+
+    def largest(c, wanted):
+        decrypted = seal.Plaintext()
+        decryptor.decrypt(c, decrypted)
+        return max(abs(a - b) for a, b in zip(encoder.decode_double(decrypted), wanted))
+
+    x, y = values
+    return {
+        "largest error, sum of 1000": largest(total, [1000 * v for v in x]),
+        "largest error, one product": largest(product, [a * b for a, b in zip(x, y)]),
+    }
 
 
 def our_rows(n):
@@ -85,7 +117,7 @@ def our_rows(n):
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     # The last set of this dimension is the one that multiplies.
     table = text.rsplit("| operation", 1)[1]
-    return {name: float(us) for name, us in re.findall(r"^\| (.+?) \| ([\d.]+) \|", table, re.M)}
+    return {name: float(us) for name, us in re.findall(r"^\| (.+?) \| ([\d.e-]+) \|", table, re.M)}
 
 
 def main():
@@ -93,7 +125,8 @@ def main():
         ours, theirs = our_rows(n), seal_rows(n, bits, log_scale)
         print(f"\nN = {n}\n\n| operation | SEAL, µs | this crate, µs | ratio |\n|---|---|---|---|")
         for name, time_seal in theirs.items():
-            print(f"| {name} | {time_seal:.1f} | {ours[name]:.1f} | {time_seal / ours[name]:.1f} |")
+            form = ".1e" if "error" in name else ".1f"
+            print(f"| {name} | {time_seal:{form}} | {ours[name]:{form}} | {time_seal / ours[name]:.1f} |")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ fn seeded_ciphertexts_decrypt_elsewhere() {
     let secret = SecretKey::from_seed(&params, &Zeroizing::new(SECRET));
     let m = Plaintext::from_integers(&params, &[1, -2, 300_000], &params.scale()).unwrap();
     let seeded = secret.encrypt(&m, 0, &mut rng).unwrap();
-    assert_agree(&params, &seeded.to_bytes(), &seeded.clone().expand());
+    let bytes = seeded.to_bytes();
+    assert_agree(&params, &bytes, &seeded.expand());
 }
 
 #[test]

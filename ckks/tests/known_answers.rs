@@ -19,11 +19,11 @@ use zeroize::Zeroizing;
 fn answers() -> String {
     let mut out = String::new();
     let mut put = |set: &str, what: &str, bytes: &[u8]| {
-        let hash: String = Sha256::digest(bytes)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        writeln!(out, "{set} {what} {} {hash}", bytes.len()).unwrap();
+        write!(out, "{set} {what} {} ", bytes.len()).unwrap();
+        for byte in Sha256::digest(bytes) {
+            write!(out, "{byte:02x}").unwrap();
+        }
+        out.push('\n');
     };
     let sets = [
         ("sums_2048", Params::sums_2048()),
