@@ -10,6 +10,7 @@ use crate::kernel::{self, Constant};
 use crate::params::Params;
 use crate::poly::{Eval, Poly};
 use crate::prime;
+use std::ops::Range;
 
 /// A polynomial with centred coefficients in `[-T/2, T/2]`, `T` the product of a few primes.
 pub(crate) struct Centred<'a> {
@@ -85,32 +86,40 @@ pub(crate) fn integers(params: &Params, poly: Poly<Eval>, count: usize) -> Optio
 }
 
 impl Poly<Eval> {
-    /// Splits into key-switching digits, each extended to all rows of Q (at this level) and P.
-    ///
-    /// Digit `j` is the centred residue of `self` modulo the product of the digit's primes; the
-    /// digit's own rows are `self`'s, unchanged.
-    pub(crate) fn decompose(&self, params: &Params) -> Vec<Self> {
-        let primes = self.basis().primes();
+    /// Splits into key-switching digits: the centred residue of `self` modulo each product of a
+    /// digit's primes, with the digit's rows.
+    pub(crate) fn split<'a>(&self, params: &'a Params) -> Vec<(Range<usize>, Centred<'a>)> {
         let n = params.n();
-        let extended = crate::poly::Basis::with_special(params, primes);
+        let centred = |digit: Range<usize>| {
+            let mut rows = self.copy_rows(digit.clone());
+            for (index, row) in digit.clone().zip(rows.chunks_exact_mut(n)) {
+                params.ntt(index).inverse(row);
+            }
+            let centred = Centred::new(params, digit.clone().collect(), rows);
+            (digit, centred)
+        };
         params
-            .digit_rows(primes)
-            .map(|digit| {
-                let mut rows = self.copy_rows(digit.clone());
-                for (index, row) in digit.clone().zip(rows.chunks_exact_mut(n)) {
-                    params.ntt(index).inverse(row);
-                }
-                let centred = Centred::new(params, digit.clone().collect(), rows);
-                Self::from_rows(params, extended, |index, row| {
-                    if digit.contains(&index) {
-                        row.copy_from_slice(self.row(index));
-                    } else {
-                        centred.residues(index, row);
-                        params.ntt(index).forward(row);
-                    }
-                })
-            })
+            .digit_rows(self.basis().primes())
+            .map(centred)
             .collect()
+    }
+
+    /// The digits of [`Self::split`] in evaluation form, in all rows of Q (at this level) and P.
+    ///
+    /// A digit's own rows are `self`'s, unchanged.
+    pub(crate) fn decompose(&self, params: &Params) -> Vec<Self> {
+        let extended = crate::poly::Basis::with_special(params, self.basis().primes());
+        let extend = |(digit, centred): (Range<usize>, Centred<'_>)| {
+            Self::from_rows(params, extended, |index, row| {
+                if digit.contains(&index) {
+                    row.copy_from_slice(self.row(index));
+                } else {
+                    centred.residues(index, row);
+                    params.ntt(index).forward(row);
+                }
+            })
+        };
+        self.split(params).into_iter().map(extend).collect()
     }
 
     /// Divides by the product of the rows `keep..` (all special rows included), rounding to nearest,

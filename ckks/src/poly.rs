@@ -190,9 +190,9 @@ impl<F: sealed::Form> Poly<F> {
         self.data.truncate(self.n * primes);
     }
 
-    /// The residues in the rows of `range`, a copy.
+    /// The residues in rows of Q, a copy.
     pub(crate) fn copy_rows(&self, range: Range<usize>) -> Vec<u32> {
-        range.flat_map(|index| self.row(index)).copied().collect()
+        self.data[range.start * self.n..range.end * self.n].to_vec()
     }
 
     fn into_form<G: sealed::Form>(mut self) -> Poly<G> {

@@ -121,7 +121,7 @@ impl Ciphertext {
             let (found, wanted) = (self.parts.len(), 3);
             return Err(Mismatch::Parts { found, wanted });
         };
-        Ok(key.0.apply(&c2.decompose(&self.params)))
+        Ok(key.0.switch(c2))
     }
 
     pub(crate) fn two_parts(&self) -> Result<&[Poly<Eval>; 2], Mismatch> {

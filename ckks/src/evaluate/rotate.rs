@@ -49,7 +49,8 @@ impl Ciphertext {
                     return Ok(self.clone());
                 }
                 let key = keys.key(&self.params, Automorphism::Rotation(k))?;
-                self.finish_automorphism(&digits, key)
+                Mismatch::params(&self.params, key.params())?;
+                Ok(self.finish_automorphism(key.key.apply(&digits), key))
             })
             .collect()
     }
@@ -65,24 +66,19 @@ impl Ciphertext {
         }
         let key = keys.key(&self.params, automorphism)?;
         Mismatch::params(&self.params, key.params())?;
-        self.finish_automorphism(&c1.decompose(&self.params), key)
+        Ok(self.finish_automorphism(key.key.switch(c1), key))
     }
 
-    /// Switches to `s(X^(1/g))`, then applies the automorphism.
-    fn finish_automorphism(
-        &self,
-        digits: &[Poly<Eval>],
-        key: &GaloisKey,
-    ) -> Result<Self, Mismatch> {
-        Mismatch::params(&self.params, key.params())?;
+    /// Takes `c_1` switched to `s(X^(1/g))`, times P, and applies the automorphism.
+    fn finish_automorphism(&self, switched: [Poly<Eval>; 2], key: &GaloisKey) -> Self {
         let params = &self.params;
         let keep = self.parts[0].basis().primes();
-        let [mut c0, mut c1] = key.key.apply(digits);
+        let [mut c0, mut c1] = switched;
         c0.divide_by_tail(params, keep);
         c1.divide_by_tail(params, keep);
         c0.add_assign(params, &self.parts[0]);
         let parts = [c0, c1].map(|part| part.permute(params, &key.permutation));
-        Ok(self.with_parts(parts.into()))
+        self.with_parts(parts.into())
     }
 
     /// The sum of the first `count` slots (a power of two) in slot 0; and, when `count` is all slots,

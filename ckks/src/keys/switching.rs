@@ -139,25 +139,56 @@ impl SwitchingKey {
 
     /// `Σ_j digit_j·(b_j, a_j)` over Q at the digits' level and P.
     pub(crate) fn apply(&self, digits: &[Poly<Eval>]) -> [Poly<Eval>; 2] {
+        self.combine(digits[0].basis(), digits.len(), |index, combine| {
+            let digits: Vec<&[u32]> = digits.iter().map(|p| p.row(index)).collect();
+            combine(&digits);
+        })
+    }
+
+    /// As [`Self::apply`] on the digits of `c`, prime by prime: no digit is ever held in full.
+    pub(crate) fn switch(&self, c: &Poly<Eval>) -> [Poly<Eval>; 2] {
         let params = &self.params;
-        let basis = digits[0].basis();
+        let split = c.split(params);
+        let basis = Basis::with_special(params, c.basis().primes());
+        let n = params.n();
+        let mut scratch = vec![0; split.len() * n];
+        self.combine(basis, split.len(), |index, combine| {
+            for ((digit, centred), row) in split.iter().zip(scratch.chunks_exact_mut(n)) {
+                if !digit.contains(&index) {
+                    centred.residues(index, row);
+                    params.ntt(index).forward(row);
+                }
+            }
+            let rows = split.iter().zip(scratch.chunks_exact(n));
+            let rows: Vec<&[u32]> = rows
+                .map(|((digit, _), row)| {
+                    if digit.contains(&index) {
+                        c.row(index)
+                    } else {
+                        row
+                    }
+                })
+                .collect();
+            combine(&rows);
+        })
+    }
+
+    /// For each prime, the sums of what `rows` hands over times the key.
+    fn combine(
+        &self,
+        basis: Basis,
+        count: usize,
+        mut rows: impl FnMut(usize, &mut dyn FnMut(&[&[u32]])),
+    ) -> [Poly<Eval>; 2] {
+        let params = &self.params;
         let mut out = [Poly::zero(params, basis), Poly::zero(params, basis)];
         let [out0, out1] = &mut out;
         for ((index, row0), (_, row1)) in out0.rows_mut().zip(out1.rows_mut()) {
-            let digits: Vec<&[u32]> = digits.iter().map(|p| p.row(index)).collect();
-            let b: Vec<&[u32]> = self
-                .b
-                .iter()
-                .take(digits.len())
-                .map(|p| p.row(index))
-                .collect();
-            let a: Vec<&[u32]> = self
-                .a
-                .iter()
-                .take(digits.len())
-                .map(|p| p.row(index))
-                .collect();
-            kernel::inner_products(row0, row1, &digits, &b, &a, params.modulus(index));
+            let b: Vec<&[u32]> = self.b[..count].iter().map(|p| p.row(index)).collect();
+            let a: Vec<&[u32]> = self.a[..count].iter().map(|p| p.row(index)).collect();
+            rows(index, &mut |digits| {
+                kernel::inner_products(row0, row1, digits, &b, &a, params.modulus(index));
+            });
         }
         out
     }
