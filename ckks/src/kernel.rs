@@ -156,7 +156,8 @@ dispatched! {
     fn horner<'a>(out: &'a mut [f64], digits: &'a [u32], m: Modulus);
     /// `out = ⌊x·factor⌉` if all are below `2^62`; the largest magnitude.
     fn round<'a>(out: &'a mut [i64], x: &'a [f64], factor: f64, largest: &'a mut f64);
-    /// `out[i] = a[index[i]]`.
+    /// `out[i] = a[index[i]]`, for an index that maps aligned blocks of 8 onto such blocks, as those of
+    /// automorphisms do.
     fn permute<'a>(out: &'a mut [u32], a: &'a [u32], index: &'a [u32]);
 }
 

@@ -442,7 +442,12 @@ pub(crate) fn small_residues<L: Lanes>(l: L, out: &mut [u32], x: &[i32], m: Modu
 
 #[inline(always)]
 pub(crate) fn permute<L: Lanes>(_: L, out: &mut [u32], a: &[u32], index: &[u32]) {
-    for (out, &i) in out.iter_mut().zip(index) {
-        *out = a[i as usize];
+    let blocks = a.as_chunks::<8>().0;
+    let outputs = out.as_chunks_mut::<8>().0.iter_mut();
+    for (out, index) in outputs.zip(index.as_chunks::<8>().0) {
+        let block = &blocks[(index[0] >> 3) as usize];
+        for (out, &i) in out.iter_mut().zip(index) {
+            *out = block[(i & 7) as usize];
+        }
     }
 }

@@ -59,6 +59,9 @@ impl fmt::Display for Automorphism {
 
 /// Where the values of `p(X^g)` come from: position `i` holds the value at `ψ^(2·bitrev(i)+1)`, and
 /// so takes the one at `ψ^(g·(2·bitrev(i)+1))`.
+///
+/// The low bits of `bitrev` follow from its low bits, so aligned blocks of every size map onto such
+/// blocks, which [`kernel::permute`] relies on.
 fn permutation(params: &Params, g: usize) -> Vec<u32> {
     let shift = usize::BITS - params.log_n();
     let reverse = |i: usize| i.reverse_bits() >> shift;
@@ -188,5 +191,48 @@ impl Extend<GaloisKey> for GaloisKeys {
     fn extend<I: IntoIterator<Item = GaloisKey>>(&mut self, keys: I) {
         self.0
             .extend(keys.into_iter().map(|key| (key.automorphism, key)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::tests::insecure_small;
+    use crate::poly::{Basis, Coeff};
+
+    /// The permutation is the substitution `X → X^g` on coefficients.
+    #[test]
+    fn permutation_is_the_substitution() {
+        let params = insecure_small();
+        let n = params.n();
+        let basis = Basis::full(&params);
+        let p = Poly::<Coeff>::from_rows(&params, basis, |_, row| {
+            for (i, x) in row.iter_mut().enumerate() {
+                *x = 3 * i as u32 + 1;
+            }
+        });
+        for automorphism in [
+            Automorphism::Rotation(1),
+            Automorphism::Rotation(-5),
+            Automorphism::Conjugation,
+        ] {
+            let g = automorphism.element(&params);
+            let index = permutation(&params, g);
+            for block in index.chunks(8) {
+                assert!(block.iter().all(|i| i / 8 == block[0] / 8));
+            }
+            let permuted = p
+                .clone()
+                .into_eval(&params)
+                .permute(&params, &index)
+                .into_coeff(&params);
+            for (prime, row) in permuted.rows() {
+                for (i, &x) in p.row(prime).iter().enumerate() {
+                    let k = i * g % (2 * n);
+                    let wanted = if k < n { x } else { params.prime(prime) - x };
+                    assert_eq!(row[k % n], wanted);
+                }
+            }
+        }
     }
 }
