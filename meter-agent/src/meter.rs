@@ -254,10 +254,7 @@ impl Meter {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, MeterError> {
-        let mut sends = Vec::new();
-        if std::mem::take(&mut self.announce) {
-            sends.push(self.certificate());
-        }
+        let mut sends = self.announcement();
         sends.extend(self.seal_queued(now, store, rng)?);
         self.outbox.expire(now, self.pace.retention, store)?;
         for (seq, point) in self.outbox.due(now, self.pace.burst) {
@@ -306,9 +303,13 @@ impl Meter {
         Some(self.topic(Channel::Share(aggregator.id.clone(), self.identity.meter)))
     }
 
-    fn certificate(&self) -> Outgoing {
+    /// The certificate, when it is to be announced.
+    fn announcement(&mut self) -> Vec<Outgoing> {
+        if !std::mem::take(&mut self.announce) {
+            return Vec::new();
+        }
         let topic = self.topic(Channel::Certificate(self.identity.meter));
-        Outgoing::new(topic, self.identity.certificate.clone()).retained()
+        vec![Outgoing::new(topic, self.identity.certificate.clone()).retained()]
     }
 
     fn seal_queued<R: CryptoRng>(
@@ -324,7 +325,8 @@ impl Meter {
         if self.refused.is_some() {
             return Ok(Vec::new());
         }
-        let mut sends = Vec::new();
+        // Who does not know the certificate yet refuses the record that comes before it.
+        let mut sends = self.announcement();
         for FullBatch { slots, energies, close } in self.outbox.take_queued(store)? {
             let head = Head {
                 kind: Kind::Import,

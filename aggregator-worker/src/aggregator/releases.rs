@@ -149,7 +149,7 @@ impl Releases {
                 return Ok(Handled::refused(Rule::SplitView, format_args!("another query was sent as {id}")));
             }
             self.recall(id, party, registry, store)?;
-            return Ok(Handled::sending(said_before(id, party, store)?));
+            return Ok(Handled::sending(inventory_again(id, party, store)?));
         }
         let Some(tariffs) = tariffs_of(query, registry) else {
             return Ok(Handled::refused(
@@ -217,7 +217,7 @@ impl Releases {
             if vote.cut != cut.hash() {
                 return refuse(Rule::SplitView, &format_args!("our vote is for cut {}", vote.cut));
             }
-            return Ok(Handled::sending(said_before(id, party, store)?));
+            return Ok(Handled::sending(answer_again(id, party, store)?));
         }
         let Some(query) = release.query.clone() else {
             return refuse(Rule::QueryUnknown, &"its query has not arrived");
@@ -345,19 +345,27 @@ fn certify(release: &mut Release, now: Moment, quorum: usize) {
     }
 }
 
-/// Everything that was said about a query, byte for byte.
-fn said_before(id: QueryId, party: &Party, store: &dyn Store) -> Result<Vec<Outgoing>, StoreError> {
-    let mut sends = Vec::new();
-    for (table, channel) in [
-        (INVENTORY, Channel::Inventory(party.name.clone())),
-        (OWN_VOTE, Channel::Vote(party.name.clone())),
-        (RESULT, Channel::Result(party.name.clone())),
-    ] {
-        if let Some(bytes) = store.get(table, id.as_bytes())? {
-            sends.extend(Outgoing::parts(&party.topic(channel), &bytes));
-        }
-    }
+/// The inventory that was sent for a query, byte for byte.
+fn inventory_again(id: QueryId, party: &Party, store: &dyn Store) -> Result<Vec<Outgoing>, StoreError> {
+    again(INVENTORY, Channel::Inventory(party.name.clone()), id, party, store)
+}
+
+/// The vote and the result that were sent for a cut, byte for byte.
+fn answer_again(id: QueryId, party: &Party, store: &dyn Store) -> Result<Vec<Outgoing>, StoreError> {
+    let mut sends = again(OWN_VOTE, Channel::Vote(party.name.clone()), id, party, store)?;
+    sends.extend(again(RESULT, Channel::Result(party.name.clone()), id, party, store)?);
     Ok(sends)
+}
+
+fn again(
+    table: Table,
+    channel: Channel,
+    id: QueryId,
+    party: &Party,
+    store: &dyn Store,
+) -> Result<Vec<Outgoing>, StoreError> {
+    let bytes = store.get(table, id.as_bytes())?;
+    Ok(bytes.map(|bytes| Outgoing::parts(&party.topic(channel), &bytes)).unwrap_or_default())
 }
 
 fn tariff_count(query: &Query) -> usize {

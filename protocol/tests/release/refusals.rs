@@ -90,9 +90,9 @@ fn each_rule_refuses() {
     assert_eq!(bill(&opening(MIDNIGHT - 24), &[flat()]), Ok(()));
     assert_eq!(bill(&opening(0), &[flat()]), Err(Rule::Window));
     for (period, expected) in [
-        (slots(MIDNIGHT, MIDNIGHT + 24), Ok(())),
-        (slots(MIDNIGHT, MIDNIGHT + 25), Err(Rule::Window)),
-        (slots(MIDNIGHT, MIDNIGHT + 23), Err(Rule::Window)),
+        (slots(MIDNIGHT, MIDNIGHT + 28 * 24), Ok(())),
+        (slots(MIDNIGHT, MIDNIGHT + 28 * 24 + 1), Err(Rule::Window)),
+        (slots(MIDNIGHT, MIDNIGHT + 27 * 24), Err(Rule::Window)),
         (slots(0, u32::MAX - u32::MAX % day), Err(Rule::Window)),
     ] {
         assert_eq!(Query { period, ..curve(15) }.check(&roster, &[]), expected, "a curve of {period}");

@@ -27,7 +27,7 @@ use utility_sink::sink::Sink;
 use crate::deployment::{Deployment, MeterKeys};
 
 /// How long anything may take before the demonstration fails.
-pub(super) const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The store's cache of each party in bytes.
 const CACHE: usize = 1 << 20;
@@ -245,7 +245,7 @@ impl AgentTask {
         link: Settings,
     ) -> anyhow::Result<Self> {
         let mut store = FileStore::open(&directory.join(format!("{}.redb", keys.home)), CACHE)?;
-        let pace = Pace { resend_first: 2_000, ..Pace::default() };
+        let pace = Pace { resend_first: 5_000, ..Pace::default() };
         let identity = deployment.meter_identity(keys);
         let meter =
             Meter::open(identity, deployment.roster.clone(), deployment.floor(), pace, &mut store, now())?;
@@ -258,6 +258,11 @@ impl AgentTask {
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(agent.run(progress, until(stopping)));
         Ok(Self { progress: receiver, stop, task })
+    }
+
+    /// Whether it has ended by itself, which it should not.
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Stops the agent.

@@ -144,6 +144,10 @@ impl Play {
             if delivered {
                 break;
             }
+            anyhow::ensure!(
+                !self.agents.iter().any(AgentTask::has_ended),
+                "a meter agent stopped: see demo.log"
+            );
             anyhow::ensure!(Instant::now() < deadline, "the replay took too long");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

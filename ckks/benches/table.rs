@@ -1,0 +1,100 @@
+//! The crate's table: the best sample of each row, in microseconds and in transforms of the set.
+//!
+//! `cargo bench -p ckks --bench table -- [SET ...]`, where a set is its ring dimension.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a bench prints times"
+)]
+
+#[path = "rows/all.rs"]
+mod rows;
+
+use ckks::{Ciphertext, Params, Plaintext, PublicKey, RelinKey, SecretKey, Wire};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::time::{Duration, Instant};
+
+/// The best of many samples, in microseconds; each sample repeats a fast operation.
+fn best(run: &mut dyn FnMut()) -> f64 {
+    run();
+    let mut repeat = 1u32;
+    loop {
+        let start = Instant::now();
+        for _ in 0..repeat {
+            run();
+        }
+        if start.elapsed() > Duration::from_micros(200) {
+            break;
+        }
+        repeat *= 2;
+    }
+    let begin = Instant::now();
+    let mut best = f64::INFINITY;
+    while begin.elapsed() < Duration::from_millis(400) {
+        let start = Instant::now();
+        for _ in 0..repeat {
+            run();
+        }
+        best = best.min(start.elapsed().as_secs_f64() * 1e6 / f64::from(repeat));
+    }
+    best
+}
+
+/// The largest error in any slot of a sum of 1000 public-key ciphertexts and of one product, and the
+/// bytes of a seeded ciphertext.
+fn errors(params: &Params) -> (f64, Option<f64>, usize) {
+    let mut rng = StdRng::seed_from_u64(9);
+    let secret = SecretKey::generate(params, &mut rng);
+    let public = PublicKey::generate(&secret, &mut rng);
+    let top = params.max_level();
+    let values = |salt: usize| -> Vec<f64> {
+        (0..params.slots()).map(|i| ((i * 37 + salt) % 199) as f64 / 99.0 - 1.0).collect()
+    };
+    let (x, y) = (values(0), values(71));
+    let encode = |v: &[f64]| Plaintext::from_slots(params, v, &params.scale()).expect("small values");
+    let (px, py) = (encode(&x), encode(&y));
+    let largest = |c: &Ciphertext, wanted: &dyn Fn(usize) -> f64| {
+        let slots = secret.decrypt_raw(c).expect("the same parameters").real_slots_raw();
+        slots.iter().enumerate().map(|(i, z)| (z - wanted(i)).abs()).fold(0.0, f64::max)
+    };
+    let a = public.encrypt(&px, top, &mut rng).expect("the same parameters");
+    let b = public.encrypt(&py, top, &mut rng).expect("the same parameters");
+    let mut sum = a.clone();
+    for _ in 1..1000 {
+        let c = public.encrypt(&px, top, &mut rng).expect("the same parameters");
+        sum.add_assign(&c).expect("the same scale");
+    }
+    let product = (top > 0).then(|| {
+        let relin = RelinKey::generate(&secret, &mut rng).expect("a special prime");
+        let product = a.multiply_rescale(&b, &relin).expect("a level");
+        largest(&product, &|i| x[i] * y[i])
+    });
+    let bytes = secret.encrypt(&px, top, &mut rng).expect("the same parameters").to_bytes().len();
+    (largest(&sum, &|i| 1000.0 * x[i]), product, bytes)
+}
+
+fn main() {
+    let wanted: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
+    for params in Params::all() {
+        if !wanted.is_empty() && !wanted.contains(&params.n()) {
+            continue;
+        }
+        let transform = best(&mut *rows::transform(&params).run);
+        println!("\nN = {}, log QP = {:.0}: one transform {transform:.1} µs\n", params.n(), params.log_qp());
+        println!("| operation | µs | transforms |\n|---|---|---|");
+        for mut row in rows::rows(&params) {
+            let time = best(&mut *row.run);
+            println!("| {} | {time:.1} | {:.1} |", row.name, time / transform);
+        }
+        let (sum, product, bytes) = errors(&params);
+        println!("| largest error, sum of 1000 | {sum:.1e} | |");
+        if let Some(product) = product {
+            println!("| largest error, one product | {product:.1e} | |");
+        }
+        println!("| bytes, seeded ciphertext | {bytes} | |");
+    }
+}
