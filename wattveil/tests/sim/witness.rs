@@ -28,7 +28,7 @@ pub(crate) struct Witness {
     /// Sealed bytes, by meter, number and aggregator.
     sealed: BTreeMap<(MeterId, u64, Point), Vec<u8>>,
     /// Signed documents that may exist once, by kind, query and aggregator.
-    said: BTreeMap<(&'static str, QueryId, Point), Vec<u8>>,
+    pub(crate) said: BTreeMap<(&'static str, QueryId, Point), Vec<u8>>,
     /// Every vote.
     pub(crate) votes: BTreeMap<QueryId, BTreeMap<Point, Hash>>,
     /// The ledgers as they were published: height → vote.
