@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use protocol::codeword::{Check, Verdict, judge};
 use protocol::decode::correctable;
 use protocol::id::{MeterId, Rid};
-use protocol::receipt::Receipt;
+use protocol::receipt::{MAX_CHECKS, Receipt};
 use protocol::release::exclusion::Exclusion;
 use protocol::release::query::MAX_EXCLUDED;
 use protocol::roster::Roster;
@@ -45,6 +45,12 @@ pub struct Checks {
 impl Checks {
     /// Takes the check values of a receipt.
     pub(super) fn take(&mut self, receipt: &Signed<Receipt>, roster: &Roster) -> Handled {
+        if receipt.checks.len() > MAX_CHECKS {
+            return Handled::refused(
+                Rule::Malformed,
+                format_args!("{} check values in a receipt", receipt.checks.len()),
+            );
+        }
         let mut refusal = None;
         for check in &receipt.checks {
             let values = self.open.entry(check.rid).or_default();
