@@ -330,6 +330,9 @@ pub(crate) fn inner_products<L: Lanes>(
             3 => inner_product::<L, 3>(l, out, digits, keys, m),
             4 => inner_product::<L, 4>(l, out, digits, keys, m),
             5 => inner_product::<L, 5>(l, out, digits, keys, m),
+            6 => inner_product::<L, 6>(l, out, digits, keys, m),
+            7 => inner_product::<L, 7>(l, out, digits, keys, m),
+            8 => inner_product::<L, 8>(l, out, digits, keys, m),
             _ => long_inner_product(l, out, digits, keys, m),
         }
     }
@@ -416,6 +419,9 @@ pub(crate) fn weigh<L: Lanes>(
         3 => weighted::<L, 3>(l, out, digits, weights, constant, m),
         4 => weighted::<L, 4>(l, out, digits, weights, constant, m),
         5 => weighted::<L, 5>(l, out, digits, weights, constant, m),
+        6 => weighted::<L, 6>(l, out, digits, weights, constant, m),
+        7 => weighted::<L, 7>(l, out, digits, weights, constant, m),
+        8 => weighted::<L, 8>(l, out, digits, weights, constant, m),
         _ => long_weighted(l, out, digits, weights, constant, m),
     }
 }

@@ -72,7 +72,7 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`Mismatch`] of parameters, or a level that there is not.
+    /// [`Mismatch`] of parameters, a level that there is not, or a plaintext that would wrap at it.
     pub fn encrypt(
         &self,
         plaintext: &Plaintext,
@@ -81,6 +81,7 @@ impl PublicKey {
     ) -> Result<Ciphertext, Mismatch> {
         Mismatch::params(&self.params, plaintext.params())?;
         Mismatch::level(&self.params, level)?;
+        plaintext.check_level(level)?;
         let params = &self.params;
         let seed = SecretSeed::generate(rng);
         let basis = Basis::with_special(params, params.primes_at(level));
