@@ -193,10 +193,10 @@ pub(crate) fn scale_add<L: Lanes>(l: L, c: &mut [u32], a: &[u32], w: Constant, m
 }
 
 #[inline(always)]
-pub(crate) fn sub_scale<L: Lanes>(l: L, c: &mut [u32], t: &[u32], w: Constant, m: Modulus) {
+pub(crate) fn sub_scale<L: Lanes>(l: L, t: &mut [u32], c: &[u32], w: Constant, m: Modulus) {
     let s = Spread::new(l, m);
     let w = s.constant(w);
-    map2::<L>(c, t, |c, t| {
+    map2::<L>(t, c, |t, c| {
         s.once(s.shoup_lazy(l.add(c, l.sub(s.q, t)), w))
     });
 }

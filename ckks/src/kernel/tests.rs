@@ -76,7 +76,7 @@ proptest! {
         check!(mul_sub(c, &a, &b), |i| at(&c, i) - at(&a, i) * at(&b, i));
         check!(scale(raw, k), |i| at(&raw, i) * i128::from(k.w));
         check!(scale_add(c, &raw, k), |i| at(&c, i) + at(&raw, i) * i128::from(k.w));
-        check!(sub_scale(a, &b, k), |i| (at(&a, i) - at(&b, i)) * i128::from(k.w));
+        check!(sub_scale(a, &b, k), |i| (at(&b, i) - at(&a, i)) * i128::from(k.w));
         let digits: Vec<u32> = raw.iter().map(|x| x >> 2).collect();
         check!(garner_step(a, &digits, k), |i| (at(&a, i) - at(&digits, i)) * i128::from(k.w));
         let signed: Vec<i64> = raw.iter().zip(&c).map(|(&x, &y)| ((i64::from(x) << 32 | i64::from(y)) << 1) >> 1).collect();
