@@ -45,6 +45,14 @@ fn expect(out: &[u32], m: Modulus, f: impl Fn(usize) -> i128) {
     }
 }
 
+/// Three rows as some lanes fill them.
+fn sums(len: usize, lanes: impl Fn(&mut [u32], &mut [u32], &mut [u32])) -> [Vec<u32>; 3] {
+    let mut out = [vec![0; len], vec![0; len], vec![0; len]];
+    let [x, y, z] = &mut out;
+    lanes(x, y, z);
+    out
+}
+
 proptest! {
     #[test]
     fn kernels_agree_with_big_integers(m in modulus(), a in words(), b in words(), c in words(), d in words(), w: u32) {
@@ -89,6 +97,12 @@ proptest! {
         expect(&d0, m, |i| at(&a, i) * at(&c, i));
         expect(&d1, m, |i| at(&a, i) * at(&d, i) + at(&b, i) * at(&c, i));
         expect(&d2, m, |i| at(&b, i) * at(&d, i));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let (mut e0, mut e1, mut e2) = (a.clone(), a.clone(), a.clone());
+            simd.vectorize(|| body::tensor(simd, [&mut e0, &mut e1, &mut e2], &a, &b, &c, &d, m));
+            prop_assert_eq!([&e0, &e1, &e2], [&d0, &d1, &d2]);
+        }
     }
 
     /// Up to twelve lazily added products: more than any set has digits.
@@ -106,6 +120,19 @@ proptest! {
             prop_assert_eq!((u128::from(x[i]) << 32) % u128::from(m.q), sum % u128::from(m.q));
         }
         let weights: Vec<u32> = keys.iter().map(|k| k[0]).collect();
+        let plain = sums(a.len(), |x, y, z| {
+            body::inner_products(Pair, x, y, &digits, &keys, &keys, m);
+            body::weigh(Pair, z, &digits, &weights, 5, m);
+        });
+        prop_assert_eq!(&plain[0], &x);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let wide = sums(a.len(), |x, y, z| simd.vectorize(|| {
+                body::inner_products(simd, x, y, &digits, &keys, &keys, m);
+                body::weigh(simd, z, &digits, &weights, 5, m);
+            }));
+            prop_assert_eq!(&plain, &wide);
+        }
         let (mut wide, mut narrow) = (a.clone(), a);
         weigh(&mut wide, &digits, &weights, 5, m);
         body::weigh(Pair, &mut narrow, &digits, &weights, 5, m);
