@@ -16,8 +16,6 @@ use protocol::id::{Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::record::{Head, Kind, MAX_BATCH};
-use protocol::release::outcome::Outcome;
-use protocol::release::query::Path;
 use protocol::roster::Roster;
 use protocol::roster::floor::{Floor, FloorError};
 use protocol::rule::Rule;
@@ -26,7 +24,7 @@ use protocol::share::{Batch, SealError, seal};
 use protocol::signature::{OpenError, Signed, SigningKey, VerifyingKey};
 use protocol::status::Status;
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
-use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::unit::{Moment, Slot};
 use rand::CryptoRng;
 use store::{Store, StoreError};
 
@@ -194,7 +192,7 @@ impl Meter {
     pub fn filters(&self) -> Vec<String> {
         let deployment = &self.roster.document().deployment;
         let receipts = format!("wv/1/{deployment}/receipt/{}/+", self.identity.meter);
-        vec![receipts, self.topic(Channel::Outcome).to_string(), self.topic(Channel::Roster).to_string()]
+        vec![receipts, self.topic(Channel::Roster).to_string()]
     }
 
     /// The slot that the next reading is expected at, if there was one: a source replays from here.
@@ -261,11 +259,6 @@ impl Meter {
         };
         match parsed.channel {
             Channel::Receipt(meter, _) if meter == self.identity.meter => self.take_receipt(payload, store),
-            Channel::Outcome => match self.assembly.take(topic, payload) {
-                Ok(Some(document)) => self.take_outcome(&document, store),
-                Ok(None) => Ok(Handled::quietly()),
-                Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
-            },
             Channel::Roster => match self.assembly.take(topic, payload) {
                 Ok(Some(document)) => Ok(self.take_roster(&document, now)),
                 Ok(None) => Ok(Handled::quietly()),
@@ -425,21 +418,6 @@ impl Meter {
         } else {
             Err(Handled::refused(Rule::Malformed, "a receipt for another meter"))
         }
-    }
-
-    fn take_outcome(&mut self, document: &[u8], store: &mut dyn Store) -> Result<Handled, StoreError> {
-        let utility = &self.roster.document().utility.key;
-        let outcome = match Signed::<Outcome>::open(document, utility, &self.roster.context()) {
-            Ok(outcome) => outcome,
-            Err(error) => return Ok(Handled::refused(Rule::NotTheUtility, error)),
-        };
-        let mine = outcome.taken.iter().filter(|(meter, _)| *meter == self.identity.meter);
-        let billed: Vec<SlotRange> =
-            mine.filter(|_| outcome.path == Path::Bill).map(|(_, window)| *window).collect();
-        for window in billed {
-            self.outbox.billed(window, store)?;
-        }
-        Ok(Handled::quietly())
     }
 
     fn take_roster(&mut self, document: &[u8], now: Moment) -> Handled {

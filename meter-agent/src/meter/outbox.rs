@@ -213,11 +213,6 @@ impl Outbox {
         Ok(())
     }
 
-    /// Drops the records that a bill has taken, but for the one that closes it: the next bill opens with its register.
-    pub(super) fn billed(&mut self, window: SlotRange, store: &mut dyn Store) -> Result<(), StoreError> {
-        self.drop_records(|sealed| window.covers(sealed.slots) && sealed.slots.end() != window.end(), store)
-    }
-
     /// Drops the records that are older than the retention.
     pub(super) fn expire(
         &mut self,
@@ -225,14 +220,7 @@ impl Outbox {
         retention: u64,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        self.drop_records(|sealed| now.since(Moment(sealed.at)) > retention, store)
-    }
-
-    fn drop_records(
-        &mut self,
-        over: impl Fn(&Sealed) -> bool,
-        store: &mut dyn Store,
-    ) -> Result<(), StoreError> {
+        let over = |sealed: &Sealed| now.since(Moment(sealed.at)) > retention;
         let gone: Vec<u64> = self.records.iter().filter(|(_, s)| over(s)).map(|(seq, _)| *seq).collect();
         for seq in gone {
             for point in self.points_of(seq) {
