@@ -30,6 +30,7 @@ use self::intake::Intake;
 use self::ledger::Ledger;
 use self::releases::Releases;
 
+mod differencing;
 mod intake;
 mod ledger;
 mod releases;
@@ -211,6 +212,11 @@ impl Aggregator {
                 return Ok(self.registry.take_certificate(payload, &self.party, store)?);
             }
             _ => {}
+        }
+        if let Channel::Inventory(name) | Channel::Vote(name) = &parsed.channel
+            && self.party.roster.aggregator_named(name).is_none()
+        {
+            return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
         }
         let document = match self.assembly.take(topic, payload) {
             Ok(Some(document)) => document,

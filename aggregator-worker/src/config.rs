@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use link::Endpoint;
+use protocol::hpke_box::OpeningKey;
 use protocol::id::AggregatorId;
 use protocol::roster::Roster;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregator::{Identity, Pace};
 
 /// An aggregator worker's configuration; relative paths are relative to the file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The aggregator's name in the roster.
@@ -29,15 +30,18 @@ pub struct Config {
     /// Shares, votes and results.
     pub store: PathBuf,
     /// The store's cache in MiB.
-    #[serde(default = "default_cache")]
+    #[serde(default = "default_cache_mib")]
     pub cache_mib: usize,
     /// Receipts and patience.
     #[serde(default)]
     pub pace: PaceConfig,
 }
 
-fn default_cache() -> usize {
-    16
+/// The store's cache in MiB, where nothing else is said.
+pub const DEFAULT_CACHE_MIB: usize = 16;
+
+fn default_cache_mib() -> usize {
+    DEFAULT_CACHE_MIB
 }
 
 /// How an aggregator paces itself; see [`Pace`].
@@ -90,16 +94,23 @@ impl Config {
         let roster = Roster::accept(&roster, &registrar)
             .with_context(|| format!("the roster {} was refused", path.display()))?;
         let name: AggregatorId = self.aggregator.parse()?;
-        let point = roster
+        let listed = roster
             .aggregator_named(&name)
-            .with_context(|| format!("the roster {} has no aggregator `{name}`", path.display()))?
-            .point;
+            .with_context(|| format!("the roster {} has no aggregator `{name}`", path.display()))?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
-        let box_keys = self
+        let box_keys: Vec<OpeningKey> = self
             .box_keys
             .iter()
             .map(|path| keyfile::read_opening_key(&directory.join(path)))
             .collect::<Result<_, _>>()?;
-        Ok((Identity { point, key, box_keys, registrar }, roster))
+        for listed in &listed.box_keys {
+            anyhow::ensure!(
+                box_keys.iter().any(|held| held.sealing_key() == listed.key),
+                "no file of box_keys holds the secret of box key {} of `{name}` in the roster {}",
+                listed.key.key_id,
+                path.display()
+            );
+        }
+        Ok((Identity { point: listed.point, key, box_keys, registrar }, roster))
     }
 }

@@ -8,7 +8,7 @@
 //! It speaks MQTT 3.1.1 at QoS 0 and 1, in plain text, on loopback unless users with passwords are named. It depends
 //! on nothing else of this workspace, so that no device ever compiles a broker.
 //!
-//! Read [`Config`] first, then [`Broker`]; inside, `front` (what may pass, without I/O), `session` (one client's
+//! Read [`Config`] first, then [`Broker`]; [`command`] is the program; inside, `front` (what may pass, without I/O), `session` (one client's
 //! bytes), `clients` (one seat per client id), `router` (the edge to rumqttd).
 //!
 //! ```
@@ -59,6 +59,7 @@
 
 mod broker;
 mod clients;
+pub mod command;
 mod config;
 mod error;
 mod front;

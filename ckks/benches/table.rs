@@ -77,6 +77,31 @@ fn errors(params: &Params) -> (f64, Option<f64>, usize) {
     (largest(&sum, &|i| 1000.0 * x[i]), product, bytes)
 }
 
+/// How many times as many products two threads finish as one, each on operands of its own.
+fn scaling(params: &Params) -> f64 {
+    let mut rng = StdRng::seed_from_u64(11);
+    let secret = SecretKey::generate(params, &mut rng);
+    let relin = RelinKey::generate(&secret, &mut rng).expect("a special prime");
+    let x = Plaintext::from_slots(params, &[0.5], &params.scale()).expect("small values");
+    let x = secret.encrypt(&x, params.max_level(), &mut rng).expect("the same parameters").expand();
+    let run = || {
+        for _ in 0..100 {
+            drop(std::hint::black_box(x.multiply_rescale(&x, &relin)));
+        }
+    };
+    let time = |threads: usize| {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(run);
+            }
+        });
+        start.elapsed().as_secs_f64()
+    };
+    let best = |threads| (0..10).map(|_| time(threads)).fold(f64::INFINITY, f64::min);
+    2.0 * best(1) / best(2)
+}
+
 fn main() {
     let wanted: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     for params in Params::all() {
@@ -96,5 +121,8 @@ fn main() {
             println!("| largest error, one product | {product:.1e} | |");
         }
         println!("| bytes, seeded ciphertext | {bytes} | |");
+        if params.max_level() > 0 && params.n() <= 8192 {
+            println!("| products on two threads, times one's | {:.2} | |", scaling(&params));
+        }
     }
 }

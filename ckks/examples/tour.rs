@@ -112,7 +112,7 @@ fn circuits() -> Result<(), Box<dyn Error>> {
 fn sums() -> Result<(), Box<dyn Error>> {
     let params = Params::sums_4096();
     let mut rng = StdRng::seed_from_u64(3);
-    // Four helpers, of whom any two can open a sum.
+    // Four trustees, of whom any two can open a sum.
     let sets = ActiveSet::all(4, 2)?;
     let mut held: Vec<Vec<SecretShare>> =
         sets.iter().map(|set| vec![SecretShare::zero(&params); set.size()]).collect();
@@ -121,7 +121,7 @@ fn sums() -> Result<(), Box<dyn Error>> {
 
     let mut sum: Option<LiveCiphertext> = None;
     for member in 0..5 {
-        // Each member has a key of its own and shares it afresh for every set of helpers.
+        // Each member has a key of its own and shares it afresh for every set of trustees.
         let secret = SecretKey::generate(&params, &mut rng);
         for (set, held) in sets.iter().zip(&mut held) {
             for (held, dealt) in held.iter_mut().zip(secret.share(set, &mut rng)) {
@@ -139,7 +139,7 @@ fn sums() -> Result<(), Box<dyn Error>> {
     }
     let sum = sum.ok_or("there are members")?;
 
-    // Two helpers answer, each with noise that hides what the answer would say about the keys.
+    // Two trustees answer, each with noise that hides what the answer would say about the keys.
     let smudging = Smudging::for_sums(1 << 14, 20, 40).ok_or("a size that can be drawn")?;
     for (set, held) in sets.iter().zip(&held) {
         let partials: Vec<_> = held

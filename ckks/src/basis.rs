@@ -117,29 +117,24 @@ impl Poly<Eval> {
 
     /// Divides by the product of the rows `keep..` (all special rows included), rounding to nearest,
     /// and drops them.
-    pub(crate) fn divide_by_tail(&mut self, params: &Params, keep: usize) {
-        let basis = self.basis();
-        let tail: Vec<usize> = basis.indexes().skip(keep).collect();
-        if tail.is_empty() {
-            return;
-        }
+    #[must_use]
+    pub(crate) fn divided_by_tail(&self, params: &Params, keep: usize) -> Self {
         let n = params.n();
+        let tail: Vec<usize> = self.basis().indexes().skip(keep).collect();
         let mut rows = self.data()[keep * n..].to_vec();
         for (&index, row) in tail.iter().zip(rows.chunks_exact_mut(n)) {
             params.ntt(index).inverse(row);
         }
         let centred = Centred::new(params, tail, rows);
-        self.truncate(params, keep);
-        let mut t = vec![0; n];
-        for (index, row) in self.rows_mut() {
+        Self::from_rows(params, crate::poly::Basis::first(params, keep), |index, row| {
             let m = params.modulus(index);
-            centred.residues(index, &mut t);
-            params.ntt(index).forward(&mut t);
+            centred.residues(index, row);
+            params.ntt(index).forward(row);
             let product = params.product_mod(centred.from.iter().copied(), index);
-            // c = (c - [c]_T)/T
+            // (c - [c]_T)/T
             let w = Constant::new(prime::inverse(product, m.q), m);
-            kernel::sub_scale(row, &t, w, m);
-        }
+            kernel::sub_scale(row, self.row(index), w, m);
+        })
     }
 
     /// `self += P·c` for a `self` over QP and a `c` over the same Q.
@@ -201,9 +196,8 @@ mod tests {
                 .map(|i| [i128::from(x).wrapping_mul(t) / 1000 + i, t / 2, t / 2 + 1, -(t / 2), -(t / 2) - 1][(i % 5) as usize])
                 .collect();
             let all: Vec<usize> = (0..8).collect();
-            let mut poly = Poly::<Coeff>::from_data(&params, basis, rows(&params, &all, &xs)).into_eval(&params);
-            poly.divide_by_tail(&params, keep);
-            let poly = poly.into_coeff(&params);
+            let poly = Poly::<Coeff>::from_data(&params, basis, rows(&params, &all, &xs)).into_eval(&params);
+            let poly = poly.divided_by_tail(&params, keep).into_coeff(&params);
             for (index, row) in poly.rows() {
                 for (x, out) in xs.iter().zip(row) {
                     let rounded = (x + t / 2).div_euclid(t);

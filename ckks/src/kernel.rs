@@ -113,8 +113,8 @@ dispatched! {
     fn scale<'a>(a: &'a mut [u32], w: Constant, m: Modulus);
     /// `c += w·a`; `a` may be any 32-bit words.
     fn scale_add<'a>(c: &'a mut [u32], a: &'a [u32], w: Constant, m: Modulus);
-    /// `c = (c - t)·w`, the step of an exact division.
-    fn sub_scale<'a>(c: &'a mut [u32], t: &'a [u32], w: Constant, m: Modulus);
+    /// `t = (c - t)·w`, the step of an exact division.
+    fn sub_scale<'a>(t: &'a mut [u32], c: &'a [u32], w: Constant, m: Modulus);
     /// `(a0, a1), (b0, b1) → d0 = a0·b0, d1 = a0·b1 + a1·b0, d2 = a1·b1`.
     fn tensor<'a>(
         d: [&'a mut [u32]; 3],

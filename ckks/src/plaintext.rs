@@ -6,6 +6,7 @@ use crate::poly::{Basis, Coeff, Eval, Poly};
 use crate::prime;
 use crate::scale::Scale;
 use num_complex::Complex64;
+use zeroize::Zeroizing;
 
 /// Why values were not encoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -47,6 +48,8 @@ pub struct Plaintext {
     /// What the polynomial's coefficients are, divided by `2^shift`.
     coefficients: Vec<i64>,
     shift: u32,
+    /// `log2` of the largest coefficient.
+    log_largest: f64,
     scale: Scale,
 }
 
@@ -107,7 +110,13 @@ impl Plaintext {
         }
         let mut coefficients = values.to_vec();
         coefficients.resize(params.n(), 0);
-        Ok(Self { params: params.clone(), coefficients, shift: log2.cast_unsigned(), scale: scale.clone() })
+        Ok(Self {
+            params: params.clone(),
+            coefficients,
+            shift: log2.cast_unsigned(),
+            log_largest: found,
+            scale: scale.clone(),
+        })
     }
 
     fn round(params: &Params, coefficients: &[f64], scale: &Scale) -> Result<Self, EncodeError> {
@@ -116,7 +125,13 @@ impl Plaintext {
         let mut largest = 0.0;
         kernel::round(&mut out, coefficients, factor, &mut largest);
         if largest < (1u64 << Self::SLOT_LIMIT) as f64 {
-            Ok(Self { params: params.clone(), coefficients: out, shift: 0, scale: scale.clone() })
+            Ok(Self {
+                params: params.clone(),
+                coefficients: out,
+                shift: 0,
+                log_largest: largest.log2(),
+                scale: scale.clone(),
+            })
         } else {
             Err(EncodeError::Overflow {
                 found: largest.log2(),
@@ -124,6 +139,15 @@ impl Plaintext {
                 limit: Self::SLOT_LIMIT,
             })
         }
+    }
+
+    /// Refuses coefficients that would wrap around Q at `level`.
+    pub(crate) fn check_level(&self, level: usize) -> Result<(), EncodeError> {
+        let limit = (self.params.log_q(level) - 1.0).floor() as u32;
+        if self.log_largest < f64::from(limit) {
+            return Ok(());
+        }
+        Err(EncodeError::Overflow { found: self.log_largest, scale: self.scale.clone(), limit })
     }
 
     /// The parameters.
@@ -156,7 +180,8 @@ impl Plaintext {
     /// The residues of message and noise together.
     pub(crate) fn to_noisy_poly(&self, basis: Basis, noise: &[i32]) -> Poly<Coeff> {
         if self.shift == 0 {
-            let sum: Vec<i64> = self.coefficients.iter().zip(noise).map(|(m, &e)| m + i64::from(e)).collect();
+            let sum = self.coefficients.iter().zip(noise).map(|(m, &e)| m + i64::from(e));
+            let sum = Zeroizing::new(sum.collect::<Vec<_>>());
             return Poly::from_signed(&self.params, basis, &sum);
         }
         let mut poly = self.to_poly(basis);

@@ -8,7 +8,7 @@ use ckks::{
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-const SESSION: [u8; 32] = [9; 32];
+const CEREMONY: [u8; 32] = [9; 32];
 
 /// Three parties make every key, compute on a ciphertext and open the result.
 #[test]
@@ -19,14 +19,14 @@ fn collective_keys_work_as_one() {
     let seed = |n: u8| {
         let reveals = [[n; 32], [n + 1; 32], [n + 2; 32]];
         let commitments: Vec<Commitment> =
-            (1..).zip(&reveals).map(|(party, r)| Commitment::new(&SESSION, party, r)).collect();
-        joint_seed(&SESSION, &commitments, &reveals).unwrap()
+            (1..).zip(&reveals).map(|(party, r)| Commitment::new(&CEREMONY, party, r)).collect();
+        joint_seed(&CEREMONY, &commitments, &reveals).unwrap()
     };
     let shares: Vec<KeyShare> = secrets.iter().map(|s| KeyShare::public(s, seed(1), &mut rng)).collect();
     for (party, share) in (1..).zip(&shares) {
-        let commitment = share.commit(&SESSION, party);
-        assert!(commitment.check(&SESSION, party, &share.to_bytes()).is_ok());
-        assert!(commitment.check(&SESSION, party + 1, &share.to_bytes()).is_err());
+        let commitment = share.commit(&CEREMONY, party);
+        assert!(commitment.check(&CEREMONY, party, &share.to_bytes()).is_ok());
+        assert!(commitment.check(&CEREMONY, party + 1, &share.to_bytes()).is_err());
     }
     let public = PublicKey::collective(&shares).unwrap();
 
@@ -64,7 +64,7 @@ fn collective_keys_work_as_one() {
 #[test]
 fn who_reveals_something_else_is_named() {
     let reveals = [[1; 32], [2; 32]];
-    let commitments = [Commitment::new(&SESSION, 1, &reveals[0]), Commitment::new(&SESSION, 2, &[3; 32])];
-    assert_eq!(joint_seed(&SESSION, &commitments, &reveals).unwrap_err(), ThresholdError::Commitment(2));
-    assert_ne!(Seed([0; 32]), joint_seed(&SESSION, &commitments[..1], &reveals[..1]).unwrap());
+    let commitments = [Commitment::new(&CEREMONY, 1, &reveals[0]), Commitment::new(&CEREMONY, 2, &[3; 32])];
+    assert_eq!(joint_seed(&CEREMONY, &commitments, &reveals).unwrap_err(), ThresholdError::Commitment(2));
+    assert_ne!(Seed([0; 32]), joint_seed(&CEREMONY, &commitments[..1], &reveals[..1]).unwrap());
 }

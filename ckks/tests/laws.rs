@@ -8,7 +8,11 @@
     reason = "a test file: small numbers, and a panic is the report"
 )]
 
-use ckks::{Automorphism, Ciphertext, GaloisKeys, Params, Plaintext, PublicKey, RelinKey, SecretKey};
+use ckks::{
+    Automorphism, Ciphertext, GaloisKeys, Literal, Params, Plaintext, PublicKey, RelinKey, SecretKey,
+    Security,
+};
+use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -105,4 +109,80 @@ fn rotations_rotate() {
         assert!(e < tolerance(&params) * 16.0, "{e:e}");
         assert!(a.rotate(2, &keys).is_err());
     }
+}
+
+/// A ring small enough to try hundreds of values: the arithmetic is that of the large ones.
+fn insecure_small() -> Params {
+    Params::insecure_for_tests(Literal {
+        log_n: 6,
+        levels: vec![vec![30, 30], vec![20, 21], vec![20, 21], vec![20, 21]],
+        special: vec![30, 30],
+        log_scale: 40,
+        security: Security::Classical2024,
+    })
+    .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Sum, difference, product, constant, rotation and conjugation of random slots at every level.
+    #[test]
+    fn laws_hold_for_any_values(
+        x in proptest::collection::vec(-8.0f64..8.0, 32),
+        y in proptest::collection::vec(-8.0f64..8.0, 32),
+        level in 1usize..=3,
+        k in -40i32..40,
+        seed: u64,
+    ) {
+        let params = insecure_small();
+        let mut rng = rng(seed);
+        let secret = SecretKey::generate(&params, &mut rng);
+        let public = PublicKey::generate(&secret, &mut rng);
+        let relin = RelinKey::generate(&secret, &mut rng).unwrap();
+        let keys = [Automorphism::Rotation(k), Automorphism::Conjugation];
+        let keys = GaloisKeys::generate(&secret, keys, &mut rng).unwrap();
+        let a = public.encrypt(&encode(&params, &x), level, &mut rng).unwrap();
+        let b = secret.encrypt(&encode(&params, &y), level, &mut rng).unwrap().expand();
+        let close = |c: &Ciphertext, wanted: &dyn Fn(usize) -> f64| error(&secret, c, wanted) < 2f64.powi(-25);
+        prop_assert!(close(&a.add(&b).unwrap(), &|i| x[i] + y[i]));
+        prop_assert!(close(&a.sub(&b).unwrap(), &|i| x[i] - y[i]));
+        prop_assert!(close(&a.multiply_rescale(&b, &relin).unwrap(), &|i| x[i] * y[i]));
+        prop_assert!(close(&a.rotate(k, &keys).unwrap(), &|i| x[(i as i32 + k).rem_euclid(32) as usize]));
+        prop_assert!(close(&a.conjugate(&keys).unwrap(), &|i| x[i]));
+        let mut c = a.clone();
+        c.add_constant(y[0]).unwrap();
+        prop_assert!(close(&c, &|i| x[i] + y[0]));
+        prop_assert!(close(&a.bring_to(level - 1, &params.scale(), y[0]).unwrap(), &|i| x[i] * y[0]));
+    }
+}
+
+#[test]
+fn plaintexts_that_would_wrap_are_refused_at_their_level() {
+    let params = Params::medium();
+    let mut rng = rng(4);
+    let secret = SecretKey::generate(&params, &mut rng);
+    let public = PublicKey::generate(&secret, &mut rng);
+    let large = Plaintext::from_integers(&params, &[1 << 25], &params.scale()).unwrap();
+    assert!(secret.encrypt(&large, 1, &mut rng).is_ok());
+    assert!(secret.encrypt(&large, 0, &mut rng).is_err());
+    assert!(public.encrypt(&large, 0, &mut rng).is_err());
+    assert!(public.encrypt(&large, 3, &mut rng).is_err());
+}
+
+/// Nothing that a log could print shows a secret.
+#[test]
+fn secrets_print_nothing() {
+    let params = insecure_small();
+    let mut rng = rng(5);
+    let secret = SecretKey::generate(&params, &mut rng);
+    let set = ckks::ActiveSet::new(&[1, 2]).unwrap();
+    let shares = secret.share(&set, &mut rng);
+    let c = secret.encrypt(&encode(&params, &[1.0]), 0, &mut rng).unwrap().expand();
+    assert_eq!(format!("{secret:?}"), "SecretKey { .. }");
+    assert_eq!(format!("{:?}", shares[0]), "DealtShare { .. }");
+    assert_eq!(format!("{:?}", shares[1]), "DealtShare { .. }");
+    assert_eq!(format!("{:?}", shares[1].expand()), "SecretShare { .. }");
+    let raw = format!("{:?}", secret.decrypt_raw(&c).unwrap());
+    assert!(!raw.contains("digits"), "{raw}");
 }

@@ -41,13 +41,21 @@ pub fn log_to_stderr() {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(person).with_writer(std::io::stderr).init();
 }
 
-/// Ends at control-C or SIGTERM.
-pub async fn stopped() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Ends at control-C or SIGTERM, also at one that comes between this call and the first time it is polled.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn stopped() -> impl Future<Output = ()> {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let [Ok(mut interrupted), Ok(mut terminated)] = signals else {
+            // There is no waiting for signals here: they end the process the hard way.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
     }
 }

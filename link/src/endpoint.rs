@@ -1,21 +1,23 @@
 //! Where the broker is, and as whom to log in: the `[broker]` table of every role's configuration.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::settings::{Login, Settings};
 
 /// The broker's address and a login.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// `HOST:PORT`.
     pub address: String,
     /// The user to log in as; without one, nobody logs in.
     pub user: Option<String>,
-    /// A file with the user's password in its first line.
+    /// A file with the user's password in its first line, mode 0600.
     pub password_file: Option<PathBuf>,
 }
 
@@ -33,6 +35,14 @@ pub enum EndpointError {
         /// What the operating system said.
         #[source]
         source: io::Error,
+    },
+    /// Others may read the password.
+    #[error("the password file {} may be read by others (mode {mode:o}); type: chmod 600 {}", path.display(), path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
 }
 
@@ -54,16 +64,21 @@ impl Endpoint {
         let mut settings = Settings::new(host, port, client_id);
         if let Some(user) = &self.user {
             let password = match &self.password_file {
-                Some(file) => {
-                    let path = directory.join(file);
-                    let text = std::fs::read_to_string(&path)
-                        .map_err(|source| EndpointError::Password { path, source })?;
-                    text.lines().next().unwrap_or_default().to_owned()
-                }
+                Some(file) => read_password(directory.join(file))?,
                 None => String::new(),
             };
             settings.login = Some(Login { user: user.clone(), password });
         }
         Ok(settings)
+    }
+}
+
+fn read_password(path: PathBuf) -> Result<String, EndpointError> {
+    let read = fs::metadata(&path)
+        .and_then(|metadata| Ok((metadata.permissions().mode() & 0o777, fs::read_to_string(&path)?)));
+    match read {
+        Ok((mode, _)) if mode & 0o077 != 0 => Err(EndpointError::Open { path, mode }),
+        Ok((_, text)) => Ok(text.lines().next().unwrap_or_default().to_owned()),
+        Err(source) => Err(EndpointError::Password { path, source }),
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::meter::{Identity, Pace};
 
 /// A meter agent's configuration; relative paths are relative to the file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The meter's pseudonym, 32 hexadecimal digits.

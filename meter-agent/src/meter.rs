@@ -4,12 +4,14 @@
 //! * the cumulative register is the truth; a slot's energy is the difference of two registers;
 //! * a batch is sealed once. What is sent again are the same bytes, from the outbox;
 //! * nothing is sent before it is durable: the caller commits the store, then publishes;
-//! * a record leaves the outbox only when every aggregator has it, its bill is out, or the retention is over;
+//! * a record leaves the outbox only when every aggregator has it, its bill is out (but for the one that closes the bill), or
+//!   the retention is over;
 //! * a roster below the floor is never sealed under: the meter keeps measuring and queues.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use protocol::certificate::MeterCertificate;
 use protocol::id::{Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
@@ -21,7 +23,7 @@ use protocol::roster::floor::{Floor, FloorError};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::share::{Batch, SealError, seal};
-use protocol::signature::{Signed, SigningKey, VerifyingKey};
+use protocol::signature::{OpenError, Signed, SigningKey, VerifyingKey};
 use protocol::status::Status;
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot, SlotRange};
@@ -50,6 +52,21 @@ pub struct Identity {
     pub certificate: Vec<u8>,
     /// The registrar's key; its fingerprint is in the floor.
     pub registrar: VerifyingKey,
+}
+
+impl Identity {
+    /// Whether the certificate is for this meter and this key: aggregators would refuse all that it sends.
+    fn check(&self, roster: &Roster) -> Result<(), MeterError> {
+        let deployment = &roster.document().deployment;
+        let certificate = MeterCertificate::open(&self.certificate, &self.registrar, deployment)?;
+        if certificate.meter != self.meter {
+            return Err(MeterError::AnotherMeter { found: certificate.meter, wanted: self.meter });
+        }
+        if certificate.key != self.key.verifying_key() {
+            return Err(MeterError::AnotherKey(self.meter));
+        }
+        Ok(())
+    }
 }
 
 /// How a meter batches and repeats.
@@ -99,6 +116,20 @@ pub enum MeterError {
         /// The floor's.
         wanted: String,
     },
+    /// A certificate that the registrar did not sign for this deployment.
+    #[error("the meter's certificate was refused")]
+    Certificate(#[from] OpenError),
+    /// A certificate that is for another meter.
+    #[error("the certificate is for meter {found}; this is meter {wanted}")]
+    AnotherMeter {
+        /// The meter that the certificate names.
+        found: MeterId,
+        /// This meter.
+        wanted: MeterId,
+    },
+    /// A certificate that is for another key.
+    #[error("the certificate is for another key than the one that meter {0} signs with")]
+    AnotherKey(MeterId),
     /// A batch size that does not fit.
     #[error("a batch of {0} slots is not within 1 to {MAX_BATCH}")]
     BatchSlots(u32),
@@ -143,6 +174,7 @@ impl Meter {
         if found.to_string() != floor.registrar {
             return Err(MeterError::Registrar { found, wanted: floor.registrar });
         }
+        identity.check(&roster)?;
         if pace.batch_slots == 0 || pace.batch_slots as usize > MAX_BATCH {
             return Err(MeterError::BatchSlots(pace.batch_slots));
         }

@@ -95,7 +95,12 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
         let Self { mut meter, mut store, link, readings, slots_per_second, until_done } = self;
         let mut rng = entropy()?;
         let mut readings = readings.peekable();
+        let mut state = Progress::default();
+        // What was taken before the last stop is passed over at once, whatever the speed.
         let resume = meter.resume_at();
+        while readings.next_if(|reading| resume.is_some_and(|resume| reading.at <= resume)).is_some() {
+            state.readings += 1;
+        }
         let (publisher, mut subscriber) = connect(&meter, link);
         offer(&publisher, [meter.status("up")]);
         let mut tick = tokio::time::interval(TICK);
@@ -107,7 +112,6 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
             Duration::ZERO
         };
         let mut shutdown = std::pin::pin!(shutdown);
-        let mut state = Progress::default();
         loop {
             let ready = readings.peek().is_some() && (!step.is_zero() || meter.lag() < WINDOW);
             tokio::select! {
@@ -126,9 +130,6 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
                     let group = if step.is_zero() { GROUP } else { 1 };
                     for reading in readings.by_ref().take(group) {
                         state.readings += 1;
-                        if resume.is_some_and(|resume| reading.at <= resume) {
-                            continue;
-                        }
                         match meter.observe(reading, now(), &mut store, &mut rng)? {
                             Ok(sealed) => sends.extend(sealed),
                             Err(error) => warn!(error = &error as &dyn std::error::Error, "reading refused"),

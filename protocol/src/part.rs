@@ -19,6 +19,9 @@ pub const PART_BYTES: usize = 15 * 1024;
 /// The most documents in assembly on one topic.
 pub const MAX_OPEN: usize = 4;
 
+/// The most topics with documents in assembly.
+pub const MAX_TOPICS: usize = 64;
+
 /// A part of a document.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 struct Part {
@@ -101,6 +104,9 @@ impl Assembly {
         if total == 1 {
             return finish(document, &[Some(bytes)]).map(Some);
         }
+        if self.open.len() >= MAX_TOPICS && !self.open.contains_key(topic) {
+            self.open.pop_first();
+        }
         let open = self.open.entry(topic.to_owned()).or_default();
         let parts = usize::from(total);
         let at = open.iter().position(|open| open.document == document && open.parts.len() == parts);
@@ -115,7 +121,11 @@ impl Assembly {
         if open[at].parts.iter().any(Option::is_none) {
             return Ok(None);
         }
-        open.remove(at).map(|whole| finish(document, &whole.parts)).transpose()
+        let whole = open.remove(at);
+        if open.is_empty() {
+            self.open.remove(topic);
+        }
+        whole.map(|whole| finish(document, &whole.parts)).transpose()
     }
 }
 

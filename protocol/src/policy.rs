@@ -9,15 +9,28 @@
 //! after subtracting its mean no linear combination of the tariffs gives one slot more than 1/(2m) of the absolute
 //! weight, since the m slots of a cell weigh the same and the other sign weighs as much; m = 25 is 2 %.
 //!
+//! # Bills beside curves
+//!
+//! The two rules hold for each release alone. Together they do not: with every member's bill but one over the same
+//! cells, the group's curve gives the last member's cells, and its own bill over other cells then gives the difference.
+//! So the first bill of a group fixes window and cells ([`partition`]); a bill that is like it and has no gap is
+//! *regular*. A member whose bill is not regular is in no curve that overlaps it, and a member that is in a curve gets
+//! no other than a regular bill ([`Rule::Differencing`]). Tariffs that differ within a group are asked for together,
+//! so that all its bills have the same cells.
+//!
 //! # Gaps
 //!
 //! A slot without a record is priced at the tariff's substitute band, and its energy comes from the registers. For
 //! cells it counts as a slot of that band, so a gap is hidden among the band's slots. The gap's own energy is never
 //! released: an attacker that suppresses one record would read it otherwise.
 
+use std::collections::BTreeMap;
+
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
+use crate::id::Hash;
 use crate::rule::Rule;
+use crate::signature::hash;
 use crate::unit::{Price, SlotLength, SlotRange};
 
 /// What a roster demands of every release.
@@ -122,6 +135,20 @@ impl Policy {
     }
 }
 
+/// Which slots are priced alike, whatever the prices are: the same for two sets of tariffs exactly if they have the same
+/// cells.
+pub fn partition(columns: &[Vec<Price>]) -> Hash {
+    let slots = columns.iter().map(Vec::len).min().unwrap_or(0);
+    let mut numbers: BTreeMap<Vec<Price>, u32> = BTreeMap::new();
+    let mut labels = Vec::with_capacity(4 * slots);
+    for t in 0..slots {
+        let fresh = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        let prices = columns.iter().map(|column| column[t]).collect();
+        labels.extend_from_slice(&numbers.entry(prices).or_insert(fresh).to_be_bytes());
+    }
+    hash("partition", &[&labels])
+}
+
 /// The sizes of the cells: how many slots share each tuple of prices.
 fn cells(columns: &[Vec<Price>]) -> Vec<usize> {
     let slots = columns.iter().map(Vec::len).min().unwrap_or(0);
@@ -193,6 +220,14 @@ mod tests {
         probe[333] += 1;
         assert_eq!(policy.check_cells(&[column(&flat)]), Ok(()));
         assert_eq!(policy.check_cells(&[column(&flat), column(&probe)]), Err(Rule::Cell));
+    }
+
+    /// Prices do not matter to a partition, only which slots share them.
+    #[test]
+    fn partitions_are_of_slots() {
+        let same = [column(&[1, 1, 9, 1]), column(&[7, 7, 0, 7])];
+        assert_eq!(partition(&same), partition(&[column(&[5, 5, 6, 5])]));
+        assert_ne!(partition(&same), partition(&[column(&[5, 6, 6, 5])]));
     }
 
     /// Few tariffs, many meters, long periods.

@@ -85,6 +85,8 @@ rules! {
     Targets = 31, "targets";
     /// An exclusion is not proved by receipts that disagree.
     Exclusion = 32, "exclusion";
+    /// Bills of the group and its curve would give a part of one meter's use by subtraction.
+    Differencing = 33, "differencing";
     // cuts
     /// The cut is not what a quorum of the cited inventories gives.
     CutNotDerived = 40, "cut-not-derived";

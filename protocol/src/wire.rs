@@ -48,6 +48,15 @@ pub fn encode<T: Serialize + ?Sized>(message: &T) -> Vec<u8> {
     bytes
 }
 
+/// Decodes what this party itself wrote to its own store, however long it is.
+///
+/// # Errors
+///
+/// [`DecodeError`].
+pub fn decode_own<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_canonical(bytes)
+}
+
 /// Decodes a message.
 ///
 /// # Errors
@@ -57,6 +66,10 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
     if bytes.len() > MAX_DOCUMENT {
         return Err(DecodeError::TooLong { len: bytes.len() });
     }
+    decode_canonical(bytes)
+}
+
+fn decode_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let message: T = ciborium::de::from_reader_with_recursion_limit(bytes, MAX_DEPTH).map_err(|error| {
         let reason = match error {
             ciborium::de::Error::Io(_) => "it ends too early".to_owned(),

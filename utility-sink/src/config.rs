@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::sink::{Identity, Pace};
 
 /// The sink's configuration; relative paths are relative to the file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The broker.
@@ -158,7 +158,14 @@ impl Config {
         let roster = Roster::accept(&roster, &registrar)
             .with_context(|| format!("the roster {} was refused", path.display()))?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
-        let box_key = keyfile::read_opening_key(&directory.join(&self.box_key))?;
+        let box_path = directory.join(&self.box_key);
+        let box_key = keyfile::read_opening_key(&box_path)?;
+        anyhow::ensure!(
+            box_key.sealing_key() == roster.document().utility.box_key,
+            "{} is not the secret of the utility's box key in the roster {}",
+            box_path.display(),
+            path.display()
+        );
         Ok((Identity { key, box_key }, roster))
     }
 

@@ -2,8 +2,9 @@
 //!
 //! [`sink`] is the role: it asks for releases, follows them to their end and keeps what they gave, without sockets,
 //! files or clocks. [`tariff_file`] makes signed tariffs of a person's file, [`service`] drives the role, [`config`] is its
-//! file.
+//! file, [`command`] its flags.
 
+pub mod command;
 pub mod config;
 pub mod service;
 pub mod sink;

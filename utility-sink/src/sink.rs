@@ -331,6 +331,11 @@ impl Sink {
                 },
             );
         }
+        if let Channel::Inventory(name) | Channel::Vote(name) | Channel::Result(name) = &parsed.channel
+            && self.party.roster.aggregator_named(name).is_none()
+        {
+            return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
+        }
         let document = match self.assembly.take(topic, payload) {
             Ok(Some(document)) => document,
             Ok(None) => return Ok(Handled::quietly()),

@@ -3,10 +3,6 @@
 //! For demonstrations and tests, where one owner plays all parties. In a real deployment every party makes its own keys
 //! and the registrar sees public halves only.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::Context as _;
 use protocol::certificate::{MeterCertificate, deployment_context};
 use protocol::hpke_box::{OpeningKey, Suite};
@@ -18,6 +14,10 @@ use protocol::shamir::Point;
 use protocol::signature::{Signed, SigningKey};
 use protocol::unit::{SlotLength, Timestamp};
 use rand::CryptoRng;
+
+pub use self::files::{Files, Setup};
+
+mod files;
 
 /// What a deployment is to be like.
 #[derive(Clone, Debug)]
@@ -193,62 +193,9 @@ impl Deployment {
     pub fn sink_identity(&self) -> utility_sink::sink::Identity {
         utility_sink::sink::Identity { key: self.utility.clone(), box_key: copy(&self.utility_box) }
     }
-
-    /// Writes the public files, and the aggregators' keys and configurations, each in a directory of its own.
-    ///
-    /// # Errors
-    ///
-    /// If a file can't be written, or a key is there already.
-    pub fn write_aggregators(
-        &self,
-        directory: &Path,
-        broker: &str,
-        login: &[(String, String)],
-        pace: &aggregator_worker::config::PaceConfig,
-    ) -> anyhow::Result<Vec<PathBuf>> {
-        keyfile::write_verifying_key(&directory.join("registrar.pub"), &self.registrar.verifying_key())?;
-        write(&directory.join("roster.wv"), self.roster.bytes())?;
-        let mut configs = Vec::new();
-        for keys in &self.aggregators {
-            let home = directory.join(keys.id.as_ref());
-            fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
-            keyfile::write_signing_key(&home.join("sign.key"), &keys.key)?;
-            keyfile::write_opening_key(&home.join("box-1.key"), &keys.box_key)?;
-            let mut text = format!(
-                "aggregator = \"{id}\"\nkey = \"sign.key\"\nbox_keys = [\"box-1.key\"]\n\
-                 registrar = \"../registrar.pub\"\nroster = \"../roster.wv\"\nstore = \"worker.redb\"\n\n\
-                 [pace]\nreceipt_every_ms = {receipts}\npatience_s = {patience}\n\n\
-                 [broker]\naddress = \"{broker}\"\n",
-                id = keys.id,
-                receipts = pace.receipt_every_ms,
-                patience = pace.patience_s,
-            );
-            if let Some((user, password)) = login.iter().find(|(user, _)| *user == keys.id.to_string()) {
-                write_secret(&home.join("password"), password)?;
-                text.push_str("password_file = \"password\"\n");
-                writeln!(text, "user = \"{user}\"")?;
-            }
-            let config = home.join("worker.toml");
-            write(&config, text.as_bytes())?;
-            configs.push(config);
-        }
-        Ok(configs)
-    }
 }
 
 /// A second holder of the same key: the one who plays all parties hands each its own.
 fn copy(key: &OpeningKey) -> OpeningKey {
     OpeningKey::from_bytes(key.key_id(), key.suite(), key.as_bytes()).expect("a key's own bytes are a key")
-}
-
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| writeln!(file, "{text}"));
-    written.with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,7 +1,7 @@
 //! `wattveil`: every role in one command, and a demonstration.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -20,33 +20,11 @@ struct Arguments {
 enum Command {
     /// Show it all on this machine: real homes, real processes, crashes, lies and attacks
     Demo(DemoArguments),
-    /// Measure what each step of a reading's way costs
-    Bench {
-        /// How many aggregators
-        #[arg(long, value_name = "N", default_value_t = 4)]
-        aggregators: usize,
-        /// How many of them give a value together
-        #[arg(long, value_name = "T", default_value_t = 2)]
-        threshold: usize,
-        /// Print the figures as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run a meter agent
-    MeterAgent {
-        /// The configuration file
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// End once the source has ended and every record has its receipts
-        #[arg(long)]
-        until_done: bool,
-    },
-    /// Run an aggregator worker
-    AggregatorWorker {
-        /// The configuration file
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    Bench(BenchArguments),
+    Broker(broker::command::Command),
+    MeterAgent(meter_agent::command::Command),
+    AggregatorWorker(aggregator_worker::command::Command),
+    UtilitySink(utility_sink::command::Command),
 }
 
 #[derive(Args)]
@@ -74,33 +52,45 @@ struct DemoArguments {
     json: bool,
 }
 
-#[tokio::main(worker_threads = 4)]
-async fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
-        Command::Demo(arguments) => demo(arguments).await,
-        Command::Bench { aggregators, threshold, json } => bench(aggregators, threshold, json),
-        Command::MeterAgent { config, until_done } => {
-            host::log_to_stderr();
-            let settings = meter_agent::config::Config::read(&config)?;
-            let run =
-                meter_agent::service::run_configured(&settings, parent(&config), until_done, host::stopped());
-            run.await.context("the meter agent stopped").map(|()| ExitCode::SUCCESS)
-        }
-        Command::AggregatorWorker { config } => {
-            host::log_to_stderr();
-            let settings = aggregator_worker::config::Config::read(&config)?;
-            let run = aggregator_worker::service::run_configured(&settings, parent(&config), host::stopped());
-            run.await.context("the aggregator worker stopped").map(|()| ExitCode::SUCCESS)
-        }
+/// Measure what each step of a reading's way costs
+#[derive(Args)]
+struct BenchArguments {
+    /// How many aggregators
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    aggregators: usize,
+    /// How many of them give a value together
+    #[arg(long, value_name = "T", default_value_t = 2)]
+    threshold: usize,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let command = Arguments::parse().command;
+    let threads = match command {
+        Command::Demo(_) | Command::Broker(_) => 4,
+        _ => 1,
+    };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(threads).enable_all().build()?.block_on(run(command))
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(arguments) => return demo(arguments).await,
+        Command::Bench(arguments) => bench(&arguments)?,
+        Command::Broker(command) => command.run().await?,
+        Command::MeterAgent(command) => command.run().await?,
+        Command::AggregatorWorker(command) => command.run().await?,
+        Command::UtilitySink(command) => command.run().await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or_else(|| Path::new("."))
-}
-
-fn bench(aggregators: usize, threshold: usize, json: bool) -> anyhow::Result<ExitCode> {
+fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
+    let BenchArguments { aggregators, threshold, json } = *arguments;
     let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
     let mut out = std::io::stdout().lock();
     if json {
@@ -108,7 +98,7 @@ fn bench(aggregators: usize, threshold: usize, json: bool) -> anyhow::Result<Exi
     } else {
         write!(out, "{costs}")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn demo(arguments: DemoArguments) -> anyhow::Result<ExitCode> {

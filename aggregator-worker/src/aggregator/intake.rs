@@ -146,9 +146,8 @@ impl Intake {
             Ok(verified) => verified,
             Err(error) => return refuse(Rule::Forged, &error),
         };
-        if let Some((version, stored)) = rival
-            && (version == head.version || stored.slots != head.slots)
-        {
+        // A second version is refused too: were a closing register to change after its bill, bills would not telescope.
+        if let Some((_, stored)) = rival {
             let (record, signature) = verified.evidence();
             let evidence = wire::encode(&(ByteBuf::from(record), signature));
             // One proof is enough; a meter that goes on fills no disk.

@@ -1,6 +1,7 @@
 //! The ledger: this aggregator's votes, hash-chained, and what it has seen of others'.
 //!
-//! Rows: `vote` height → the signed vote; `seen` point → the newest signed vote of a peer.
+//! Rows: `vote` height → the signed vote; `seen` point → the newest signed vote of a peer; `rolled-back` height
+//! → a signed vote of ours that should be in the ledger and is not.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use super::{AggregatorError, Party};
 
 const VOTE: Table = Table("vote");
 const SEEN: Table = Table("seen");
+const ROLLED_BACK: Table = Table("rolled-back");
 
 /// The ledger.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl Ledger {
                 ledger.seen.insert(vote.point, vote);
             }
         }
+        ledger.rolled_back = !super::all(ROLLED_BACK, store)?.is_empty();
         Ok(ledger)
     }
 
@@ -82,6 +85,7 @@ impl Ledger {
             let kept = store.get(VOTE, &vote.height.to_be_bytes())?;
             if kept.as_deref() != Some(vote.bytes()) {
                 self.rolled_back = true;
+                store.put(ROLLED_BACK, &vote.height.to_be_bytes(), vote.bytes())?;
                 let detail =
                     format!("our vote number {} is not in this ledger of {}", vote.height, self.height);
                 return Ok(Some(Refusal::new(Rule::LedgerRollback, detail)));

@@ -26,18 +26,21 @@ use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use super::ledger::Ledger;
-use super::{AggregatorError, Party, Registry, intake, within};
+use super::{AggregatorError, Party, Registry, differencing, intake, within};
 
 const QUERY: Table = Table("query");
 const INVENTORY: Table = Table("inventory");
 const OWN_VOTE: Table = Table("own-vote");
 const SELECTION: Table = Table("selection");
 const RESULT: Table = Table("result");
-const TAKEN: Table = Table("taken");
+pub(super) const TAKEN: Table = Table("taken");
 const BILLED: Table = Table("billed");
 
 /// The most releases in memory; the oldest that is finished goes first.
 const MAX_RELEASES: usize = 512;
+
+/// Milliseconds until records that were missing are looked for again.
+const LOOK_AGAIN: u64 = 1_000;
 
 /// One release, as far as it has come here.
 #[derive(Debug, Default)]
@@ -51,6 +54,8 @@ struct Release {
     own_vote: Option<Signed<Vote>>,
     votes: BTreeMap<Point, Signed<Vote>>,
     certified_at: Option<Moment>,
+    /// When records were last found missing.
+    lacked_at: Option<Moment>,
     answered: bool,
     arrived: u64,
 }
@@ -113,7 +118,7 @@ impl Releases {
             release.inventories.insert(inventory.hash(), inventory);
         }
         if let Some(bytes) = store.get(SELECTION, key)? {
-            release.selection = wire::decode::<Kept>(&bytes).ok().map(|kept| kept.0);
+            release.selection = wire::decode_own::<Kept>(&bytes).ok().map(|kept| kept.0);
         }
         if let Some(bytes) = store.get(OWN_VOTE, key)? {
             release.own_vote = party.open_peer(&bytes, |vote: &Vote| vote.point).ok();
@@ -252,6 +257,13 @@ impl Releases {
             Ok(takes) => takes,
             Err(rule) => return refuse(rule, &"a slot of it was released before"),
         };
+        let fixed = match differencing::check(&selection, &release.tariffs, &party.roster, registry, store)? {
+            Ok(fixed) => fixed,
+            Err(rule) => {
+                return refuse(rule, &"with the group's other releases it would tell one member's use");
+            }
+        };
+        differencing::keep(&fixed, store)?;
         for (service_point, range) in takes {
             store.put(
                 TAKEN,
@@ -308,6 +320,9 @@ impl Releases {
             certify(release, now, party.roster.q());
             let (Some(since), false) = (release.certified_at, release.answered) else { continue };
             let (Some(selection), Some(vote)) = (&release.selection, &release.own_vote) else { continue };
+            if release.lacked_at.is_some_and(|lacked| now.since(lacked) < LOOK_AGAIN) {
+                continue;
+            }
             let mut lookup = BTreeMap::new();
             for (meter, held) in selected(selection) {
                 lookup.insert(held.rid, (meter, held));
@@ -325,6 +340,7 @@ impl Releases {
             }
             let complete = found.iter().all(Option::is_some);
             if !complete && now.since(since) < party.pace.patience {
+                release.lacked_at = Some(now);
                 continue;
             }
             let share = ResultShare::seal(*id, vote.cut, party.identity.point, &found, &party.roster, rng)?;
@@ -456,7 +472,7 @@ fn billed_until(meter: protocol::id::MeterId, store: &dyn Store) -> Result<Optio
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(|bytes| Slot(u32::from_be_bytes(bytes))))
 }
 
-fn taken_key(path: Path, service_point: &ServicePoint, first: Slot) -> Vec<u8> {
+pub(super) fn taken_key(path: Path, service_point: &ServicePoint, first: Slot) -> Vec<u8> {
     let kind = match path {
         Path::Bill => b'b',
         Path::Group => b'g',
@@ -466,7 +482,7 @@ fn taken_key(path: Path, service_point: &ServicePoint, first: Slot) -> Vec<u8> {
 }
 
 /// Whether a slot of `range` was taken from a service point.
-fn is_taken(
+pub(super) fn is_taken(
     path: Path,
     service_point: &ServicePoint,
     range: SlotRange,

@@ -198,7 +198,7 @@ fn integer(constant: f64, factor: f64, scale: &Scale) -> Result<i128, EncodeErro
         return Err(EncodeError::NotFinite(0));
     }
     let value = (constant * factor).round();
-    if value.abs() >= 2f64.powi(LIMIT.cast_signed()) {
+    if value.is_nan() || value.abs() >= 2f64.powi(LIMIT.cast_signed()) {
         return Err(EncodeError::Overflow { found: value.abs().log2(), scale: scale.clone(), limit: LIMIT });
     }
     Ok(value as i128)

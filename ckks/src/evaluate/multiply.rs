@@ -52,7 +52,7 @@ impl Ciphertext {
         let [mut c0, mut c1] = self.switch_third_part(key)?;
         let keep = self.parts[0].basis().primes();
         for (part, c) in [&mut c0, &mut c1].into_iter().zip(&self.parts) {
-            part.divide_by_tail(&self.params, keep);
+            *part = part.divided_by_tail(&self.params, keep);
             part.add_assign(&self.params, c);
         }
         Ok(self.with_parts(vec![c0, c1]))
@@ -70,7 +70,7 @@ impl Ciphertext {
         let keep = self.params.primes_at(self.level - 1);
         for (part, c) in parts.iter_mut().zip(&self.parts) {
             part.add_assign_lifted(&self.params, c);
-            part.divide_by_tail(&self.params, keep);
+            *part = part.divided_by_tail(&self.params, keep);
         }
         let mut out = self.with_parts(parts.into());
         out.scale = self.scale.over(&self.params.level_scale(self.level));
@@ -85,14 +85,23 @@ impl Ciphertext {
     ///
     /// [`Mismatch::NoLevel`] at level 0; `self` is then unchanged.
     pub fn rescale(&mut self) -> Result<(), Mismatch> {
+        *self = self.rescaled()?;
+        Ok(())
+    }
+
+    /// As [`Self::rescale`], a new ciphertext.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch::NoLevel`] at level 0.
+    pub fn rescaled(&self) -> Result<Self, Mismatch> {
         self.level_below()?;
         let keep = self.params.primes_at(self.level - 1);
-        for part in &mut self.parts {
-            part.divide_by_tail(&self.params, keep);
-        }
-        self.scale = self.scale.over(&self.params.level_scale(self.level));
-        self.level -= 1;
-        Ok(())
+        let divide = |part: &Poly<Eval>| part.divided_by_tail(&self.params, keep);
+        let mut out = self.with_parts(self.parts.iter().map(divide).collect());
+        out.scale = self.scale.over(&self.params.level_scale(self.level));
+        out.level -= 1;
+        Ok(out)
     }
 
     /// The product, relinearised and rescaled.

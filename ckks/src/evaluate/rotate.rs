@@ -68,9 +68,7 @@ impl Ciphertext {
     fn finish_automorphism(&self, switched: [Poly<Eval>; 2], key: &GaloisKey) -> Self {
         let params = &self.params;
         let keep = self.parts[0].basis().primes();
-        let [mut c0, mut c1] = switched;
-        c0.divide_by_tail(params, keep);
-        c1.divide_by_tail(params, keep);
+        let [mut c0, c1] = switched.map(|part| part.divided_by_tail(params, keep));
         c0.add_assign(params, &self.parts[0]);
         let parts = [c0, c1].map(|part| part.permute(params, &key.permutation));
         self.with_parts(parts.into())

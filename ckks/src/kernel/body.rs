@@ -190,10 +190,10 @@ pub(crate) fn scale_add<L: Lanes>(l: L, c: &mut [u32], a: &[u32], w: Constant, m
 }
 
 #[inline(always)]
-pub(crate) fn sub_scale<L: Lanes>(l: L, c: &mut [u32], t: &[u32], w: Constant, m: Modulus) {
+pub(crate) fn sub_scale<L: Lanes>(l: L, t: &mut [u32], c: &[u32], w: Constant, m: Modulus) {
     let s = Spread::new(l, m);
     let w = s.constant(w);
-    map2::<L>(c, t, |c, t| s.once(s.shoup_lazy(l.add(c, l.sub(s.q, t)), w)));
+    map2::<L>(t, c, |t, c| s.once(s.shoup_lazy(l.add(c, l.sub(s.q, t)), w)));
 }
 
 #[inline(always)]
@@ -307,6 +307,9 @@ pub(crate) fn inner_products<L: Lanes>(
             3 => inner_product::<L, 3>(l, out, digits, keys, m),
             4 => inner_product::<L, 4>(l, out, digits, keys, m),
             5 => inner_product::<L, 5>(l, out, digits, keys, m),
+            6 => inner_product::<L, 6>(l, out, digits, keys, m),
+            7 => inner_product::<L, 7>(l, out, digits, keys, m),
+            8 => inner_product::<L, 8>(l, out, digits, keys, m),
             _ => long_inner_product(l, out, digits, keys, m),
         }
     }
@@ -382,6 +385,9 @@ pub(crate) fn weigh<L: Lanes>(
         3 => weighted::<L, 3>(l, out, digits, weights, constant, m),
         4 => weighted::<L, 4>(l, out, digits, weights, constant, m),
         5 => weighted::<L, 5>(l, out, digits, weights, constant, m),
+        6 => weighted::<L, 6>(l, out, digits, weights, constant, m),
+        7 => weighted::<L, 7>(l, out, digits, weights, constant, m),
+        8 => weighted::<L, 8>(l, out, digits, weights, constant, m),
         _ => long_weighted(l, out, digits, weights, constant, m),
     }
 }

@@ -40,6 +40,14 @@ fn expect(out: &[u32], m: Modulus, f: impl Fn(usize) -> i128) {
     }
 }
 
+/// Three rows as some lanes fill them.
+fn sums(len: usize, lanes: impl Fn(&mut [u32], &mut [u32], &mut [u32])) -> [Vec<u32>; 3] {
+    let mut out = [vec![0; len], vec![0; len], vec![0; len]];
+    let [x, y, z] = &mut out;
+    lanes(x, y, z);
+    out
+}
+
 proptest! {
     #[test]
     fn kernels_agree_with_big_integers(m in modulus(), a in words(), b in words(), c in words(), d in words(), w: u32) {
@@ -71,7 +79,7 @@ proptest! {
         check!(mul_sub(c, &a, &b), |i| at(&c, i) - at(&a, i) * at(&b, i));
         check!(scale(raw, k), |i| at(&raw, i) * i128::from(k.w));
         check!(scale_add(c, &raw, k), |i| at(&c, i) + at(&raw, i) * i128::from(k.w));
-        check!(sub_scale(a, &b, k), |i| (at(&a, i) - at(&b, i)) * i128::from(k.w));
+        check!(sub_scale(a, &b, k), |i| (at(&b, i) - at(&a, i)) * i128::from(k.w));
         let digits: Vec<u32> = raw.iter().map(|x| x >> 2).collect();
         check!(garner_step(a, &digits, k), |i| (at(&a, i) - at(&digits, i)) * i128::from(k.w));
         let signed: Vec<i64> = raw.iter().zip(&c).map(|(&x, &y)| ((i64::from(x) << 32 | i64::from(y)) << 1) >> 1).collect();
@@ -84,6 +92,12 @@ proptest! {
         expect(&d0, m, |i| at(&a, i) * at(&c, i));
         expect(&d1, m, |i| at(&a, i) * at(&d, i) + at(&b, i) * at(&c, i));
         expect(&d2, m, |i| at(&b, i) * at(&d, i));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let (mut e0, mut e1, mut e2) = (a.clone(), a.clone(), a.clone());
+            simd.vectorize(|| body::tensor(simd, [&mut e0, &mut e1, &mut e2], &a, &b, &c, &d, m));
+            prop_assert_eq!([&e0, &e1, &e2], [&d0, &d1, &d2]);
+        }
     }
 
     /// Up to twelve lazily added products: more than any set has digits.
@@ -101,6 +115,19 @@ proptest! {
             prop_assert_eq!((u128::from(x[i]) << 32) % u128::from(m.q), sum % u128::from(m.q));
         }
         let weights: Vec<u32> = keys.iter().map(|k| k[0]).collect();
+        let plain = sums(a.len(), |x, y, z| {
+            body::inner_products(Pair, x, y, &digits, &keys, &keys, m);
+            body::weigh(Pair, z, &digits, &weights, 5, m);
+        });
+        prop_assert_eq!(&plain[0], &x);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let wide = sums(a.len(), |x, y, z| simd.vectorize(|| {
+                body::inner_products(simd, x, y, &digits, &keys, &keys, m);
+                body::weigh(simd, z, &digits, &weights, 5, m);
+            }));
+            prop_assert_eq!(&plain, &wide);
+        }
         let (mut wide, mut narrow) = (a.clone(), a);
         weigh(&mut wide, &digits, &weights, 5, m);
         body::weigh(Pair, &mut narrow, &digits, &weights, 5, m);

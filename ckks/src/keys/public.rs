@@ -72,7 +72,7 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`Mismatch`] of parameters, or a level that there is not.
+    /// [`Mismatch`] of parameters, a level that there is not, or a plaintext that would wrap at it.
     pub fn encrypt(
         &self,
         plaintext: &Plaintext,
@@ -81,6 +81,7 @@ impl PublicKey {
     ) -> Result<Ciphertext, Mismatch> {
         Mismatch::params(&self.params, plaintext.params())?;
         Mismatch::level(&self.params, level)?;
+        plaintext.check_level(level)?;
         let params = &self.params;
         let seed = SecretSeed::generate(rng);
         let basis = Basis::with_special(params, params.primes_at(level));
@@ -122,33 +123,35 @@ impl PublicKey {
             kernel::add(row, &small, m);
         }
         let centred = (!special.is_empty()).then(|| Centred::new(params, special.clone(), rows));
-        let mut t = vec![0; n];
+        let mut product = vec![0; n];
         let out = Poly::from_rows(params, Basis::first(params, basis.primes()), |index, row| {
             let m = params.modulus(index);
-            row.copy_from_slice(key.row(index));
-            kernel::mul(row, u.row(index), m);
+            product.copy_from_slice(key.row(index));
+            kernel::mul(&mut product, u.row(index), m);
             kernel::small_residues(&mut small, noise, m);
+            let p = params.product_mod(special.iter().copied(), index);
             if let Some(centred) = &centred {
                 // (key·u + e - [key·u + e]_P)/P + m = (key·u - ([key·u + e]_P - e - P·m))/P
-                centred.residues(index, &mut t);
-                kernel::sub(&mut t, &small, m);
-                let product = params.product_mod(special.iter().copied(), index);
+                centred.residues(index, row);
+                kernel::sub(row, &small, m);
                 if let Some(message) = message {
-                    let minus = Constant::new(m.q - product, m);
-                    kernel::scale_add(&mut t, message.row(index), minus, m);
+                    let minus = Constant::new(m.q - p, m);
+                    kernel::scale_add(row, message.row(index), minus, m);
                 }
-                params.ntt(index).forward(&mut t);
-                let w = Constant::new(prime::inverse(product, m.q), m);
-                kernel::sub_scale(row, &t, w, m);
+                params.ntt(index).forward(row);
+                let w = Constant::new(prime::inverse(p, m.q), m);
+                kernel::sub_scale(row, &product, w, m);
             } else {
+                row.copy_from_slice(&small);
                 if let Some(message) = message {
-                    kernel::add(&mut small, message.row(index), m);
+                    kernel::add(row, message.row(index), m);
                 }
-                params.ntt(index).forward(&mut small);
-                kernel::add(row, &small, m);
+                params.ntt(index).forward(row);
+                kernel::add(row, &product, m);
             }
         });
         small.zeroize();
+        product.zeroize();
         out
     }
 }

@@ -47,7 +47,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// [`Mismatch`] of parameters, or a level that there is not.
+    /// [`Mismatch`] of parameters, a level that there is not, or a plaintext that would wrap at it.
     pub fn encrypt(
         &self,
         plaintext: &Plaintext,
@@ -68,7 +68,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// [`Mismatch`] of parameters.
+    /// [`Mismatch`] of parameters, or a plaintext that would wrap at the common part's level.
     pub fn encrypt_under(
         &self,
         plaintext: &Plaintext,
@@ -77,6 +77,7 @@ impl SecretKey {
     ) -> Result<SeededCiphertext, Mismatch> {
         Mismatch::params(&self.params, plaintext.params())?;
         Mismatch::params(&self.params, &common.params)?;
+        plaintext.check_level(common.level)?;
         let noise = sample::error(self.params.n(), &SecretSeed::generate(rng), 0);
         // b = -a·s + e + m
         let basis = Basis::q(&self.params, common.level);

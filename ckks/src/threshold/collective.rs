@@ -24,16 +24,16 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use zeroize::Zeroize;
 
-/// A commitment to a message of one party in one session: a SHA-256.
+/// A commitment to a message of one party in one ceremony: a SHA-256.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Commitment(pub [u8; 32]);
 
 impl Commitment {
     /// Commits a party to bytes of high entropy: a contribution to a seed, or a share's bytes.
-    pub fn new(session: &[u8; 32], party: u8, bytes: &[u8]) -> Self {
+    pub fn new(ceremony: &[u8; 32], party: u8, bytes: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"ckks commitment 1");
-        hash.update(session);
+        hash.update(ceremony);
         hash.update([party]);
         hash.update(bytes);
         Self(hash.finalize().into())
@@ -44,8 +44,8 @@ impl Commitment {
     /// # Errors
     ///
     /// [`ThresholdError::Commitment`].
-    pub fn check(&self, session: &[u8; 32], party: u8, bytes: &[u8]) -> Result<(), ThresholdError> {
-        if *self == Self::new(session, party, bytes) {
+    pub fn check(&self, ceremony: &[u8; 32], party: u8, bytes: &[u8]) -> Result<(), ThresholdError> {
+        if *self == Self::new(ceremony, party, bytes) {
             return Ok(());
         }
         Err(ThresholdError::Commitment(party))
@@ -60,7 +60,7 @@ impl Commitment {
 /// [`ThresholdError::Commitment`] naming the party whose reveal is not what it committed to;
 /// [`ThresholdError::Partials`] if the lengths differ.
 pub fn joint_seed(
-    session: &[u8; 32],
+    ceremony: &[u8; 32],
     commitments: &[Commitment],
     reveals: &[[u8; 32]],
 ) -> Result<Seed, ThresholdError> {
@@ -70,9 +70,9 @@ pub fn joint_seed(
     }
     let mut hash = Sha256::new();
     hash.update(b"ckks joint seed 1");
-    hash.update(session);
+    hash.update(ceremony);
     for (party, (commitment, reveal)) in (1..).zip(commitments.iter().zip(reveals)) {
-        commitment.check(session, party, reveal)?;
+        commitment.check(ceremony, party, reveal)?;
         hash.update(reveal);
     }
     Ok(Seed(hash.finalize().into()))
@@ -336,7 +336,7 @@ impl Body for KeyShare {
 
 impl KeyShare {
     /// Commits the party to this share.
-    pub fn commit(&self, session: &[u8; 32], party: u8) -> Commitment {
-        Commitment::new(session, party, &self.to_bytes())
+    pub fn commit(&self, ceremony: &[u8; 32], party: u8) -> Commitment {
+        Commitment::new(ceremony, party, &self.to_bytes())
     }
 }

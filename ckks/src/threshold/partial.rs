@@ -53,9 +53,17 @@ impl SecretShare {
         rng: &mut impl CryptoRng,
     ) -> Result<LivePartial, Mismatch> {
         Mismatch::params(&self.params, &common.params)?;
-        let h = self.smudged(&common.a, smudging, rng);
-        let q = live::modulus(&self.params, common.level);
-        let values = live::live_values(&self.params, h, live, dropped)?;
+        let params = &self.params;
+        let mut h = Poly::zero(params, common.a.basis());
+        h.mul_add(params, &common.a, &self.s);
+        let mut values = live::live_values(params, h, live, dropped)?;
+        // What does not travel needs no noise.
+        let q = live::modulus(params, common.level);
+        let noise = sample::gaussian(live, smudging.sigma(), &SecretSeed::generate(rng));
+        for (v, &e) in values.iter_mut().zip(&*noise) {
+            let e = i128::from(e).rem_euclid(q.cast_signed()).cast_unsigned();
+            *v = live::round((*v + e) % q, dropped) % q;
+        }
         Ok(LivePartial {
             params: self.params.clone(),
             seed: common.seed,

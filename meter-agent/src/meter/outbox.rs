@@ -213,9 +213,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Drops the records that a bill has taken.
+    /// Drops the records that a bill has taken, but for the one that closes it: the next bill opens with its register.
     pub(super) fn billed(&mut self, window: SlotRange, store: &mut dyn Store) -> Result<(), StoreError> {
-        self.drop_records(|sealed| window.covers(sealed.slots), store)
+        self.drop_records(|sealed| window.covers(sealed.slots) && sealed.slots.end() != window.end(), store)
     }
 
     /// Drops the records that are older than the retention.

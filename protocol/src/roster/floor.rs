@@ -71,6 +71,9 @@ pub enum FloorError {
     /// Another deployment's.
     #[error("the roster is of another deployment")]
     Deployment,
+    /// An aggregator whose keys have all ended.
+    #[error("aggregator {0} has no key to seal to that is valid now")]
+    NoKey(String),
     /// Not valid now.
     #[error("the roster is not valid at {now:?}")]
     Expired {
@@ -151,7 +154,14 @@ impl Floor {
                 });
             }
         }
-        if roster.covers(now) { Ok(()) } else { Err(FloorError::Expired { now }) }
+        let keyless = |aggregator: &&Aggregator| aggregator.box_key_at(now).is_none();
+        if !roster.covers(now) {
+            Err(FloorError::Expired { now })
+        } else if let Some(aggregator) = roster.document().aggregators.iter().find(keyless) {
+            Err(FloorError::NoKey(aggregator.id.to_string()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a meter may go from roster `current` to `next`.

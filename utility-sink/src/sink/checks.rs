@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::codeword::{Check, Verdict, judge};
 use protocol::decode::correctable;
 use protocol::id::{MeterId, Rid};
-use protocol::receipt::Receipt;
+use protocol::receipt::{MAX_CHECKS, Receipt};
 use protocol::release::exclusion::Exclusion;
 use protocol::release::query::MAX_EXCLUDED;
 use protocol::roster::Roster;
@@ -49,6 +49,12 @@ pub struct Checks {
 impl Checks {
     /// Takes the check values of a receipt.
     pub(super) fn take(&mut self, receipt: &Signed<Receipt>, roster: &Roster) -> Handled {
+        if receipt.checks.len() > MAX_CHECKS {
+            return Handled::refused(
+                Rule::Malformed,
+                format_args!("{} check values in a receipt", receipt.checks.len()),
+            );
+        }
         let mut refusal = None;
         let bytes: Arc<[u8]> = Arc::from(receipt.bytes());
         for check in &receipt.checks {

@@ -160,7 +160,7 @@ impl Release {
             let damaged = || SinkError::Damaged("a cut can't be read");
             let cut =
                 Signed::<Cut>::open(&cut, &party.key(), &party.roster.context()).map_err(|_| damaged())?;
-            for bytes in wire::decode::<Votes>(&kept).map_err(|_| damaged())?.0 {
+            for bytes in wire::decode_own::<Votes>(&kept).map_err(|_| damaged())?.0 {
                 let inventory = party
                     .open_peer(&bytes, |inventory: &Inventory| inventory.point)
                     .map_err(|_| damaged())?;

@@ -24,7 +24,7 @@ use super::liar::Liar;
 use super::observer::Seen;
 use super::report::{self, Act, BillRow, CurveRow, Report, Sight};
 use super::{LIAR, Options, TARIFFS, VICTIM, attack, half_sizes, observer};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Setup};
 
 pub(super) struct Play {
     pub(super) deployment: Arc<Deployment>,
@@ -58,8 +58,9 @@ impl Play {
         let name = deployment.roster.document().deployment.to_string();
         let seen = observer::watch(stage.settings("observer", "observer"), format!("wv/1/{name}/#"));
         let pace = aggregator_worker::config::PaceConfig { receipt_every_ms: 100, patience_s: 600 };
-        let address = stage.broker.address().to_string();
-        let configs = deployment.write_aggregators(directory, &address, &stage.logins, &pace)?;
+        let setup =
+            Setup { logins: stage.logins.clone(), aggregators: pace, ..Setup::new(stage.broker.address()) };
+        let configs = deployment.write_aggregators(directory, &setup)?;
         let workers =
             configs.iter().map(|config| Worker::start(config)).collect::<anyhow::Result<Vec<_>>>()?;
         let sink =

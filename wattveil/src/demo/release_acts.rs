@@ -60,7 +60,7 @@ impl Play {
                 name: format!("{} starts again", self.deployment.aggregators[VICTIM].id),
                 rule: None,
                 held: true,
-                evidence: "caught up from the meters' outboxes: every record has its n receipts".into(),
+                evidence: "caught up: nothing waits in the meters' outboxes any more".into(),
             });
         }
         Ok(())

@@ -1,0 +1,108 @@
+//! Bills beside curves: what must not be subtracted from one another is not released together.
+//!
+//! Rows: `partition` group ‖ 0 ‖ first slot → the end of a bill window of the group and the cells of its tariffs, fixed by its
+//! first bill. See the policy's module documentation for why.
+
+use protocol::id::{GroupId, Hash, ServicePoint};
+use protocol::policy::partition;
+use protocol::release::query::Path;
+use protocol::release::selection::{Billed, Scope, Selection, effective_prices};
+use protocol::roster::Roster;
+use protocol::rule::Rule;
+use protocol::tariff::Tariff;
+use protocol::unit::{Price, Slot, SlotRange};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use store::{Store, StoreError, Table};
+
+use super::releases::{TAKEN, is_taken, taken_key};
+use super::{Registry, within};
+
+const PARTITION: Table = Table("partition");
+
+/// What the first bill of a group fixes.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+struct Fixed {
+    window: SlotRange,
+    cells: Hash,
+}
+
+/// What a cut that is voted for adds.
+#[derive(Debug, Default)]
+pub(super) struct Additions {
+    /// Groups whose window and cells it fixes.
+    fixed: Vec<(GroupId, Fixed)>,
+    /// Service points whose bills are not regular: they are in no curve of these slots.
+    apart: Vec<(ServicePoint, SlotRange)>,
+}
+
+/// Checks the bills of a selection against the group's other bills and its curves.
+pub(super) fn check(
+    selection: &Selection,
+    tariffs: &[Tariff],
+    roster: &Roster,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Result<Additions, Rule>, StoreError> {
+    let mut additions = Additions::default();
+    for billed in selection.billed() {
+        let Some(certificate) = registry.certificates.get(&billed.meter) else {
+            return Ok(Err(Rule::UnknownMeter));
+        };
+        if is_regular(billed, &certificate.group, tariffs, roster, &mut additions, store)? {
+            continue;
+        }
+        if is_taken(Path::Group, &certificate.service_point, billed.window, store)? {
+            return Ok(Err(Rule::Differencing));
+        }
+        additions.apart.push((certificate.service_point.clone(), billed.window));
+    }
+    Ok(Ok(additions))
+}
+
+/// Whether a bill has no gap, and the window and cells of the group's other bills; the first one sets them.
+fn is_regular(
+    billed: &Billed,
+    group: &GroupId,
+    tariffs: &[Tariff],
+    roster: &Roster,
+    additions: &mut Additions,
+    store: &dyn Store,
+) -> Result<bool, StoreError> {
+    let columns: Option<Vec<Vec<Price>>> =
+        tariffs.iter().map(|tariff| effective_prices(billed, tariff, roster.slot())).collect();
+    let (Scope::Complete, Some(columns)) = (billed.scope, columns) else { return Ok(false) };
+    let this = Fixed { window: billed.window, cells: partition(&columns) };
+    let mut others = fixed_of(group, billed.window, store)?;
+    let new =
+        additions.fixed.iter().filter(|(other, fixed)| other == group && fixed.window.overlaps(this.window));
+    others.extend(new.map(|(_, fixed)| fixed.clone()));
+    if others.is_empty() {
+        additions.fixed.push((group.clone(), this));
+        return Ok(true);
+    }
+    Ok(others.iter().all(|other| *other == this))
+}
+
+/// What is fixed for a group over slots that overlap `window`.
+fn fixed_of(group: &GroupId, window: SlotRange, store: &dyn Store) -> Result<Vec<Fixed>, StoreError> {
+    let rows = within(PARTITION, &key(group, Slot(0)), &key(group, window.end()), store)?;
+    let fixed = rows.into_iter().filter_map(|(_, bytes)| protocol::wire::decode::<Fixed>(&bytes).ok());
+    Ok(fixed.filter(|fixed| fixed.window.overlaps(window)).collect())
+}
+
+/// Keeps what a cut adds, with the vote for it.
+pub(super) fn keep(additions: &Additions, store: &mut dyn Store) -> Result<(), StoreError> {
+    for (group, fixed) in &additions.fixed {
+        store.put(PARTITION, &key(group, fixed.window.start()), &protocol::wire::encode(fixed))?;
+    }
+    for (service_point, window) in &additions.apart {
+        let row = taken_key(Path::Group, service_point, window.start());
+        store.put(TAKEN, &row, &window.end().0.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+fn key(group: &GroupId, first: Slot) -> Vec<u8> {
+    // A name holds no byte below `-`, so that 0 ends it.
+    [group.as_ref().as_bytes(), &[0], &first.0.to_be_bytes()].concat()
+}

@@ -1,0 +1,65 @@
+//! The utility sink as a command: its flags, what it does with them, and what it prints.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use crate::config::Config;
+use crate::service::{self, Released};
+
+/// Asks for certified releases, decodes them, keeps the ledger of bills and curves, until it is stopped
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Command {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// End once every configured release has ended
+    #[arg(long)]
+    until_done: bool,
+}
+
+impl Command {
+    /// Runs until control-C or SIGTERM; then prints what the configured releases gave as JSON, one line each.
+    ///
+    /// # Errors
+    ///
+    /// A file that is not what it should be, and whatever makes going on impossible.
+    pub async fn run(self) -> anyhow::Result<()> {
+        host::log_to_stderr();
+        let stopped = host::stopped();
+        let config = Config::read(&self.config)?;
+        let directory = self.config.parent().unwrap_or_else(|| Path::new("."));
+        let done = service::run_configured(&config, directory, self.until_done, stopped).await;
+        print(&done.context("the utility sink stopped")?).context("cannot print what was released")
+    }
+}
+
+fn print(released: &Released) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for bill in &released.bills {
+        let amounts: Vec<String> = bill.amounts.iter().map(|(_, amount)| amount.to_string()).collect();
+        let line = serde_json::json!({
+            "meter": bill.meter.to_string(),
+            "from_slot": bill.window.start().0,
+            "to_slot": bill.window.end().0,
+            "energy_wh": bill.energy.0,
+            "amounts": amounts,
+            "missing_slots": bill.missing,
+        });
+        writeln!(out, "{line}")?;
+    }
+    for curve in &released.curves {
+        let energies: Vec<i64> = curve.energies.iter().map(|energy| energy.0).collect();
+        let line = serde_json::json!({
+            "group": curve.group.to_string(),
+            "from_slot": curve.slots.start().0,
+            "members": curve.members,
+            "energy_wh": energies,
+        });
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}

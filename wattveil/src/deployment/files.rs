@@ -1,0 +1,328 @@
+//! A deployment in a directory: one directory a party, with what that party has on its machine and nothing else.
+//!
+//! ```text
+//! broker/         broker.toml                                        users with passwords
+//! agg-1/ …        worker.toml  sign.key  box-1.key  password
+//! sink/           sink.toml    sign.key  box-1.key  password  *.toml   tariffs
+//! meters/HOME/ …  agent.toml   sign.key  certificate.wv  password
+//! ```
+//!
+//! Each but the broker's has `registrar.pub` and `roster.wv` too. Secrets are 0600, directories 0700, and nothing that is
+//! there already is overwritten.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use link::Endpoint;
+use meter_agent::config::SourceConfig;
+use rand::Rng;
+use serde::Serialize;
+use toml::{Table, Value};
+use utility_sink::config::ReleaseConfig;
+
+use super::{AggregatorKeys, Deployment, MeterKeys};
+
+/// How the parties of a deployment work together, beyond who they are.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where the broker listens.
+    pub broker: SocketAddr,
+    /// Users and passwords; a party without one does not log in.
+    pub logins: Vec<(String, String)>,
+    /// How aggregators pace themselves.
+    pub aggregators: aggregator_worker::config::PaceConfig,
+    /// How meters pace themselves.
+    pub meters: meter_agent::config::PaceConfig,
+    /// How the sink paces itself.
+    pub sink: utility_sink::config::PaceConfig,
+    /// Where each meter has its readings from, in the deployment's order; relative paths are of the meter's directory.
+    pub sources: Vec<SourceConfig>,
+    /// Tariffs to publish: file name and text.
+    pub tariffs: Vec<(String, String)>,
+    /// What the utility asks for.
+    pub releases: Vec<ReleaseConfig>,
+}
+
+impl Setup {
+    /// Nobody logs in, no meter has readings, nothing is asked for.
+    pub fn new(broker: SocketAddr) -> Self {
+        Self {
+            broker,
+            logins: Vec::new(),
+            aggregators: aggregator_worker::config::PaceConfig::default(),
+            meters: meter_agent::config::PaceConfig::default(),
+            sink: utility_sink::config::PaceConfig::default(),
+            sources: Vec::new(),
+            tariffs: Vec::new(),
+            releases: Vec::new(),
+        }
+    }
+
+    fn login(&self, user: &str) -> Option<&str> {
+        self.logins.iter().find(|(name, _)| name == user).map(|(_, password)| password.as_str())
+    }
+}
+
+/// The configuration files that were written: one a process.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The broker's.
+    pub broker: PathBuf,
+    /// The aggregators', in the deployment's order.
+    pub aggregators: Vec<PathBuf>,
+    /// The sink's.
+    pub sink: PathBuf,
+    /// The meters', in the deployment's order.
+    pub meters: Vec<PathBuf>,
+}
+
+/// The user's name of the sink.
+const SINK: &str = "sink";
+
+impl Deployment {
+    /// A login for every party, and for `others`: an aggregator by its name, a meter by its pseudonym, the `sink`.
+    pub fn logins<R: Rng>(&self, others: &[&str], rng: &mut R) -> Vec<(String, String)> {
+        let aggregators = self.aggregators.iter().map(|keys| keys.id.to_string());
+        let meters = self.meters.iter().map(|keys| keys.meter.to_string());
+        let others = others.iter().copied().chain([SINK]).map(str::to_owned);
+        let users = aggregators.chain(meters).chain(others);
+        users.map(|user| (user, format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()))).collect()
+    }
+
+    /// Writes everything that the processes of this deployment need.
+    ///
+    /// # Errors
+    ///
+    /// If a meter has no source, or a file can't be written or is there already.
+    pub fn write(&self, directory: &Path, setup: &Setup) -> anyhow::Result<Files> {
+        anyhow::ensure!(
+            setup.sources.len() == self.meters.len(),
+            "there are {} sources for {} meters",
+            setup.sources.len(),
+            self.meters.len()
+        );
+        let broker = write_broker(directory, setup)?;
+        let aggregators = self.write_aggregators(directory, setup)?;
+        let sink = self.write_sink(directory, setup)?;
+        let meters = self
+            .meters
+            .iter()
+            .zip(&setup.sources)
+            .map(|(keys, source)| self.write_meter(directory, setup, keys, source))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Files { broker, aggregators, sink, meters })
+    }
+
+    /// Writes what the aggregators need; gives their configuration files.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
+    pub fn write_aggregators(&self, directory: &Path, setup: &Setup) -> anyhow::Result<Vec<PathBuf>> {
+        self.aggregators.iter().map(|keys| self.write_aggregator(directory, setup, keys)).collect()
+    }
+
+    fn write_aggregator(
+        &self,
+        directory: &Path,
+        setup: &Setup,
+        keys: &AggregatorKeys,
+    ) -> anyhow::Result<PathBuf> {
+        let home = self.write_party(&directory.join(keys.id.as_ref()))?;
+        keyfile::write_signing_key(&home.join("sign.key"), &keys.key)?;
+        keyfile::write_opening_key(&home.join("box-1.key"), &keys.box_key)?;
+        let config = aggregator_worker::config::Config {
+            aggregator: keys.id.to_string(),
+            broker: endpoint(&home, keys.id.as_ref(), setup)?,
+            key: "sign.key".into(),
+            box_keys: vec!["box-1.key".into()],
+            registrar: "registrar.pub".into(),
+            roster: "roster.wv".into(),
+            store: "worker.redb".into(),
+            cache_mib: aggregator_worker::config::DEFAULT_CACHE_MIB,
+            pace: setup.aggregators.clone(),
+        };
+        write_config(home.join("worker.toml"), &config)
+    }
+
+    fn write_sink(&self, directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
+        let home = self.write_party(&directory.join("sink"))?;
+        keyfile::write_signing_key(&home.join("sign.key"), &self.utility)?;
+        keyfile::write_opening_key(&home.join("box-1.key"), &self.utility_box)?;
+        for (name, text) in &setup.tariffs {
+            write_new(&home.join(name), text.as_bytes(), 0o644)?;
+        }
+        let config = utility_sink::config::Config {
+            broker: endpoint(&home, SINK, setup)?,
+            key: "sign.key".into(),
+            box_key: "box-1.key".into(),
+            registrar: "registrar.pub".into(),
+            roster: "roster.wv".into(),
+            store: "sink.redb".into(),
+            tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
+            releases: setup.releases.clone(),
+            pace: setup.sink.clone(),
+        };
+        write_config(home.join("sink.toml"), &config)
+    }
+
+    fn write_meter(
+        &self,
+        directory: &Path,
+        setup: &Setup,
+        keys: &MeterKeys,
+        source: &SourceConfig,
+    ) -> anyhow::Result<PathBuf> {
+        let home = self.write_party(&directory.join("meters").join(&keys.home))?;
+        keyfile::write_signing_key(&home.join("sign.key"), &keys.key)?;
+        write_new(&home.join("certificate.wv"), keys.certificate.bytes(), 0o644)?;
+        let config = meter_agent::config::Config {
+            meter: keys.meter.to_string(),
+            broker: endpoint(&home, &keys.meter.to_string(), setup)?,
+            key: "sign.key".into(),
+            certificate: "certificate.wv".into(),
+            registrar: "registrar.pub".into(),
+            roster: "roster.wv".into(),
+            store: "agent.redb".into(),
+            floor: self.floor(),
+            pace: setup.meters.clone(),
+            source: source.clone(),
+        };
+        write_config(home.join("agent.toml"), &config)
+    }
+
+    /// Makes a party's directory, with what everybody has.
+    fn write_party(&self, home: &Path) -> anyhow::Result<PathBuf> {
+        let home = new_directory(home)?;
+        keyfile::write_verifying_key(&home.join("registrar.pub"), &self.registrar.verifying_key())?;
+        write_new(&home.join("roster.wv"), self.roster.bytes(), 0o644)?;
+        Ok(home)
+    }
+}
+
+fn write_broker(directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
+    let user = |(name, password): &(String, String)| {
+        let pair = [("name", name), ("password", password)];
+        pair.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value.as_str()))).collect()
+    };
+    let users: Vec<Table> = setup.logins.iter().map(user).collect();
+    let mut config = Table::new();
+    config.insert("listen".to_owned(), setup.broker.to_string().into());
+    config.insert("users".to_owned(), Value::try_from(users)?);
+    let path = new_directory(&directory.join("broker"))?.join("broker.toml");
+    write_secret(&path, toml::to_string(&config)?.as_bytes())?;
+    Ok(path)
+}
+
+/// How a party reaches the broker; its password, if it has one, is written beside its keys.
+fn endpoint(home: &Path, user: &str, setup: &Setup) -> anyhow::Result<Endpoint> {
+    let mut endpoint = Endpoint::new(setup.broker.to_string());
+    if let Some(password) = setup.login(user) {
+        write_secret(&home.join("password"), format!("{password}\n").as_bytes())?;
+        endpoint.user = Some(user.to_owned());
+        endpoint.password_file = Some("password".into());
+    }
+    Ok(endpoint)
+}
+
+fn new_directory(path: &Path) -> anyhow::Result<PathBuf> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(path.to_owned())
+}
+
+fn write_config(path: PathBuf, config: &impl Serialize) -> anyhow::Result<PathBuf> {
+    write_new(&path, toml::to_string(config)?.as_bytes(), 0o644)?;
+    Ok(path)
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_new(path, bytes, 0o600)
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let written = file.and_then(|mut file| file.write_all(bytes));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use protocol::hpke_box::Suite;
+    use protocol::policy::Policy;
+    use protocol::unit::{SlotLength, Timestamp};
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::deployment::Plan;
+
+    /// Every party can read what was written for it, and nobody else the secrets.
+    #[test]
+    fn every_party_can_read_its_directory_and_nobody_else_its_secrets() {
+        let mut rng = StdRng::seed_from_u64(5);
+        let plan = Plan {
+            name: "town".into(),
+            aggregators: 4,
+            threshold: 2,
+            suite: Suite::X25519,
+            slot: SlotLength::try_from(3_600).unwrap(),
+            policy: Policy::production(),
+            homes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            group: 3,
+            valid_from: Timestamp(0),
+            valid_to: Timestamp(1_000),
+        };
+        let deployment = Deployment::create(&plan, &mut rng).unwrap();
+        let synthetic =
+            SourceConfig::Synthetic { seed: 1, index: 0, start: 0, slots: 24, slots_per_second: 0.0 };
+        let setup = Setup {
+            logins: deployment.logins(&["observer"], &mut rng),
+            sources: vec![synthetic; 3],
+            tariffs: vec![("flat.toml".into(), include_str!("../../assets/flat.toml").into())],
+            releases: vec![ReleaseConfig::Curve {
+                name: "august".into(),
+                period: (0, 24),
+                group: "group-1".into(),
+                meters: deployment.meters.iter().map(|keys| keys.meter.to_string()).collect(),
+            }],
+            ..Setup::new(([127, 0, 0, 1], 1883).into())
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let files = deployment.write(directory.path(), &setup).unwrap();
+
+        let broker = broker::Config::read(&files.broker).unwrap();
+        assert_eq!((broker.listen, broker.users.len()), (setup.broker, 4 + 3 + 2));
+        assert_eq!((files.aggregators.len(), files.meters.len()), (4, 3));
+        for (path, keys) in files.aggregators.iter().zip(&deployment.aggregators) {
+            let config = aggregator_worker::config::Config::read(path).unwrap();
+            let home = path.parent().unwrap();
+            assert_eq!(config.identity(home).unwrap().0.point, keys.point);
+            assert!(config.broker.settings(home, "x").unwrap().login.is_some());
+        }
+        for (path, keys) in files.meters.iter().zip(&deployment.meters) {
+            let config = meter_agent::config::Config::read(path).unwrap();
+            let (identity, roster) = config.identity(path.parent().unwrap()).unwrap();
+            assert_eq!((identity.meter, roster.hash()), (keys.meter, deployment.roster.hash()));
+            assert_eq!(config.floor, deployment.floor());
+        }
+        let home = files.sink.parent().unwrap();
+        let config = utility_sink::config::Config::read(&files.sink).unwrap();
+        assert_eq!(config.identity(home).unwrap().0.key.verifying_key(), deployment.utility.verifying_key());
+        assert_eq!(config.read_tariffs(home, plan.slot).unwrap().len(), 1);
+        assert_eq!(config.releases[0].meters().unwrap().len(), 3);
+
+        for secret in ["broker/broker.toml", "agg-1/sign.key", "sink/password", "meters/c/sign.key"] {
+            let mode = std::fs::metadata(directory.path().join(secret)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{secret}");
+        }
+        let refused = deployment.write(directory.path(), &setup).unwrap_err().to_string();
+        assert!(refused.contains("cannot write"), "{refused}");
+    }
+}

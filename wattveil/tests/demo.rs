@@ -1,0 +1,152 @@
+//! The demonstration as a person starts it: what it claims, and how it answers mistakes.
+
+// So that lints know the helpers as tests too.
+#![cfg(test)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+#[path = "processes/alone.rs"]
+mod alone;
+
+/// The acts of a demonstration with four aggregators, each with the rule that refuses it.
+const ACTS: [(&str, Option<&str>); 12] = [
+    ("agg-3 is killed half-way (SIGKILL)", None),
+    ("an honest message is replayed", Some("replay")),
+    ("a meter's message is forged", Some("forged")),
+    ("a meter is made up", Some("unknown-meter")),
+    ("a meter tells two stories of the same slots", Some("equivocation")),
+    ("a meter deals a bad share", Some("bad-share")),
+    ("agg-3 starts again", None),
+    ("agg-2 lies about every bill", None),
+    ("the utility's cut leaves a record out", None),
+    ("the utility shows two cuts (split view)", Some("split-view")),
+    ("a crafted tariff spells single readings", Some("cell")),
+    ("a second query overlaps the first", Some("already-released")),
+];
+
+fn demo(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
+    command
+        .arg("demo")
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// A demonstration in which everything held; its report.
+#[track_caller]
+fn held(arguments: &[&str]) -> Value {
+    let _alone = alone::alone();
+    let Output { status, stdout, stderr } = demo(&[&["--json"], arguments].concat());
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!(status.code(), Some(0), "{stderr}{stdout}");
+    assert_eq!(stderr, "");
+    let report: Value = serde_json::from_str(&stdout).expect("it prints JSON and nothing else");
+    assert_eq!(report["held"], true, "{stdout}");
+    for bill in report["bills"].as_array().unwrap() {
+        assert_eq!(bill["exact"], true, "{bill}");
+        assert_eq!(bill["energy_wh"], bill["oracle_wh"], "{bill}");
+    }
+    assert_eq!(report["curve"]["equal"], report["curve"]["slots"]);
+    for act in report["acts"].as_array().unwrap() {
+        assert_eq!(act["held"], true, "{act}");
+    }
+    report
+}
+
+fn acts(report: &Value) -> Vec<&str> {
+    report["acts"].as_array().unwrap().iter().map(|act| act["act"].as_str().unwrap()).collect()
+}
+
+fn left_out(report: &Value) -> usize {
+    let acts = report["acts"].as_array().unwrap().iter();
+    acts.filter(|act| act["evidence"].as_str().unwrap().starts_with("left out")).count()
+}
+
+/// The shipped homes, every act, and everything it made is kept where it was asked to be.
+#[test]
+fn the_shipped_homes() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = directory.path().join("kept");
+    let report = held(&["--keep", kept.to_str().unwrap()]);
+    assert_eq!(report["total_wh"], 12_838_123);
+    assert_eq!(
+        (&report["aggregators"], &report["threshold"], &report["quorum"]),
+        (&4.into(), &2.into(), &3.into())
+    );
+    assert_eq!((report["bills"].as_array().unwrap().len(), left_out(&report)), (13, 0));
+    assert_eq!(acts(&report).len(), ACTS.len());
+    for (name, rule) in ACTS {
+        let acts = report["acts"].as_array().unwrap();
+        let act = acts.iter().find(|act| act["act"] == name).expect(name);
+        assert!(rule.is_none_or(|rule| act["rule"] == rule), "{act}");
+    }
+
+    for file in ["agg-1/worker.toml", "agg-4/worker.redb", "agg-2/worker.log", "sink.redb", "demo.log"] {
+        assert!(kept.join(file).exists(), "{file} is not there");
+    }
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for secret in ["sign.key", "box-1.key", "password", "worker.redb"] {
+        assert_eq!(mode(&kept.join("agg-3").join(secret)), 0o600, "{secret}");
+    }
+    assert_eq!(mode(&kept.join("sink.redb")), 0o600);
+    let Output { status, stderr, .. } = demo(&["--keep", kept.to_str().unwrap()]);
+    let message = String::from_utf8(stderr).unwrap();
+    assert!(!status.success());
+    assert!(message.contains("--keep wants a directory that is not there yet"), "{message}");
+}
+
+/// Two aggregators survive no crash and correct no lie, and the report says so.
+#[test]
+fn two_aggregators_and_three_meters() {
+    let report = held(&["--aggregators", "2", "--threshold", "2", "--meters", "3"]);
+    assert_eq!((&report["quorum"], report["bills"].as_array().unwrap().len()), (&2.into(), 3));
+    assert!(left_out(&report) > 0);
+}
+
+#[test]
+fn five_aggregators_of_which_three_give_a_value() {
+    let report = held(&["--aggregators", "5", "--threshold", "3"]);
+    assert_eq!((&report["quorum"], left_out(&report)), (&4.into(), 0));
+    assert_eq!(acts(&report).len(), ACTS.len());
+}
+
+#[test]
+fn twenty_synthetic_homes() {
+    let report = held(&["--meters", "20"]);
+    assert_eq!((report["bills"].as_array().unwrap().len(), left_out(&report)), (20, 0));
+}
+
+/// What can't be shown is said at once.
+#[test]
+fn mistakes() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("homes.csv");
+    let csv = "interval_start,a,b\n2026-01-01T00:00:00Z,1,2\n2026-01-01T01:00:00Z,3,x\n";
+    fs::write(&file, csv).unwrap();
+    let file = file.to_str().unwrap();
+    for (arguments, words) in [
+        (&["--data", file][..], "line 3, column b: `x` is not a whole number of watt-hours"),
+        (&["--data", "/no/such.csv"], "cannot read /no/such.csv"),
+        (&["--meters", "0"], "there are no homes"),
+        (
+            &["--aggregators", "3", "--threshold", "4"],
+            "n = 3, t = 4, Q = 4 do not satisfy 1 ≤ t ≤ Q ≤ n ≤ 10",
+        ),
+        (&["--aggregators", "11"], "11 is not within 1 to 10"),
+        (&["--colour"], "unexpected argument '--colour'"),
+    ] {
+        let Output { status, stdout, stderr } = demo(arguments);
+        let message = String::from_utf8(stderr).unwrap();
+        assert!(!status.success() && stdout.is_empty(), "{arguments:?}: {message}");
+        assert!(message.contains(words), "{arguments:?}: {message}");
+        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    }
+}

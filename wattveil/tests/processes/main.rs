@@ -1,0 +1,16 @@
+//! Every party a process of its own, on loopback: killed, stopped, started again, misconfigured.
+//!
+//! Each town has 13 real homes, 4 aggregators of which any 2 give a value and 3 must agree, a utility and a broker, and
+//! ends in bills and a load curve that equal the plaintext's.
+
+// So that lints know the helpers as tests too.
+#![cfg(test)]
+
+mod alone;
+mod crashes;
+mod mistakes;
+mod observer;
+mod oracle;
+mod process;
+mod stops;
+mod town;

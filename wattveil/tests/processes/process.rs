@@ -1,0 +1,116 @@
+//! A process of ours that can be killed, stopped and started again.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until `look` says so.
+pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !look() {
+        assert!(Instant::now() < deadline, "{what} took too long");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// This program, as one of its roles.
+pub(crate) fn wattveil(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
+    command.args(arguments).env("NO_COLOR", "1").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A process, running or not.
+pub(crate) struct Process {
+    arguments: Vec<String>,
+    log: PathBuf,
+    output: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Starts a role with its configuration.
+    pub(crate) fn start(role: &str, config: &Path, more: &[&str]) -> Self {
+        let path = config.to_str().unwrap();
+        let arguments = [role, "--config", path].into_iter().chain(more.iter().copied());
+        let mut process = Self {
+            arguments: arguments.map(str::to_owned).collect(),
+            log: config.with_extension("log"),
+            output: config.with_extension("out"),
+            child: None,
+        };
+        process.restart();
+        process
+    }
+
+    pub(crate) fn restart(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.arguments[0]);
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let output = File::create(&self.output).unwrap();
+        self.child = Some(wattveil(&arguments).stdout(output).stderr(log).spawn().unwrap());
+    }
+
+    /// Has it ended by itself?
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    /// It has ended, well or not.
+    pub(crate) fn forget(&mut self) {
+        assert!(self.has_ended());
+        self.child = None;
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        assert!(!self.has_ended(), "{} ended before it was killed: {}", self.arguments[0], self.log());
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; it has to end in good order.
+    pub(crate) fn stop(&mut self) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+        self.ends_well();
+    }
+
+    /// Waits for its end, which has to be a good one.
+    pub(crate) fn ends_well(&mut self) {
+        wait_until(&format!("the end of {}", self.arguments[0]), || self.has_ended());
+        let status: ExitStatus = self.child.take().unwrap().wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{}: {status}\n{}", self.arguments[0], self.log());
+    }
+
+    /// What it has said on standard error, over all its lives.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What it has printed in its last life.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap()
+    }
+
+    /// How often a line with `words` is in its log.
+    pub(crate) fn says(&self, words: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(words)).count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A town: 13 real homes, 4 aggregators, a utility and a broker, each a process of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use aggregator_worker::config::PaceConfig as AggregatorPace;
+use link::{Login, Settings};
+use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
+use protocol::hpke_box::Suite;
+use protocol::policy::Policy;
+use protocol::unit::{Amount, SlotLength, Timestamp, WattHours};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use store::FileStore;
+use tempfile::TempDir;
+use utility_sink::config::{PaceConfig as SinkPace, ReleaseConfig};
+use utility_sink::sink::ledger::bills_of;
+use wattveil::deployment::{Deployment, Files, Plan, Setup};
+
+use crate::alone::alone;
+use crate::observer::Observer;
+use crate::oracle::{self, Homes};
+use crate::process::{Process, wait_until};
+
+/// Days of data.
+const DAYS: u32 = 14;
+
+/// Slots a second: the replay takes some five seconds, in which there is time to strike.
+const SPEED: f64 = 70.0;
+
+/// Slots a batch.
+const BATCH: u32 = 4;
+
+/// A running town.
+pub(crate) struct Town {
+    pub(crate) deployment: Deployment,
+    pub(crate) files: Files,
+    pub(crate) homes: Homes,
+    pub(crate) broker: Process,
+    pub(crate) aggregators: Vec<Process>,
+    pub(crate) meters: Vec<Process>,
+    pub(crate) observer: Observer,
+    directory: TempDir,
+    _alone: File,
+}
+
+/// A port that is free now.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A town's deployment, written to a directory.
+pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Deployment, Setup, Files) {
+    let mut rng = StdRng::seed_from_u64(u64::from(broker.port()));
+    let days = u16::try_from(homes.rows.len() / 24).unwrap();
+    let policy = Policy {
+        k: 13,
+        bill_days: days,
+        // two weekends of five dear hours
+        smallest_cell: 20,
+        tariff_meters: 13,
+        // the data is of 2016
+        late_grace: u32::MAX,
+        ..Policy::production()
+    };
+    let plan = Plan {
+        name: "town".into(),
+        aggregators: 4,
+        threshold: 2,
+        suite: Suite::X25519,
+        slot: SlotLength::try_from(3_600).unwrap(),
+        policy,
+        homes: homes.names.clone(),
+        group: 48,
+        valid_from: Timestamp(0),
+        valid_to: host::now().timestamp().plus(86_400),
+    };
+    let deployment = Deployment::create(&plan, &mut rng).unwrap();
+    let csv = directory.join("homes.csv");
+    let lines = oracle::CSV.lines().take(1 + homes.rows.len());
+    fs::write(&csv, lines.flat_map(|line| [line, "\n"]).collect::<String>()).unwrap();
+    let source = |(index, column): (usize, &String)| SourceConfig::Csv {
+        file: csv.clone(),
+        column: column.clone(),
+        register: 1_000_000 + 7 * index as u64,
+        slots_per_second: SPEED,
+    };
+    let meters: Vec<String> = deployment.meters.iter().map(|keys| keys.meter.to_string()).collect();
+    let setup = Setup {
+        logins: deployment.logins(&["observer"], &mut rng),
+        aggregators: AggregatorPace { receipt_every_ms: 100, patience_s: 600 },
+        meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
+        sink: SinkPace { settle_ms: 400, resend_ms: 700 },
+        sources: homes.names.iter().enumerate().map(source).collect(),
+        tariffs: vec![
+            ("flat.toml".into(), include_str!("../../assets/flat.toml").into()),
+            ("tou.toml".into(), include_str!("../../assets/tou.toml").into()),
+        ],
+        releases: vec![
+            ReleaseConfig::Bill {
+                name: "bills".into(),
+                period: homes.period(),
+                tariffs: vec!["flat".into(), "tou".into()],
+                meters: meters.clone(),
+            },
+            ReleaseConfig::Curve {
+                name: "curve".into(),
+                period: homes.period(),
+                group: "group-1".into(),
+                meters,
+            },
+        ],
+        ..Setup::new(broker)
+    };
+    let files = deployment.write(directory, &setup).unwrap();
+    (deployment, setup, files)
+}
+
+impl Town {
+    /// Starts everybody but the sink. The meters end when every aggregator has every record.
+    pub(crate) fn start() -> Self {
+        let alone = alone();
+        let directory = tempfile::tempdir().unwrap();
+        let homes = Homes::read(DAYS);
+        let address = free_address();
+        let (deployment, setup, files) = write(directory.path(), &homes, address);
+        let broker = Process::start("broker", &files.broker, &[]);
+        wait_until("the broker's start", || broker.says("listening") > 0);
+        let mut settings = Settings::new("127.0.0.1", address.port(), "observer");
+        let (user, password) = setup.logins.iter().find(|(user, _)| user == "observer").unwrap().clone();
+        settings.login = Some(Login { user, password });
+        let observer = Observer::start(settings);
+        let aggregators: Vec<Process> =
+            files.aggregators.iter().map(|config| Process::start("aggregator-worker", config, &[])).collect();
+        wait_until("the aggregators' start", || {
+            aggregators.iter().all(|worker| worker.says("listening") > 0)
+        });
+        let meters = files.meters.iter().map(|config| meter(config)).collect();
+        Self { deployment, files, homes, broker, aggregators, meters, observer, directory, _alone: alone }
+    }
+
+    /// Waits until so many hundredths of all shares were seen.
+    pub(crate) fn replayed(&self, hundredths: usize) {
+        let all = self.homes.rows.len() / BATCH as usize * self.meters.len() * self.aggregators.len();
+        self.observer.wait("the replay", |seen| seen.shares.len() * 100 >= all * hundredths);
+    }
+
+    /// Nobody has got through its data yet.
+    pub(crate) fn is_replaying(&mut self) -> bool {
+        self.meters.iter_mut().all(|meter| !meter.has_ended())
+    }
+
+    /// Brings a broker back on its port, also when a client's attempt to connect happens to sit on it.
+    pub(crate) fn restart_broker(&mut self) {
+        let before = self.broker.says("listening");
+        wait_until("the broker's restart", || {
+            if self.broker.has_ended() {
+                self.broker.forget();
+                self.broker.restart();
+            }
+            self.broker.says("listening") > before
+        });
+    }
+
+    /// Waits until the meters have their receipts and end.
+    pub(crate) fn delivered(&mut self) {
+        for meter in &mut self.meters {
+            meter.ends_well();
+        }
+    }
+
+    /// Waits until these aggregators have every record.
+    pub(crate) fn stored_by(&self, aggregators: &[usize]) {
+        let records = self.homes.rows.len() as u64 / u64::from(BATCH);
+        self.observer.wait("the last receipts", |seen| {
+            self.deployment.meters.iter().all(|meter| {
+                aggregators.iter().all(|index| {
+                    let point = self.deployment.aggregators[*index].point;
+                    seen.stored.get(&(meter.meter, point)).is_some_and(|stored| *stored == records)
+                })
+            })
+        });
+    }
+
+    /// Starts the sink, which ends when it has what it wants.
+    pub(crate) fn ask(&self) -> Process {
+        Process::start("utility-sink", &self.files.sink, &["--until-done"])
+    }
+
+    /// Bills and curve equal the plaintext's, to the watt-hour and to 10^−8 of a dollar.
+    pub(crate) fn is_exact(&self, sink: &mut Process) {
+        sink.ends_well();
+        let lines: Vec<Value> =
+            sink.output().lines().map(|line| serde_json::from_str(line).expect("it prints JSON")).collect();
+        let (bills, days): (Vec<&Value>, Vec<&Value>) =
+            lines.iter().partition(|line| line.get("meter").is_some());
+        assert_eq!(bills.len(), self.homes.names.len());
+        let store = FileStore::open(&self.files.sink.with_file_name("sink.redb"), 1 << 20).unwrap();
+        for (home, (keys, printed)) in self.deployment.meters.iter().zip(bills).enumerate() {
+            let kept = bills_of(keys.meter, &store).unwrap();
+            let [bill] = &kept[..] else { panic!("{} bills of one meter", kept.len()) };
+            let amounts: Vec<Amount> = bill.amounts.iter().map(|(_, amount)| *amount).collect();
+            assert_eq!(bill.energy, WattHours(self.homes.energy(home)));
+            assert_eq!(amounts, [Amount(self.homes.flat(home)), Amount(self.homes.time_of_use(home))]);
+            assert_eq!((bill.missing, bill.unaccounted), (0, Some(WattHours(0))));
+            assert_eq!(printed["meter"], keys.meter.to_string());
+            assert_eq!(printed["energy_wh"], bill.energy.0);
+            assert_eq!(printed["amounts"][1], amounts[1].to_string());
+        }
+        let released: Vec<i64> = days
+            .iter()
+            .flat_map(|day| day["energy_wh"].as_array().unwrap())
+            .map(|energy| energy.as_i64().unwrap())
+            .collect();
+        assert_eq!(released, self.homes.curve());
+    }
+
+    /// Where everything is.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+fn meter(config: &Path) -> Process {
+    Process::start("meter-agent", config, &["--until-done"])
+}
