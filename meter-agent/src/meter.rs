@@ -26,7 +26,7 @@ use protocol::status::Status;
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot};
 use rand::CryptoRng;
-use store::{Store, StoreError};
+use store::{Store, StoreError, Table};
 
 use self::open_batch::{FullBatch, OpenBatch};
 use self::outbox::Outbox;
@@ -35,6 +35,9 @@ pub mod open_batch;
 pub mod outbox;
 
 pub use self::open_batch::{Reading, ReadingError};
+
+/// The roster in force, if it came after the one that the meter was started with: one row.
+const ROSTER: Table = Table("roster");
 
 /// Who a meter is.
 #[derive(Clone, Debug)]
@@ -175,6 +178,7 @@ impl Meter {
         }
         let open = OpenBatch::load(store)?;
         let outbox = Outbox::load(store, now)?;
+        let roster = newest_roster(roster, &identity, store)?;
         Ok(Self {
             identity,
             roster,
@@ -260,7 +264,7 @@ impl Meter {
         match parsed.channel {
             Channel::Receipt(meter, _) if meter == self.identity.meter => self.take_receipt(payload, store),
             Channel::Roster => match self.assembly.take(topic, payload) {
-                Ok(Some(document)) => Ok(self.take_roster(&document, now)),
+                Ok(Some(document)) => self.take_roster(&document, now, store),
                 Ok(None) => Ok(Handled::quietly()),
                 Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
             },
@@ -347,6 +351,12 @@ impl Meter {
             return Ok(Vec::new());
         }
         self.refused = self.floor.admits(&self.roster, now.timestamp()).err();
+        // A roster may outlive an aggregator's keys: until the next one comes, batches wait as under an expired one.
+        let now_s = now.timestamp();
+        if self.roster.document().aggregators.iter().any(|aggregator| aggregator.box_key_at(now_s).is_none())
+        {
+            self.refused = Some(FloorError::Expired { now: now_s });
+        }
         if self.refused.is_some() {
             return Ok(Vec::new());
         }
@@ -420,20 +430,34 @@ impl Meter {
         }
     }
 
-    fn take_roster(&mut self, document: &[u8], now: Moment) -> Handled {
+    fn take_roster(
+        &mut self,
+        document: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
         let next = match Roster::accept(document, &self.identity.registrar) {
-            Ok(next) if next.hash() == self.roster.hash() => return Handled::quietly(),
+            Ok(next) if next.hash() == self.roster.hash() => return Ok(Handled::quietly()),
             Ok(next) => next,
-            Err(error) => return Handled::refused(Rule::RosterOld, error),
+            Err(error) => return Ok(Handled::refused(Rule::RosterOld, error)),
         };
         match self.floor.admits_after(&self.roster, &next, now.timestamp()) {
             Ok(()) => {
+                store.put(ROSTER, b"", next.bytes())?;
                 self.roster = next;
-                Handled::quietly()
+                Ok(Handled::quietly())
             }
-            Err(error) => Handled::refused(Rule::RosterOld, error),
+            Err(error) => Ok(Handled::refused(Rule::RosterOld, error)),
         }
     }
+}
+
+/// The newer of the roster a meter is started with and the one it had come to: a restart is no way back.
+fn newest_roster(given: Roster, identity: &Identity, store: &dyn Store) -> Result<Roster, MeterError> {
+    let Some(bytes) = store.get(ROSTER, b"")? else { return Ok(given) };
+    let kept = Roster::accept(&bytes, &identity.registrar)
+        .map_err(|_| MeterError::Damaged("the roster in force can't be read"))?;
+    Ok(if kept.document().epoch > given.document().epoch { kept } else { given })
 }
 
 impl Meter {

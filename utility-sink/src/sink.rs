@@ -86,6 +86,7 @@ struct Party {
     identity: Identity,
     roster: Roster,
     pace: Pace,
+    checks: Checks,
 }
 
 impl Party {
@@ -123,7 +124,6 @@ pub struct Sink {
     party: Party,
     tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
     releases: BTreeMap<QueryId, Release>,
-    checks: Checks,
     assembly: Assembly,
 }
 
@@ -149,7 +149,7 @@ impl Sink {
         if roster.document().utility.key != identity.key.verifying_key() {
             return Err(SinkError::NotInRoster);
         }
-        let party = Party { identity, roster, pace };
+        let party = Party { identity, roster, pace, checks: Checks::default() };
         let mut tariffs = BTreeMap::new();
         for (_, bytes) in rows(TARIFF, store)? {
             let signed = Signed::<TariffDocument>::open(
@@ -161,13 +161,7 @@ impl Sink {
             let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
             tariffs.insert(signed.hash(), (tariff, bytes));
         }
-        let mut sink = Self {
-            party,
-            tariffs,
-            releases: BTreeMap::new(),
-            checks: Checks::default(),
-            assembly: Assembly::default(),
-        };
+        let mut sink = Self { party, tariffs, releases: BTreeMap::new(), assembly: Assembly::default() };
         for query in release::unfinished(&sink.party, store)? {
             let tariffs = sink.tariffs_of(&query)?;
             let published = sink.publishing(&query);
@@ -295,7 +289,7 @@ impl Sink {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
-        let excluded: Vec<Exclusion> = self.checks.exclusions(meters, &self.party.roster);
+        let excluded: Vec<Exclusion> = self.party.checks.exclusions(meters, &self.party.roster);
         let query = self.party.sign(Query { id: QueryId::random(rng), period, ask, excluded });
         let tariffs = self.tariffs_of(&query)?;
         let published = self.publishing(&query);
@@ -332,7 +326,7 @@ impl Sink {
         if let Channel::Receipt(..) = parsed.channel {
             return Ok(
                 match self.party.open_peer(payload, |receipt: &protocol::receipt::Receipt| receipt.point) {
-                    Ok(receipt) => self.checks.take(&receipt, &self.party.roster),
+                    Ok(receipt) => self.party.checks.take(&receipt, &self.party.roster),
                     Err(refused) => refused,
                 },
             );
@@ -414,7 +408,7 @@ impl Sink {
 
     /// Meters that dealt badly and aggregators whose check values are odd, as receipts tell.
     pub fn checks(&self) -> &Checks {
-        &self.checks
+        &self.party.checks
     }
 
     /// Where a meter's last bill ended.

@@ -1,7 +1,7 @@
 //! Intake: from a share message to a stored record and a receipt.
 //!
-//! Rows: `record` meter ‖ first slot ‖ version → what is held; `evidence` meter ‖ rid → a signed record that contradicts
-//! one that is held.
+//! Rows: `record` meter ‖ first slot ‖ version → what is held; `evidence` meter ‖ first slot ‖ version → the first signed
+//! record that contradicts one that is held.
 
 use std::collections::BTreeMap;
 
@@ -150,7 +150,11 @@ impl Intake {
         if let Some((_, stored)) = rival {
             let (record, signature) = verified.evidence();
             let evidence = wire::encode(&(ByteBuf::from(record), signature));
-            store.put(EVIDENCE, &[&head.meter.as_bytes()[..], rid.as_bytes()].concat(), &evidence)?;
+            // One proof is enough; a meter that goes on fills no disk.
+            let key = key(head.meter, head.slots.start(), head.version);
+            if store.get(EVIDENCE, &key)?.is_none() {
+                store.put(EVIDENCE, &key, &evidence)?;
+            }
             return refuse(
                 Rule::Equivocation,
                 &format_args!("{} is held for slots {}", stored.rid, stored.slots),
@@ -315,4 +319,83 @@ pub(super) fn residues(
     }
     residues.retain(|(slot, _)| span.contains(*slot));
     Ok(residues)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::record::Kind;
+    use protocol::signature::{Context, SigningKey};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+    use store::MemoryStore;
+
+    use super::*;
+
+    const METER: [u8; 16] = [7; 16];
+
+    fn range(start: u32, end: u32) -> SlotRange {
+        SlotRange::new(Slot(start), Slot(end)).unwrap()
+    }
+
+    fn head(slots: SlotRange, version: u8) -> Head {
+        Head { kind: Kind::Import, roster_epoch: 1, meter: MeterId::from(METER), seq: 1, version, slots }
+    }
+
+    /// A store that holds records of these slots and versions; a record's name is its place in the list.
+    fn holding(records: &[(u32, u32, u8)]) -> MemoryStore {
+        let key = SigningKey::generate(&mut ChaCha20Rng::seed_from_u64(1));
+        let signature = key.sign("record", &Context::from(protocol::id::Hash::from([0; 32])), b"");
+        let mut store = MemoryStore::default();
+        for (&(start, end, version), name) in records.iter().zip(0..) {
+            let stored = Stored {
+                seq: u64::from(name),
+                slots: range(start, end),
+                rid: Rid::from([name; 32]),
+                shares: ByteBuf::new(),
+                record: ByteBuf::new(),
+                signature,
+            };
+            let key = super::key(MeterId::from(METER), Slot(start), version);
+            store.put(RECORD, &key, &wire::encode(&stored)).unwrap();
+        }
+        store
+    }
+
+    fn rival(records: &[(u32, u32, u8)], slots: SlotRange, version: u8) -> Option<u8> {
+        let found = overlapping(&head(slots, version), &holding(records)).unwrap();
+        found.map(|(_, stored)| stored.rid.as_bytes()[0])
+    }
+
+    /// A rival is any record with a slot in common, however far before it begins, and of several the one of the same
+    /// version and slots.
+    #[test]
+    fn rivals_share_a_slot() {
+        let longest = u32::try_from(MAX_BATCH).unwrap();
+        let held = [(1_000, 1_004, 0), (1_004, 1_008, 0), (1_008, 1_012, 0), (1_008, 1_012, 1)];
+        assert_eq!(rival(&held, range(1_004, 1_008), 0), Some(1));
+        assert_eq!(rival(&held, range(1_003, 1_005), 9).map(|name| name < 2), Some(true));
+        assert_eq!(rival(&held, range(996, 1_000), 0), None);
+        assert_eq!(rival(&held, range(1_012, 1_016), 0), None);
+        assert_eq!(rival(&held, range(1_008, 1_012), 0), Some(2));
+        assert_eq!(rival(&held, range(1_008, 1_012), 1), Some(3));
+        assert_eq!(rival(&held, range(1_008, 1_012), 2), Some(3), "the newest, if none is of this version");
+        assert_eq!(
+            rival(&[(5_000, 5_000 + longest, 0)], range(4_999 + longest, 5_001 + longest), 0),
+            Some(0)
+        );
+        assert_eq!(rival(&[(5_000, 5_000 + longest, 0)], range(5_000 + longest, 5_001 + longest), 0), None);
+        assert_eq!(rival(&[(0, 4, 0)], range(3, 5), 0), Some(0), "slots do not run below the first");
+    }
+
+    /// What is held for a span reaches into it or ends where it starts, the newest version of each, ascending.
+    #[test]
+    fn held_is_what_a_release_may_need() {
+        let store =
+            holding(&[(96, 100, 0), (92, 96, 0), (100, 104, 0), (100, 104, 2), (98, 101, 1), (108, 112, 0)]);
+        let held = held(MeterId::from(METER), range(100, 108), &store).unwrap();
+        let names: Vec<u8> = held.iter().map(|held| held.rid.as_bytes()[0]).collect();
+        assert_eq!(names, [0, 4, 3]);
+        let other = super::held(MeterId::from([8; 16]), range(100, 108), &store).unwrap();
+        assert_eq!(other, []);
+    }
 }

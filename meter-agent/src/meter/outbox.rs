@@ -264,3 +264,65 @@ fn all(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError>
         rows.extend(page);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::unit::Slot;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+    use store::MemoryStore;
+
+    use super::*;
+
+    const START: Moment = Moment(1_000_000_000);
+
+    fn outbox(records: u8, store: &mut MemoryStore) -> Outbox {
+        let mut outbox = Outbox::load(store, START).unwrap();
+        for number in 0..records {
+            let first = u32::from(number) * 4;
+            let slots = SlotRange::new(Slot(first), Slot(first + 4)).unwrap();
+            let messages = Point::first(2).into_iter().map(|point| (point, vec![number])).collect();
+            let sealed = SealedBatch { rid: Rid::from([number; 32]), messages };
+            let seq = outbox.next_seq(store).unwrap();
+            outbox.insert(seq, slots, &sealed, START, store).unwrap();
+        }
+        outbox
+    }
+
+    /// The pause doubles from the first to the last, give or take a quarter, and time never runs out of it.
+    #[test]
+    fn pauses_double_and_are_bounded() {
+        let mut store = MemoryStore::default();
+        let mut outbox = outbox(1, &mut store);
+        let pace = Pace { resend_first: 5_000, resend_last: 3_600_000, ..Pace::default() };
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let key = outbox.due(START, 1)[0];
+        for tries in 0..100_u32 {
+            outbox.sent(key.0, key.1, START, &pace, &mut rng);
+            let pause = outbox.waiting[&key].due.since(START);
+            let wait = (5_000_u64 << tries.min(20)).min(3_600_000);
+            assert!((wait - wait / 4..=wait + wait / 4).contains(&pause), "{pause} ms after {tries} tries");
+        }
+    }
+
+    /// A record goes with its last message; what was not acknowledged waits, also after a restart, and is due at once.
+    #[test]
+    fn records_go_with_their_last_message() {
+        let mut store = MemoryStore::default();
+        let mut outbox = outbox(3, &mut store);
+        let [one, two] = Point::first(2)[..] else { panic!("two points") };
+        let first = outbox.due(START, 1)[0].0;
+        let stored = SeqRanges::try_from(vec![(first, first + 1)]).unwrap();
+        outbox.acknowledge(one, &stored, &mut store).unwrap();
+        assert_eq!((outbox.owed()[&one], outbox.owed()[&two]), (1, 3));
+        outbox.acknowledge_one(two, first, &Rid::from([0; 32]), &mut store).unwrap();
+        outbox.acknowledge_one(two, first + 1, &Rid::from([9; 32]), &mut store).unwrap();
+        assert_eq!(outbox.records.len(), 2, "another record's name acknowledges nothing");
+        store.commit().unwrap();
+        let again = Outbox::load(&mut store, START).unwrap();
+        assert_eq!((again.owed(), again.next), (outbox.owed(), outbox.next));
+        assert_eq!(again.due(START, 10).len(), 3);
+        outbox.expire(START.plus(1), 0, &mut store).unwrap();
+        assert_eq!((outbox.backlog(), outbox.records.len()), (0, 0));
+    }
+}

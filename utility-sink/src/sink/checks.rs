@@ -1,6 +1,7 @@
 //! Codeword checks: receipts carry check values; who deals badly, or says so falsely, stands out here at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use protocol::codeword::{Check, Verdict, judge};
 use protocol::decode::correctable;
@@ -28,17 +29,20 @@ pub struct Suspect {
     /// What the values say.
     pub verdict: Verdict,
     /// The signed receipts they were in.
-    receipts: BTreeMap<Point, Vec<u8>>,
+    receipts: BTreeMap<Point, Arc<[u8]>>,
 }
+
+/// A record as receipts name it: an aggregator that tells of it under another meter's name stands alone with that.
+type Named = (MeterId, Rid);
 
 /// The check values of recent records.
 #[derive(Debug, Default)]
 pub struct Checks {
-    open: BTreeMap<Rid, Vec<(Point, Check)>>,
-    order: VecDeque<Rid>,
+    open: BTreeMap<Named, Vec<(Point, Check)>>,
+    order: VecDeque<Named>,
     /// Receipts of records that are suspect, and of those not yet complete.
-    evidence: BTreeMap<Rid, BTreeMap<Point, Vec<u8>>>,
-    suspects: BTreeMap<Rid, Suspect>,
+    evidence: BTreeMap<Named, BTreeMap<Point, Arc<[u8]>>>,
+    suspects: BTreeMap<Named, Suspect>,
     judged: u64,
 }
 
@@ -52,22 +56,24 @@ impl Checks {
             );
         }
         let mut refusal = None;
+        let bytes: Arc<[u8]> = Arc::from(receipt.bytes());
         for check in &receipt.checks {
-            let values = self.open.entry(check.rid).or_default();
+            let named = (receipt.meter, check.rid);
+            let values = self.open.entry(named).or_default();
             if values.is_empty() {
-                self.order.push_back(check.rid);
+                self.order.push_back(named);
             }
             if values.iter().any(|(point, _)| *point == receipt.point) {
                 continue;
             }
             values.push((receipt.point, check.check));
-            let evidence = self.evidence.entry(check.rid).or_default();
-            evidence.insert(receipt.point, receipt.bytes().to_vec());
+            let evidence = self.evidence.entry(named).or_default();
+            evidence.insert(receipt.point, Arc::clone(&bytes));
             let verdict = judge(values, roster.t());
             match &verdict {
                 Verdict::Consistent if values.len() == roster.n() => {
                     self.judged += 1;
-                    self.evidence.remove(&check.rid);
+                    self.evidence.remove(&named);
                 }
                 Verdict::TooFew | Verdict::Consistent => {}
                 Verdict::Odd(_) | Verdict::Inconsistent => {
@@ -80,14 +86,14 @@ impl Checks {
                     ));
                     let receipts = evidence.clone();
                     let suspect = Suspect { meter: receipt.meter, seq: check.seq, verdict, receipts };
-                    self.suspects.insert(check.rid, suspect);
+                    self.suspects.insert(named, suspect);
                 }
             }
         }
         while self.order.len() > MAX_RECORDS {
-            if let Some(rid) = self.order.pop_front() {
-                self.open.remove(&rid);
-                self.evidence.remove(&rid);
+            if let Some(named) = self.order.pop_front() {
+                self.open.remove(&named);
+                self.evidence.remove(&named);
             }
         }
         Handled { sends: Vec::new(), refusal }
@@ -126,13 +132,22 @@ impl Checks {
         meters_of.into_iter().filter(|(_, meters)| meters.len() > 1).map(|(point, _)| point).collect()
     }
 
+    /// Whether a meter's records are known not to fit an aggregator: then its wrong answer may be the meter's doing.
+    pub(super) fn excuses(&self, point: Point, meter: MeterId) -> bool {
+        let mut of_meter = self.suspects.iter().filter(|((of, _), _)| *of == meter);
+        of_meter.any(|(_, suspect)| match &suspect.verdict {
+            Verdict::Odd(points) => points.contains(&point),
+            _ => true,
+        })
+    }
+
     /// The records of `meters` that must be left out, with proof: those that no decoding corrects, and all of a meter's
     /// if together they touch more aggregators than decoding corrects.
     pub(super) fn exclusions(&self, meters: &[MeterId], roster: &Roster) -> Vec<Exclusion> {
         let mut excluded = Vec::new();
         for meter in meters {
-            let of_meter: Vec<(&Rid, &Suspect)> =
-                self.suspects.iter().filter(|(_, s)| s.meter == *meter).collect();
+            let of_meter: Vec<(&Named, &Suspect)> =
+                self.suspects.iter().filter(|((of, _), _)| of == meter).collect();
             let touched: BTreeSet<Point> = of_meter
                 .iter()
                 .flat_map(|(_, suspect)| match &suspect.verdict {
@@ -141,15 +156,50 @@ impl Checks {
                 })
                 .collect();
             let all = touched.len() > correctable(roster.n(), roster.t());
-            for (rid, suspect) in of_meter {
+            for ((_, rid), suspect) in of_meter {
                 if all || suspect.verdict == Verdict::Inconsistent {
                     let receipts =
-                        suspect.receipts.values().map(|bytes| ByteBuf::from(bytes.clone())).collect();
+                        suspect.receipts.values().map(|bytes| ByteBuf::from(bytes.to_vec())).collect();
                     excluded.push(Exclusion { rid: *rid, receipts });
                 }
             }
         }
         excluded.truncate(MAX_EXCLUDED);
         excluded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suspect(meter: u8, verdict: Verdict) -> (Named, Suspect) {
+        let meter = MeterId::from([meter; 16]);
+        let receipts = BTreeMap::new();
+        ((meter, Rid::from([7; 32])), Suspect { meter, seq: 1, verdict, receipts })
+    }
+
+    fn checks(suspects: Vec<(Named, Suspect)>) -> Checks {
+        Checks { suspects: suspects.into_iter().collect(), ..Checks::default() }
+    }
+
+    /// Odd for one meter blames the meter, odd for several the aggregator; records that fit nothing blame their meter.
+    #[test]
+    fn blame_falls_on_what_is_common() {
+        let points = Point::first(4);
+        let (odd, other) = (Verdict::Odd(vec![points[2]]), Verdict::Odd(vec![points[1]]));
+        let (one, two, three) = (MeterId::from([1; 16]), MeterId::from([2; 16]), MeterId::from([3; 16]));
+        let meter = checks(vec![suspect(1, odd.clone())]);
+        assert_eq!(meter.named_meters(), BTreeSet::from([one]));
+        assert_eq!(meter.named_aggregators(), BTreeSet::new());
+        let aggregator = checks(vec![suspect(1, odd.clone()), suspect(2, odd.clone())]);
+        assert_eq!(aggregator.named_meters(), BTreeSet::new());
+        assert_eq!(aggregator.named_aggregators(), BTreeSet::from([points[2]]));
+        let both = checks(vec![suspect(1, odd.clone()), suspect(2, odd), suspect(3, Verdict::Inconsistent)]);
+        assert_eq!(both.named_meters(), BTreeSet::from([three]));
+        let two_of_them = checks(vec![suspect(1, other), suspect(2, Verdict::Inconsistent)]);
+        assert_eq!(two_of_them.named_meters(), BTreeSet::from([one, two]));
+        assert!(two_of_them.excuses(points[1], one) && !two_of_them.excuses(points[0], one));
+        assert!(two_of_them.excuses(points[0], two));
     }
 }
