@@ -444,7 +444,11 @@ impl World {
             if self.now < Self::moment(u64::from(goal.day() + 1) * 24) || self.asked.contains_key(&goal) {
                 continue;
             }
-            let before = goal.day().checked_sub(1).map(Goal::Bills);
+            // Curves come after the bills of their slots: a member whose bill has a gap is in none.
+            let before = match goal {
+                Goal::Bills(day) => day.checked_sub(1).map(Goal::Bills),
+                Goal::Curve(day) => Some(Goal::Bills(day)),
+            };
             if before.is_some_and(|before| self.goals.contains(&before) && !self.has_ended(before)) {
                 continue;
             }
