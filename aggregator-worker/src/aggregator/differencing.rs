@@ -3,9 +3,10 @@
 //! Rows: `partition` group ‖ 0 ‖ first slot → the end of a bill window of the group and the cells of its tariffs, fixed by its
 //! first bill. See the policy's module documentation for why.
 
-use protocol::id::{GroupId, Hash, ServicePoint};
+use protocol::id::{GroupId, Hash, MeterId, ServicePoint};
 use protocol::policy::partition;
-use protocol::release::query::Path;
+use protocol::release::inventory::Inventory;
+use protocol::release::query::{Path, Query};
 use protocol::release::selection::{Billed, Scope, Selection, effective_prices};
 use protocol::roster::Roster;
 use protocol::rule::Rule;
@@ -43,20 +44,48 @@ pub(super) fn check(
     registry: &Registry,
     store: &dyn Store,
 ) -> Result<Result<Additions, Rule>, StoreError> {
-    let mut additions = Additions::default();
+    let (additions, telling) = examine(selection, tariffs, roster, registry, store)?;
+    Ok(telling.first().map_or(Ok(additions), |(_, rule)| Err(*rule)))
+}
+
+/// The meters whose bills would tell something beside the group's other releases, as far as the query and our own
+/// inventory say: we refuse these targets, so that the others' bills don't fall with them.
+pub(super) fn telling(
+    query: &Query,
+    own: &Inventory,
+    tariffs: &[Tariff],
+    roster: &Roster,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Vec<(MeterId, Rule)>, StoreError> {
+    // What would be selected if a quorum held what we hold.
+    let selection = Selection::derive(query, &vec![own; roster.q()], tariffs, roster);
+    Ok(examine(&selection, tariffs, roster, registry, store)?.1)
+}
+
+fn examine(
+    selection: &Selection,
+    tariffs: &[Tariff],
+    roster: &Roster,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<(Additions, Vec<(MeterId, Rule)>), StoreError> {
+    let (mut additions, mut telling) = (Additions::default(), Vec::new());
     for billed in selection.billed() {
         let Some(certificate) = registry.certificates.get(&billed.meter) else {
-            return Ok(Err(Rule::UnknownMeter));
+            telling.push((billed.meter, Rule::UnknownMeter));
+            continue;
         };
         if is_regular(billed, &certificate.group, tariffs, roster, &mut additions, store)? {
             continue;
         }
         if is_taken(Path::Group, &certificate.service_point, billed.window, store)? {
-            return Ok(Err(Rule::Differencing));
+            telling.push((billed.meter, Rule::Differencing));
+        } else {
+            additions.apart.push((certificate.service_point.clone(), billed.window));
         }
-        additions.apart.push((certificate.service_point.clone(), billed.window));
     }
-    Ok(Ok(additions))
+    Ok((additions, telling))
 }
 
 /// Whether a bill has no gap, and the window and cells of the group's other bills; the first one sets them.

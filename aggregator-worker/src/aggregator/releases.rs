@@ -168,8 +168,16 @@ impl Releases {
                 (InventoryAnswer::Refused(rule), Some(Refusal::new(rule, format_args!("query {id}"))))
             }
         };
-        let inventory =
-            party.sign(Inventory { query: id, point: party.identity.point, answer, seen: ledger.seen() });
+        let mut inventory = Inventory { query: id, point: party.identity.point, answer, seen: ledger.seen() };
+        let telling = differencing::telling(query, &inventory, &tariffs, &party.roster, registry, store)?;
+        if let InventoryAnswer::Holdings(holdings) = &mut inventory.answer {
+            for (meter, holding) in query.meters().iter().zip(holdings) {
+                if let Some((_, rule)) = telling.iter().find(|(other, _)| other == meter) {
+                    *holding = Holding::Refused(*rule);
+                }
+            }
+        }
+        let inventory = party.sign(inventory);
         store.put(QUERY, id.as_bytes(), query.bytes())?;
         store.put(INVENTORY, id.as_bytes(), inventory.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Inventory(party.name.clone())), inventory.bytes());
