@@ -265,10 +265,13 @@ impl World {
     pub(crate) fn is_done(&self) -> bool {
         let drained = self.parties.values().all(|party| match (&party.role, party.dead) {
             (Some(Role::Meter(meter)), _) => {
-                let nothing_owed = self.network.gates.is_empty() && meter.backlog() == 0;
-                let given_up = meter.owed().keys().all(|point| self.is_given_up(*point));
-                (nothing_owed || !self.network.gates.is_empty() && given_up)
-                    && meter.resume_at() == Some(self.homes.end())
+                // For an aggregator that never comes back the records that close a bill are kept.
+                let kept = |(point, count): (&Point, &usize)| {
+                    self.is_given_up(*point) && *count <= self.setup.days as usize
+                };
+                let starved = !self.network.gates.is_empty()
+                    && meter.owed().keys().all(|point| self.is_given_up(*point));
+                (starved || meter.owed().iter().all(kept)) && meter.resume_at() == Some(self.homes.end())
             }
             (role, dead) => role.is_some() || dead,
         });
@@ -445,7 +448,11 @@ impl World {
             if self.now < Self::moment(u64::from(goal.day() + 1) * 24) || self.asked.contains_key(&goal) {
                 continue;
             }
-            let before = goal.day().checked_sub(1).map(Goal::Bills);
+            // Curves come after the bills of their slots: a member whose bill has a gap is in none.
+            let before = match goal {
+                Goal::Bills(day) => day.checked_sub(1).map(Goal::Bills),
+                Goal::Curve(day) => Some(Goal::Bills(day)),
+            };
             if before.is_some_and(|before| self.goals.contains(&before) && !self.has_ended(before)) {
                 continue;
             }
