@@ -4,8 +4,8 @@
 //! * the cumulative register is the truth; a slot's energy is the difference of two registers;
 //! * a batch is sealed once. What is sent again are the same bytes, from the outbox;
 //! * nothing is sent before it is durable: the caller commits the store, then publishes;
-//! * a record leaves the outbox only when every aggregator has it, its bill is out (but for the one that closes the bill), or
-//!   the retention is over;
+//! * a record leaves the outbox only when every aggregator has it or the retention is over: a bill that is out says nothing of
+//!   an aggregator that was away, and the curve and the next bill want its shares too;
 //! * a roster below the floor is never sealed under: the meter keeps measuring and queues.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! wattveil: the command, and the only place that knows all parties.
 //!
-//! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`bench`] says what it costs.
+//! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`mod@bench`] says what it costs.
 
 pub mod bench;
 pub mod demo;
