@@ -18,7 +18,7 @@ use protocol::release::cut::Cut;
 use protocol::roster::Roster;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
-use protocol::signature::{Document, Signed, SigningKey, Unverified, VerifyingKey};
+use protocol::signature::{Document, Signed, SigningKey, VerifyingKey};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -111,13 +111,7 @@ impl Party {
         bytes: &[u8],
         point: impl Fn(&T) -> Point,
     ) -> Result<Signed<T>, Handled> {
-        let unverified =
-            Unverified::<T>::parse(bytes).map_err(|error| Handled::refused(Rule::Malformed, error))?;
-        let peer = self.roster.aggregator(point(unverified.claim()));
-        let key = peer.ok_or_else(|| Handled::refused(Rule::NotTheAggregator, "no such aggregator"))?.key;
-        unverified
-            .verify(&key, &self.roster.context())
-            .map_err(|error| Handled::refused(Rule::NotTheAggregator, error))
+        Ok(self.roster.open_peer(bytes, point)?)
     }
 
     /// Takes a document of the utility.
@@ -352,14 +346,14 @@ impl Aggregator {
 impl Registry {
     fn load(party: &Party, store: &dyn Store) -> Result<Self, AggregatorError> {
         let mut registry = Self::default();
-        for (_, bytes) in all(CERTIFICATE, store)? {
+        for (_, bytes) in store::entries(CERTIFICATE, store)? {
             if let Ok(certificate) =
                 MeterCertificate::open(&bytes, &party.identity.registrar, party.deployment())
             {
                 registry.certificates.insert(certificate.meter, certificate);
             }
         }
-        for (_, bytes) in all(TARIFF, store)? {
+        for (_, bytes) in store::entries(TARIFF, store)? {
             if let Ok((hash, tariff)) = open_tariff(&bytes, party) {
                 registry.tariffs.insert(hash, tariff);
             }
@@ -415,28 +409,4 @@ fn open_tariff(bytes: &[u8], party: &Party) -> Result<(Hash, Tariff), Handled> {
     let tariff = Tariff::new((*signed).clone(), party.roster.slot())
         .map_err(|error| Handled::refused(Rule::TariffUnknown, error))?;
     Ok((signed.hash(), tariff))
-}
-
-/// Rows read at once.
-const PAGE: usize = 4_096;
-
-/// Every row of a table, read in pages.
-fn all(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError> {
-    within(table, &[], &[0xff; 64], store)
-}
-
-/// The rows of a table from `start` up to `end`, read in pages.
-fn within(
-    table: Table,
-    start: &[u8],
-    end: &[u8],
-    store: &dyn Store,
-) -> Result<Vec<store::Entry>, StoreError> {
-    let (mut rows, mut from) = (Vec::new(), start.to_vec());
-    loop {
-        let page = store.range(table, &from[..]..end, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(rows) };
-        from = [last, &[0][..]].concat();
-        rows.extend(page);
-    }
 }

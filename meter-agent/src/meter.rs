@@ -414,15 +414,7 @@ impl Meter {
     }
 
     fn verify_receipt(&self, payload: &[u8]) -> Result<Signed<Receipt>, Handled> {
-        let unverified = protocol::signature::Unverified::<Receipt>::parse(payload)
-            .map_err(|error| Handled::refused(Rule::Malformed, error))?;
-        let aggregator = self
-            .roster
-            .aggregator(unverified.claim().point)
-            .ok_or_else(|| Handled::refused(Rule::NotTheAggregator, "no such aggregator"))?;
-        let receipt = unverified
-            .verify(&aggregator.key, &self.roster.context())
-            .map_err(|error| Handled::refused(Rule::NotTheAggregator, error))?;
+        let receipt = self.roster.open_peer(payload, |receipt: &Receipt| receipt.point)?;
         if receipt.meter == self.identity.meter {
             Ok(receipt)
         } else {

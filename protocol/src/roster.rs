@@ -11,6 +11,7 @@ use crate::certificate::deployment_context;
 use crate::hpke_box::SealingKey;
 use crate::id::{AggregatorId, Deployment, Hash};
 use crate::policy::Policy;
+use crate::rule::{Refusal, Rule};
 use crate::shamir::{MAX_PARTIES, Point};
 use crate::signature::{
     Context, Document, OpenError, Signature, Signed, SigningKey, Unverified, VerifyingKey,
@@ -220,6 +221,23 @@ impl Roster {
     /// The aggregator of a name.
     pub fn aggregator_named(&self, id: &AggregatorId) -> Option<&Aggregator> {
         self.document.aggregators.iter().find(|aggregator| aggregator.id == *id)
+    }
+
+    /// Takes a document that one of the aggregators signed under this roster; `point` says which one it claims.
+    ///
+    /// # Errors
+    ///
+    /// [`Rule::Malformed`], [`Rule::NotTheAggregator`].
+    pub fn open_peer<T: Document>(
+        &self,
+        bytes: &[u8],
+        point: impl Fn(&T) -> Point,
+    ) -> Result<Signed<T>, Refusal> {
+        let unverified =
+            Unverified::<T>::parse(bytes).map_err(|error| Refusal::new(Rule::Malformed, error))?;
+        let peer = self.aggregator(point(unverified.claim()));
+        let key = peer.ok_or_else(|| Refusal::new(Rule::NotTheAggregator, "no such aggregator"))?.key;
+        unverified.verify(&key, &self.context()).map_err(|error| Refusal::new(Rule::NotTheAggregator, error))
     }
 
     /// Whether it is valid at `time`.

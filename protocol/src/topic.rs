@@ -208,6 +208,12 @@ pub struct Handled {
     pub refusal: Option<Refusal>,
 }
 
+impl From<Refusal> for Handled {
+    fn from(refusal: Refusal) -> Self {
+        Self { sends: Vec::new(), refusal: Some(refusal) }
+    }
+}
+
 impl Handled {
     /// Taken, nothing to say.
     pub fn quietly() -> Self {

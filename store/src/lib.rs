@@ -89,3 +89,35 @@ pub trait Store {
     /// How many keys were put or removed since the last commit.
     fn pending(&self) -> usize;
 }
+
+/// Rows read at once.
+const PAGE: usize = 4_096;
+
+/// Every entry of a table whose keys are shorter than 64 bytes, in their order.
+///
+/// # Errors
+///
+/// As [`Store::range`].
+pub fn entries(table: Table, store: &dyn Store) -> Result<Vec<Entry>, StoreError> {
+    entries_within(table, &[], &[0xff; 64], store)
+}
+
+/// Every entry with `start <= key < end`, in the order of their keys, read in pages.
+///
+/// # Errors
+///
+/// As [`Store::range`].
+pub fn entries_within(
+    table: Table,
+    start: &[u8],
+    end: &[u8],
+    store: &dyn Store,
+) -> Result<Vec<Entry>, StoreError> {
+    let (mut entries, mut from) = (Vec::new(), start.to_vec());
+    loop {
+        let page = store.range(table, &from[..]..end, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(entries) };
+        from = [last, &[0][..]].concat();
+        entries.extend(page);
+    }
+}

@@ -17,7 +17,7 @@ use protocol::release::exclusion::Exclusion;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
 use protocol::roster::Roster;
 use protocol::rule::Rule;
-use protocol::signature::{Document, Signed, SigningKey, Unverified, VerifyingKey};
+use protocol::signature::{Document, Signed, SigningKey, VerifyingKey};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -109,13 +109,7 @@ impl Party {
         bytes: &[u8],
         point: impl Fn(&T) -> protocol::shamir::Point,
     ) -> Result<Signed<T>, Handled> {
-        let unverified =
-            Unverified::<T>::parse(bytes).map_err(|error| Handled::refused(Rule::Malformed, error))?;
-        let peer = self.roster.aggregator(point(unverified.claim()));
-        let key = peer.ok_or_else(|| Handled::refused(Rule::NotTheAggregator, "no such aggregator"))?.key;
-        unverified
-            .verify(&key, &self.roster.context())
-            .map_err(|error| Handled::refused(Rule::NotTheAggregator, error))
+        Ok(self.roster.open_peer(bytes, point)?)
     }
 }
 
@@ -151,7 +145,7 @@ impl Sink {
         }
         let party = Party { identity, roster, pace, checks: Checks::default() };
         let mut tariffs = BTreeMap::new();
-        for (_, bytes) in rows(TARIFF, store)? {
+        for (_, bytes) in store::entries(TARIFF, store)? {
             let signed = Signed::<TariffDocument>::open(
                 &bytes,
                 &party.identity.key.verifying_key(),
@@ -436,16 +430,5 @@ impl Sink {
     /// The roster it works under.
     pub fn roster(&self) -> &Roster {
         &self.party.roster
-    }
-}
-
-/// Every row of a table, read in pages.
-fn rows(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError> {
-    let (mut rows, mut from) = (Vec::new(), Vec::new());
-    loop {
-        let page = store.range(table, &from[..]..&[0xff; 64][..], 1_000)?;
-        let Some((last, _)) = page.last() else { return Ok(rows) };
-        from = [last, &[0][..]].concat();
-        rows.extend(page);
     }
 }

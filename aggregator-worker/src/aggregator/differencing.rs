@@ -15,8 +15,8 @@ use protocol::unit::{Price, Slot, SlotRange};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
+use super::Registry;
 use super::releases::{TAKEN, is_taken, taken_key};
-use super::{Registry, within};
 
 const PARTITION: Table = Table("partition");
 
@@ -114,7 +114,7 @@ fn is_regular(
 
 /// What is fixed for a group over slots that overlap `window`.
 fn fixed_of(group: &GroupId, window: SlotRange, store: &dyn Store) -> Result<Vec<Fixed>, StoreError> {
-    let rows = within(PARTITION, &key(group, Slot(0)), &key(group, window.end()), store)?;
+    let rows = store::entries_within(PARTITION, &key(group, Slot(0)), &key(group, window.end()), store)?;
     let fixed = rows.into_iter().filter_map(|(_, bytes)| protocol::wire::decode::<Fixed>(&bytes).ok());
     Ok(fixed.filter(|fixed| fixed.window.overlaps(window)).collect())
 }

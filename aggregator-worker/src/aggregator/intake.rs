@@ -19,7 +19,7 @@ use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
-use super::{AggregatorError, Party, Registry, within};
+use super::{AggregatorError, Party, Registry};
 
 const RECORD: Table = Table("record");
 const EVIDENCE: Table = Table("evidence");
@@ -62,7 +62,7 @@ impl Intake {
     /// Counts what is held.
     pub(super) fn load(store: &dyn Store) -> Result<Self, AggregatorError> {
         let mut intake = Self::default();
-        for (key, value) in super::all(RECORD, store)? {
+        for (key, value) in store::entries(RECORD, store)? {
             let meter = key.get(..16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
             let meter = meter.ok_or(AggregatorError::Damaged("a record's key can't be read"))?;
             let stored: Stored =
@@ -260,7 +260,7 @@ fn key(meter: MeterId, first: Slot, version: u8) -> Vec<u8> {
 
 /// The rows of a meter whose first slot is within `first..end`.
 fn rows(meter: MeterId, first: u32, end: u32, store: &dyn Store) -> Result<Vec<(u8, Stored)>, StoreError> {
-    let rows = within(RECORD, &key(meter, Slot(first), 0), &key(meter, Slot(end), 0), store)?;
+    let rows = store::entries_within(RECORD, &key(meter, Slot(first), 0), &key(meter, Slot(end), 0), store)?;
     Ok(rows
         .into_iter()
         .filter_map(|(key, value)| Some((*key.last()?, wire::decode::<Stored>(&value).ok()?)))

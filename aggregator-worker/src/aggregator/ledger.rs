@@ -35,7 +35,7 @@ impl Ledger {
     pub(super) fn load(party: &Party, store: &dyn Store) -> Result<Self, AggregatorError> {
         let mut ledger =
             Self { height: 0, head: Hash::from([0; 32]), seen: BTreeMap::new(), rolled_back: false };
-        for (_, bytes) in super::all(VOTE, store)? {
+        for (_, bytes) in store::entries(VOTE, store)? {
             let vote = party
                 .open_peer(&bytes, |vote: &Vote| vote.point)
                 .map_err(|_| AggregatorError::Damaged("a vote in the ledger can't be read"))?;
@@ -45,12 +45,12 @@ impl Ledger {
             ledger.height += 1;
             ledger.head = vote.hash();
         }
-        for (_, bytes) in super::all(SEEN, store)? {
+        for (_, bytes) in store::entries(SEEN, store)? {
             if let Ok(vote) = party.open_peer(&bytes, |vote: &Vote| vote.point) {
                 ledger.seen.insert(vote.point, vote);
             }
         }
-        ledger.rolled_back = !super::all(ROLLED_BACK, store)?.is_empty();
+        ledger.rolled_back = !store::entries(ROLLED_BACK, store)?.is_empty();
         Ok(ledger)
     }
 

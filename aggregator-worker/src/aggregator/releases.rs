@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use super::ledger::Ledger;
-use super::{AggregatorError, Party, Registry, differencing, intake, within};
+use super::{AggregatorError, Party, Registry, differencing, intake};
 
 const QUERY: Table = Table("query");
 const INVENTORY: Table = Table("inventory");
@@ -79,7 +79,7 @@ impl Releases {
         store: &dyn Store,
     ) -> Result<Self, AggregatorError> {
         let mut releases = Self::default();
-        for (key, bytes) in super::all(OWN_VOTE, store)? {
+        for (key, bytes) in store::entries(OWN_VOTE, store)? {
             let vote = party
                 .open_peer(&bytes, |vote: &Vote| vote.point)
                 .map_err(|_| AggregatorError::Damaged("our vote can't be read"))?;
@@ -497,7 +497,7 @@ pub(super) fn is_taken(
     store: &dyn Store,
 ) -> Result<bool, StoreError> {
     let (from, to) = (taken_key(path, service_point, Slot(0)), taken_key(path, service_point, range.end()));
-    Ok(within(TAKEN, &from, &to, store)?.into_iter().any(|(_, end)| {
+    Ok(store::entries_within(TAKEN, &from, &to, store)?.into_iter().any(|(_, end)| {
         <[u8; 4]>::try_from(&end[..]).is_ok_and(|end| u32::from_be_bytes(end) > range.start().0)
     }))
 }

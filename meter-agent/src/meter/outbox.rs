@@ -22,9 +22,6 @@ const MESSAGE: Table = Table("message");
 const QUEUE: Table = Table("queue");
 const NUMBER: Table = Table("number");
 
-/// Rows read at once when the outbox is loaded.
-const PAGE: usize = 1_000;
-
 /// What a sealed record covers.
 #[derive(Clone, Debug, Deserialize_tuple, Serialize_tuple)]
 struct Sealed {
@@ -64,17 +61,17 @@ impl Outbox {
             None => now.timestamp().0 << 32,
         };
         let mut outbox = Self { next, records: BTreeMap::new(), waiting: BTreeMap::new(), queued: 0 };
-        for (key, value) in all(RECORD, store)? {
+        for (key, value) in store::entries(RECORD, store)? {
             let seq = seq_of(&key)?;
             let sealed = wire::decode(&value).map_err(|_| MeterError::Damaged("a record can't be read"))?;
             outbox.records.insert(seq, sealed);
         }
-        for (key, _) in all(MESSAGE, store)? {
+        for (key, _) in store::entries(MESSAGE, store)? {
             let point = key.get(8).and_then(|x| Point::try_from(*x).ok());
             let point = point.ok_or(MeterError::Damaged("a message's key can't be read"))?;
             outbox.waiting.insert((seq_of(&key)?, point), Repeat { due: now, tries: 0 });
         }
-        outbox.queued = all(QUEUE, store)?.len();
+        outbox.queued = store::entries(QUEUE, store)?.len();
         Ok(outbox)
     }
 
@@ -107,7 +104,7 @@ impl Outbox {
     /// Takes all batches that wait to be sealed, oldest first.
     pub(super) fn take_queued(&mut self, store: &mut dyn Store) -> Result<Vec<FullBatch>, MeterError> {
         let mut batches = Vec::new();
-        for (key, value) in all(QUEUE, store)? {
+        for (key, value) in store::entries(QUEUE, store)? {
             batches
                 .push(wire::decode(&value).map_err(|_| MeterError::Damaged("a queued batch can't be read"))?);
             store.remove(QUEUE, &key)?;
@@ -252,17 +249,6 @@ fn message_key(seq: u64, point: Point) -> Vec<u8> {
 fn seq_of(key: &[u8]) -> Result<u64, MeterError> {
     let bytes = key.get(..8).and_then(|bytes| bytes.try_into().ok());
     bytes.map(u64::from_be_bytes).ok_or(MeterError::Damaged("a record's key can't be read"))
-}
-
-/// Every row of a table, read in pages.
-fn all(table: Table, store: &dyn Store) -> Result<Vec<store::Entry>, StoreError> {
-    let (mut rows, mut from) = (Vec::new(), Vec::new());
-    loop {
-        let page = store.range(table, &from[..]..&[0xff; 16][..], PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(rows) };
-        from = [last, &[0][..]].concat();
-        rows.extend(page);
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use store::{Store, StoreError, Table};
 use zeroize::Zeroizing;
 
 use super::ledger::{Bill, Curve, keep_bill, keep_billed_until, keep_curve};
-use super::{Party, SinkError, rows};
+use super::{Party, SinkError};
 
 const QUERY: Table = Table("query");
 const CUT: Table = Table("cut");
@@ -77,7 +77,7 @@ pub struct Release {
 /// The queries that have no outcome yet, and the newest that some aggregator has not answered.
 pub(super) fn unfinished(party: &Party, store: &dyn Store) -> Result<Vec<Signed<Query>>, SinkError> {
     let (mut open, mut lagging) = (Vec::new(), Vec::new());
-    for (key, bytes) in rows(QUERY, store)? {
+    for (key, bytes) in store::entries(QUERY, store)? {
         let outcome = store.get(OUTCOME, &key)?;
         let query = Signed::<Query>::open(&bytes, &party.key(), &party.roster.context())
             .map_err(|_| SinkError::Damaged("a query can't be read"))?;
