@@ -33,7 +33,7 @@ impl Router {
             0,
             RouterConfig {
                 // counted by the listener; the router's own way to refuse is to drop the link
-                max_connections: config.max_connections,
+                max_connections: config.max_connections + 16,
                 // how many QoS 0 messages are read from a log at a time; the channel to a client holds 200
                 max_outgoing_packet_count: 100,
                 max_segment_size: config.log.segment_bytes,
@@ -58,6 +58,8 @@ impl Router {
     /// [`RouterGone`]
     pub(crate) fn attach(&self, client: &str, clean: bool) -> Result<(RouterLink, Notification), RouterGone> {
         let (to, from, connack) = (self.attach)(client, clean)?;
+        // room for 200 packets of the client, which is most of what an idle connection takes
+        to.buffer().shrink_to_fit();
         Ok((RouterLink { to, from }, connack))
     }
 }
@@ -111,6 +113,12 @@ impl RouterLink {
         let reason_code = DisconnectReasonCode::NormalDisconnection;
         let end = Packet::Disconnect(Disconnect { reason_code }, None);
         self.send(will.into_iter().chain([end])).await
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
     }
 }
 
