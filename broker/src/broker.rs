@@ -40,8 +40,7 @@ pub struct Broker {
     watchdog: Watchdog,
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    doom: Arc<Doom>,
-    tally: Arc<Tally>,
+    hall: Arc<Hall>,
     listener: JoinHandle<()>,
 }
 
@@ -68,7 +67,7 @@ impl Broker {
         let listener = bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopping) = watch::channel(false);
-        let (doom, tally) = (Arc::<Doom>::default(), Arc::<Tally>::default());
+        let doom = Arc::<Doom>::default();
         let now = StdInstant::now();
         let limits = Limits {
             // and the watchdog
@@ -81,7 +80,7 @@ impl Broker {
             accounts,
             clients: Arc::new(Clients::new(limits)),
             budget: Arc::new(Budget::new(config.clone())),
-            tally: Arc::clone(&tally),
+            tally: Arc::<Tally>::default(),
             paces: Mutex::new([
                 Pace::new(config.total_packets_per_second, now),
                 Pace::new(config.total_bytes_per_second, now),
@@ -99,15 +98,14 @@ impl Broker {
             antechamber: Antechamber::new(hall.config.max_handshakes),
             sessions: JoinSet::new(),
             tls,
-            hall,
+            hall: Arc::clone(&hall),
         };
         let guest = Guest { identity: Some(watchdog::identity()), ..Guest::default() };
-        let session = session::serve(far, guest, Instant::now(), Arc::clone(&listener.hall));
+        let session = session::serve(far, guest, Instant::now(), Arc::clone(&hall));
         listener.sessions.spawn(session);
-        let tls = listener.tls.is_some();
         let listener = tokio::spawn(listener.listen());
-        info!(%address, tls, "listening");
-        Ok(Self { watchdog, address, stop, doom, tally, listener })
+        info!(%address, "listening");
+        Ok(Self { watchdog, address, stop, hall, listener })
     }
 
     /// Where it listens, with the port that the operating system chose.
@@ -117,13 +115,13 @@ impl Broker {
 
     /// What it has seen so far.
     pub fn counters(&self) -> Counters {
-        self.tally.read()
+        self.hall.tally.read()
     }
 
     /// From now on the process ends with status 70 when the router inside has died, at once when it has panicked, and
     /// also when tokio's threads are stuck.
     pub fn ends_the_process_when_dead(&self) {
-        self.doom.ends_the_process();
+        self.hall.doom.ends_the_process();
         crate::doom::end_the_process_when_the_router_panics();
     }
 
@@ -131,7 +129,7 @@ impl Broker {
     /// more, and the broker is to be started anew. Cancel-safe.
     pub async fn failed(&self) {
         // an error cannot be: we hold the sender
-        drop(self.doom.watch().wait_for(|dead| *dead).await);
+        drop(self.hall.doom.watch().wait_for(|dead| *dead).await);
     }
 
     /// Closes the port and every connection; the port is free when this returns. Last wills are not published.
@@ -261,4 +259,79 @@ fn report(counters: Counters, reported: &mut Counters) {
         info!(?counters, "so far");
     }
     *reported = counters;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use rumqttd::protocol::{Packet, Publish};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What the issue allows from the router's death to the next start.
+    const TIME: Duration = Duration::from_secs(6);
+    const CHILD: &str = "BROKER_TEST_CHILD";
+
+    async fn start() -> Broker {
+        let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+        Broker::start(config).await.unwrap()
+    }
+
+    /// Makes the router's thread panic, as no client can.
+    async fn kill_router(broker: &Broker) {
+        let (mut link, _) = broker.hall.router.attach("killer", true).unwrap();
+        // once another publish was seen, so is the watchdog's filter
+        let publish = Publish::new("\u{e9}/a", "x", false);
+        link.send([Packet::Publish(publish, None)]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_dead_router_is_noticed() {
+        let broker = start().await;
+        // the watchdog has subscribed
+        while broker.counters().messages_in == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(timeout(Duration::from_millis(50), broker.failed()).await.is_err());
+        kill_router(&broker).await;
+        timeout(TIME, broker.failed()).await.expect("in time");
+        broker.stop().await;
+    }
+
+    /// The child's part: a broker whose router dies, and nothing else that would end the process.
+    #[tokio::test]
+    async fn child() {
+        let Ok(part) = std::env::var(CHILD) else { return };
+        let broker = start().await;
+        while broker.counters().messages_in == 0 {
+            tokio::task::yield_now().await;
+        }
+        match part.as_str() {
+            "the panic hook" => broker.ends_the_process_when_dead(),
+            _ => broker.hall.doom.ends_the_process(),
+        }
+        kill_router(&broker).await;
+        if part == "a stuck runtime" {
+            // the only thread of this runtime does nothing any more
+            std::thread::sleep(3 * TIME);
+        }
+        sleep(3 * TIME).await;
+    }
+
+    #[test]
+    fn a_dead_router_is_the_end_of_the_process() {
+        for part in ["the panic hook", "the watchdog", "a stuck runtime"] {
+            let start = StdInstant::now();
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "broker::tests::child"])
+                .env(CHILD, part)
+                .output()
+                .unwrap()
+                .status;
+            assert_eq!(status.code(), Some(crate::doom::STATUS), "{part}");
+            assert!(start.elapsed() < TIME, "{part}: {:?}", start.elapsed());
+        }
+    }
 }

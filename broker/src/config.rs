@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerError, ConfigError, User};
+use crate::{BrokerError, ConfigError, User, watchdog};
 
 /// The settings of a broker; the default is what `wattveil`'s loopback deployments use.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -213,6 +213,9 @@ impl Config {
 
     /// The size of a filter's log, the largest that the router may make of the settings.
     pub(crate) fn log_of(&self, filter: &str) -> LogSize {
+        if filter == watchdog::TOPIC {
+            return LogSize { segment_bytes: 1024, segments: 2 };
+        }
         let special = self.filter_logs.iter().filter(|log| rumqttd::protocol::matches(filter, &log.filter));
         let largest = special.map(|log| log.size).max_by_key(|size| size.most(self.max_packet_bytes));
         largest.unwrap_or(self.log)

@@ -9,7 +9,7 @@ use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, LastWill, Packet, Publish};
 use rumqttd::{Notification, RouterConfig, SegmentConfig};
 
-use crate::Config;
+use crate::{Config, LogSize, watchdog};
 
 type Attached = (LinkTx, LinkRx, Notification);
 type Attach = dyn Fn(&str, bool) -> Result<Attached, RouterGone> + Send + Sync;
@@ -22,13 +22,13 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn spawn(config: &Config) -> Self {
-        let sizes = config.filter_logs.iter().map(|log| {
-            let size = SegmentConfig {
-                max_segment_size: log.size.segment_bytes,
-                max_segment_count: log.size.segments,
-            };
-            (log.filter.clone(), size)
-        });
+        let segments = |size: LogSize| SegmentConfig {
+            max_segment_size: size.segment_bytes,
+            max_segment_count: size.segments,
+        };
+        let own = (watchdog::TOPIC.to_owned(), segments(config.log_of(watchdog::TOPIC)));
+        let others = config.filter_logs.iter().map(|log| (log.filter.clone(), segments(log.size)));
+        let sizes = others.chain([own]);
         let channel = rumqttd::Router::new(
             0,
             RouterConfig {

@@ -78,7 +78,8 @@ async fn a_client_that_sends_too_fast_is_read_from_more_slowly() {
         assert_eq!(body[5..], identifier.to_be_bytes());
         reader.send(&puback([body[3], body[4]])).await;
     }
-    // a second's worth may come at once
+    // a second's worth may come at once, and whatever comes next has to wait
+    assert!(fast.is_served().await);
     assert!(start.elapsed() >= Duration::from_millis(900), "after {:?}", start.elapsed());
     broker.stop().await;
 }
