@@ -17,9 +17,6 @@ pub use self::deal::{
     CHUNK_BYTES, ChunkError, DealMessage, MAX_CHUNKS, SealedDeal, VerifiedChunk, seal_deal,
 };
 
-/// The most bytes of a load vector's ciphertext.
-pub const MAX_CIPHERTEXT: usize = 12 * 1024;
-
 /// A meter's load vector of an interval, encrypted under its own key.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 pub struct LoadVector {
