@@ -17,7 +17,7 @@ use super::{params, place, sets};
 pub struct Opened {
     /// The values, exact.
     pub values: Vec<i128>,
-    /// Who gave pieces that do not fit.
+    /// Who gave pieces that do not fit, whatever others did.
     pub faulty: Vec<Point>,
 }
 
@@ -78,13 +78,17 @@ pub fn open(
     let present: Vec<u8> = partials.keys().copied().collect();
     let fewest = wanted.max(present.len().saturating_sub(correctable(present.len(), roster.t())));
     for size in (fewest..=present.len()).rev() {
-        for trusted in choices(&present, size) {
-            if let Some(value) = common_value(&values, &trusted) {
-                let honest =
-                    |point: &Point| place(roster, *point).is_some_and(|place| trusted.contains(&place));
-                let faulty = pieces.keys().filter(|point| !honest(point)).copied().collect();
-                return Ok(Opened { values: value, faulty });
-            }
+        let trusted = choices(&present, size);
+        let agree: Vec<(&Vec<u8>, Vec<i128>)> =
+            trusted.iter().filter_map(|of| Some((of, common_value(&values, of)?))).collect();
+        if let Some((_, value)) = agree.first() {
+            // Who lies to one active set only could be any of its members: nobody is named who is in some group that
+            // agrees.
+            let innocent = |point: &Point| {
+                place(roster, *point).is_some_and(|place| agree.iter().any(|(of, _)| of.contains(&place)))
+            };
+            let faulty = pieces.keys().filter(|point| !innocent(point)).copied().collect();
+            return Ok(Opened { values: value.clone(), faulty });
         }
     }
     Err(OpenError::Contradiction { found: present.len() })
