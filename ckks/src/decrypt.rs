@@ -109,7 +109,7 @@ impl RawDecryption {
         // Fresh noise has σ·√N in a slot; four bits more keep it from showing.
         let noise = crate::sample::ERROR_VARIANCE.sqrt() * (self.params.n() as f64).sqrt();
         let max = (self.scale.log2(&self.params) - noise.log2() - 4.0).floor() as i32;
-        if bits.cast_signed() > max {
+        if i64::from(bits) > i64::from(max) {
             let scale = self.scale.clone();
             return Err(DecodeError::Precision { found: bits, max, scale });
         }
