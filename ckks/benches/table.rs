@@ -35,7 +35,7 @@ fn best(run: &mut dyn FnMut()) -> f64 {
     }
     let begin = Instant::now();
     let mut best = f64::INFINITY;
-    while begin.elapsed() < Duration::from_millis(400) {
+    while begin.elapsed() < Duration::from_secs(1) {
         let start = Instant::now();
         for _ in 0..repeat {
             run();

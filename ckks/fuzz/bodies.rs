@@ -22,7 +22,7 @@ fn rng() -> StdRng {
 }
 
 /// A set, a key, and what they make.
-pub(crate) struct Set {
+pub struct Set {
     params: Params,
     secret: SecretKey,
     common: CommonPart,
@@ -68,7 +68,7 @@ static SETS: LazyLock<[Set; 2]> = LazyLock::new(|| {
 });
 
 /// An object that travels: good ones to start from, and what one does with it.
-pub(crate) trait Object: Wire {
+pub trait Object: Wire {
     /// The bytes of good objects; none where the set has no such objects.
     fn good(set: &Set) -> Vec<Vec<u8>>;
 
@@ -87,7 +87,7 @@ fn good<T: Object + 'static>() -> &'static Good {
 }
 
 /// Reads what the input says.
-pub(crate) fn wire<T: Object + 'static>(input: &[u8]) {
+pub fn wire<T: Object + 'static>(input: &[u8]) {
     let Some((set, bytes)) = bytes::<T>(input) else {
         return;
     };
@@ -98,7 +98,7 @@ pub(crate) fn wire<T: Object + 'static>(input: &[u8]) {
 }
 
 /// Reads what the input says as CBOR, for a ciphertext.
-pub(crate) fn encoded(input: &[u8]) {
+pub fn encoded(input: &[u8]) {
     let Some((set, bytes)) = bytes::<Ciphertext>(input) else {
         return;
     };

@@ -6,6 +6,7 @@
 //! digits is `x` modulo anything. Adding `⌊T/2⌋` before and subtracting it after makes the
 //! representative the centred one.
 
+use crate::buffer::Buffer;
 use crate::kernel::{self, Constant};
 use crate::params::Params;
 use crate::poly::{Eval, Poly};
@@ -18,12 +19,12 @@ pub(crate) struct Centred<'a> {
     /// The primes' indexes.
     from: Vec<usize>,
     /// Mixed-radix digits of `x + ⌊T/2⌋`, digit by digit.
-    digits: Vec<u32>,
+    digits: Buffer,
 }
 
 impl<'a> Centred<'a> {
     /// Takes the coefficients' residues, one row for each of the primes `from`.
-    pub(crate) fn new(params: &'a Params, from: Vec<usize>, mut rows: Vec<u32>) -> Self {
+    pub(crate) fn new(params: &'a Params, from: Vec<usize>, mut rows: Buffer) -> Self {
         let n = params.n();
         for (j, &p) in from.iter().enumerate() {
             let m = params.modulus(p);
@@ -40,7 +41,7 @@ impl<'a> Centred<'a> {
     }
 
     /// The digits, prime by prime, for [`integer`].
-    pub(crate) fn into_digits(self) -> Vec<u32> {
+    pub(crate) fn into_digits(self) -> Buffer {
         self.digits
     }
 
@@ -121,7 +122,7 @@ impl Poly<Eval> {
     pub(crate) fn divided_by_tail(&self, params: &Params, keep: usize) -> Self {
         let n = params.n();
         let tail: Vec<usize> = self.basis().indexes().skip(keep).collect();
-        let mut rows = self.data()[keep * n..].to_vec();
+        let mut rows = Buffer::copy(&self.data()[keep * n..]);
         for (&index, row) in tail.iter().zip(rows.chunks_exact_mut(n)) {
             params.ntt(index).inverse(row);
         }
@@ -176,7 +177,7 @@ mod tests {
             xs[2] = -(t / 2);
             xs[3] = -1;
             xs[4] = 1;
-            let centred = Centred::new(&params, from.clone(), rows(&params, &from, &xs));
+            let centred = Centred::new(&params, from.clone(), Buffer::copy(&rows(&params, &from, &xs)));
             let mut out = vec![0; params.n()];
             for to in (0..10).filter(|to| !from.contains(to)) {
                 centred.residues(to, &mut out);
@@ -196,7 +197,8 @@ mod tests {
                 .map(|i| [i128::from(x).wrapping_mul(t) / 1000 + i, t / 2, t / 2 + 1, -(t / 2), -(t / 2) - 1][(i % 5) as usize])
                 .collect();
             let all: Vec<usize> = (0..8).collect();
-            let poly = Poly::<Coeff>::from_data(&params, basis, rows(&params, &all, &xs)).into_eval(&params);
+            let rows = Buffer::copy(&rows(&params, &all, &xs));
+            let poly = Poly::<Coeff>::from_data(&params, basis, rows).into_eval(&params);
             let poly = poly.divided_by_tail(&params, keep).into_coeff(&params);
             for (index, row) in poly.rows() {
                 for (x, out) in xs.iter().zip(row) {

@@ -114,6 +114,7 @@
 )]
 
 mod basis;
+mod buffer;
 mod ciphertext;
 mod codec;
 mod decrypt;

@@ -1,6 +1,7 @@
 //! The bodies of the fuzz targets as plain property tests: bad bytes are refused, never a panic, and what is
 //! read has one form and can be used.
 
+#[expect(unreachable_pub, reason = "the fuzz targets' library, which is public to them")]
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
 

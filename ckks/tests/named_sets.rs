@@ -240,8 +240,8 @@ named_sets! {
     sums_4096: 16;
     light: 24;
     medium: 20;
-    strong: 6;
-    largest: 3;
+    strong: 5;
+    largest: 2;
 }
 
 /// No set is left out above.

@@ -1,6 +1,3 @@
 #![no_main]
 
-#[path = "../bodies.rs"]
-mod bodies;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::wire::<ckks::KeyShare>(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ckks_fuzz::wire::<ckks::KeyShare>(data));
