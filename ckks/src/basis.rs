@@ -12,6 +12,7 @@ use crate::params::Params;
 use crate::poly::{Eval, Poly};
 use crate::prime;
 use std::ops::Range;
+use zeroize::Zeroize;
 
 /// A polynomial with centred coefficients in `[-T/2, T/2]`, `T` the product of a few primes.
 pub(crate) struct Centred<'a> {
@@ -38,6 +39,11 @@ impl<'a> Centred<'a> {
             }
         }
         Self { params, from, digits: rows }
+    }
+
+    /// Wipes the digits.
+    pub(crate) fn zeroize(&mut self) {
+        self.digits.zeroize();
     }
 
     /// The digits, prime by prime, for [`integer`].

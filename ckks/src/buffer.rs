@@ -6,7 +6,7 @@
 //! lie. So each thread keeps a few buffers (SEAL and Lattigo do likewise), no more than
 //! [`KEPT_BUFFERS`] and [`KEPT_WORDS`].
 //!
-//! What holds secrets wipes its buffer before it leaves it, as it would its memory.
+//! What holds a key or what encrypts under one wipes its buffer before it leaves it, as it would its memory.
 
 use bytemuck::Pod;
 use std::cell::RefCell;

@@ -94,6 +94,10 @@
 //! # }
 //! ```
 //!
+//! Each thread keeps the memory of its last operations for its next ones, at most 48 MiB, so that
+//! operations do not wait for fresh pages. What holds a key, or what encrypts under one (the ternary
+//! and error polynomials), is wiped first; plaintexts and ciphertexts are not.
+//!
 //! # Bytes
 //!
 //! [`Wire`] gives every object one canonical form, bit-packed to the primes' lengths, seeded where there

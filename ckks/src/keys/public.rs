@@ -123,7 +123,7 @@ impl PublicKey {
             kernel::small_residues(&mut small, noise, m);
             kernel::add(row, &small, m);
         }
-        let centred = (!special.is_empty()).then(|| Centred::new(params, special.clone(), rows));
+        let mut centred = (!special.is_empty()).then(|| Centred::new(params, special.clone(), rows));
         let mut product = Buffer::scratch(n);
         let out = Poly::from_rows(params, Basis::first(params, basis.primes()), |index, row| {
             let m = params.modulus(index);
@@ -151,6 +151,10 @@ impl PublicKey {
                 kernel::add(row, &product, m);
             }
         });
+        // With it the quotient above gives key·u + e away.
+        if let Some(centred) = &mut centred {
+            centred.zeroize();
+        }
         small.zeroize();
         product.zeroize();
         out
