@@ -54,17 +54,29 @@ impl<'a> Centred<'a> {
     /// The coefficients modulo prime `to`.
     pub(crate) fn residues(&self, to: usize, out: &mut [u32]) {
         let m = self.params.modulus(to);
+        if let [low, high] = self.from[..]
+            && self.params.prime(low) <= 2 * m.q
+        {
+            let [p, r] = [low, high].map(|p| self.params.prime(p) % m.q);
+            let half = half_product(prime::mul(p, r, m.q), m.q);
+            let (low, high) = self.digits.split_at(self.params.n());
+            return kernel::weigh_two(out, low, high, Constant::new(p, m), (m.q - half) % m.q, m);
+        }
         let mut weight = 1;
         let mut weights = Vec::with_capacity(self.from.len());
         for &p in &self.from {
             weights.push(m.to_montgomery(weight));
             weight = prime::mul(weight, self.params.prime(p) % m.q, m.q);
         }
-        // (T - 1)/2 mod q
-        let half = prime::mul(prime::add(weight, m.q - 1, m.q), m.q.div_ceil(2), m.q);
+        let half = half_product(weight, m.q);
         let digits: Vec<&[u32]> = self.digits.chunks_exact(self.params.n()).collect();
         kernel::weigh(out, &digits, &weights, (m.q - half) % m.q, m);
     }
+}
+
+/// `(T - 1)/2 mod q` from `T mod q`.
+fn half_product(t: u32, q: u32) -> u32 {
+    prime::mul(prime::add(t, q - 1, q), q.div_ceil(2), q)
 }
 
 /// Coefficient `i` from the digits of the first primes of Q; `None` if it is outside `i128`.

@@ -122,6 +122,15 @@ dispatched! {
     /// `out = Σ_i weights[i]·digits[i]·2^-32 + constant`: digits below `2^30`, weights in Montgomery
     /// form.
     fn weigh<'a>(out: &'a mut [u32], digits: &'a [&'a [u32]], weights: &'a [u32], constant: u32, m: Modulus);
+    /// `out = low + w·high + constant`: two digits, `low` below `2q`, `high` any 32-bit words.
+    fn weigh_two<'a>(
+        out: &'a mut [u32],
+        low: &'a [u32],
+        high: &'a [u32],
+        w: Constant,
+        constant: u32,
+        m: Modulus,
+    );
     /// The residues of signed integers, `|x| < 2^62`.
     fn residues<'a>(out: &'a mut [u32], x: &'a [i64], m: Modulus);
     /// The residues of small signed integers, `|x| < q`.

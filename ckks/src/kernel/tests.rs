@@ -80,6 +80,12 @@ proptest! {
         check!(scale(raw, k), |i| at(&raw, i) * i128::from(k.w));
         check!(scale_add(c, &raw, k), |i| at(&c, i) + at(&raw, i) * i128::from(k.w));
         check!(sub_scale(a, &b, k), |i| (at(&b, i) - at(&a, i)) * i128::from(k.w));
+        let low: Vec<u32> = raw.iter().map(|&x| if x == u32::MAX { 2 * m.q - 1 } else { x % (2 * m.q) }).collect();
+        for constant in [0, m.q - 1, w % m.q] {
+            check!(weigh_two(c, &low, &raw, k, constant), |i| {
+                at(&low, i) + at(&raw, i) * i128::from(k.w) + i128::from(constant)
+            });
+        }
         let digits: Vec<u32> = raw.iter().map(|x| x >> 2).collect();
         check!(garner_step(a, &digits, k), |i| (at(&a, i) - at(&digits, i)) * i128::from(k.w));
         let signed: Vec<i64> = raw.iter().zip(&c).map(|(&x, &y)| ((i64::from(x) << 32 | i64::from(y)) << 1) >> 1).collect();
