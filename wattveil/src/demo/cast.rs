@@ -240,12 +240,12 @@ impl AgentTask {
         keys: &MeterKeys,
         home: &Series,
         slots: usize,
-        slots_per_second: f64,
+        (slots_per_second, batch_slots): (f64, u32),
         directory: &Path,
         link: Settings,
     ) -> anyhow::Result<Self> {
         let mut store = FileStore::open(&directory.join(format!("{}.redb", keys.home)), CACHE)?;
-        let pace = Pace { resend_first: 5_000, ..Pace::default() };
+        let pace = Pace { resend_first: 5_000, batch_slots, ..Pace::default() };
         let identity = deployment.meter_identity(keys);
         let meter =
             Meter::open(identity, deployment.roster.clone(), deployment.floor(), pace, &mut store, now())?;
