@@ -168,7 +168,7 @@ impl Sink {
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster.document().deployment);
-        ["inventory/+", "vote/+", "result/+", "receipt/+/+"].map(|topic| format!("{root}/{topic}")).to_vec()
+        ["inventory/+", "vote/+", "result/+", "receipt/#"].map(|topic| format!("{root}/{topic}")).to_vec()
     }
 
     /// Publishes a tariff; its hash names it in queries.

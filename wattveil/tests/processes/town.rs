@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 
 use aggregator_worker::config::PaceConfig as AggregatorPace;
-use link::{Login, Settings};
+use link::{Login, Settings, Tls, TlsFiles};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
@@ -17,7 +18,7 @@ use store::FileStore;
 use tempfile::TempDir;
 use utility_sink::config::{PaceConfig as SinkPace, ReleaseConfig};
 use utility_sink::sink::ledger::bills_of;
-use wattveil::deployment::{Deployment, Files, Plan, Setup};
+use wattveil::deployment::{Authority, Deployment, Files, Plan, Setup};
 
 use crate::alone::alone;
 use crate::observer::Observer;
@@ -96,6 +97,7 @@ pub(crate) fn write(
     let meters: Vec<String> = deployment.meters.iter().map(|keys| keys.meter.to_string()).collect();
     let setup = Setup {
         logins: deployment.logins(&["observer"], &mut rng),
+        authority: Some(Arc::new(Authority::create("town").unwrap())),
         aggregators: AggregatorPace { receipt_every_ms: 100, patience_s: 600 },
         meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
         sink: SinkPace { settle_ms: 400, resend_ms: 700 },
@@ -151,6 +153,9 @@ impl Town {
         let mut settings = Settings::new("127.0.0.1", address.port(), "observer");
         let (user, password) = setup.logins.iter().find(|(user, _)| user == "observer").unwrap().clone();
         settings.login = Some(Login { user, password });
+        let authority = TlsFiles { authority: "ca.pem".into(), identity: None };
+        let broker_home = files.broker.parent().unwrap();
+        settings.tls = Some(Tls::load(broker_home, &authority).unwrap());
         let observer = Observer::start(settings);
         let aggregators: Vec<Process> =
             files.aggregators.iter().map(|config| Process::start("aggregator-worker", config, &[])).collect();
