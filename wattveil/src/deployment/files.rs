@@ -17,8 +17,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use host::telemetry::LogFormat;
 use link::Endpoint;
-use meter_agent::config::SourceConfig;
+use meter_agent::config::{RegistersConfig, SourceConfig};
 use rand::Rng;
 use serde::Serialize;
 use toml::{Table, Value};
@@ -144,6 +145,8 @@ impl Deployment {
             roster: "roster.wv".into(),
             store: "worker.redb".into(),
             cache_mib: aggregator_worker::config::DEFAULT_CACHE_MIB,
+            log: LogFormat::Text,
+            metrics: None,
             pace: setup.aggregators.clone(),
         };
         write_config(home.join("worker.toml"), &config)
@@ -163,6 +166,8 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "sink.redb".into(),
+            log: LogFormat::Text,
+            metrics: None,
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
@@ -188,8 +193,11 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
+            log: LogFormat::Text,
+            metrics: None,
             floor: self.floor(),
             pace: setup.meters.clone(),
+            registers: RegistersConfig::default(),
             source: source.clone(),
         };
         write_config(home.join("agent.toml"), &config)

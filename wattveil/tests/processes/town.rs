@@ -7,6 +7,7 @@ use std::path::Path;
 use aggregator_worker::config::PaceConfig as AggregatorPace;
 use link::{Login, Settings};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
+use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
 use protocol::unit::{Amount, SlotLength, Timestamp, WattHours};
@@ -86,6 +87,8 @@ pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Dep
         column: column.clone(),
         register: 1_000_000 + 7 * index as u64,
         slots_per_second: SPEED,
+        own_time: false,
+        format: Format::default(),
     };
     let meters: Vec<String> = deployment.meters.iter().map(|keys| keys.meter.to_string()).collect();
     let setup = Setup {
