@@ -1,7 +1,7 @@
 //! The meter agent as a command: its flags, and what it does with them.
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use host::config::ConfigArguments;
 use host::telemetry;
 
@@ -18,25 +18,20 @@ use crate::{dry_run, service};
 pub struct Command {
     #[command(subcommand)]
     other: Option<Other>,
+    // always there without a subcommand: --config is required then
     #[command(flatten)]
-    run: Option<RunArguments>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Other {
-    Rebase(RebaseArguments),
-}
-
-#[derive(Debug, Args)]
-struct RunArguments {
-    #[command(flatten)]
-    config: ConfigArguments,
+    config: Option<ConfigArguments>,
     /// End once the source has ended and every record has its receipts
     #[arg(long)]
     until_done: bool,
     /// Print what would be sent, and send nothing
     #[arg(long, conflicts_with = "until_done")]
     dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Rebase(RebaseArguments),
 }
 
 impl Command {
@@ -46,17 +41,11 @@ impl Command {
     ///
     /// A file that is not what it should be, and whatever makes going on impossible.
     pub async fn run(self) -> anyhow::Result<()> {
-        match (self.other, self.run) {
-            (Some(Other::Rebase(rebase)), _) => rebase.run(),
-            (None, Some(run)) => run.run().await,
-            (None, None) => anyhow::bail!("--config FILE is missing"),
+        let Self { other, config, until_done, dry_run } = self;
+        if let Some(Other::Rebase(rebase)) = other {
+            return rebase.run();
         }
-    }
-}
-
-impl RunArguments {
-    async fn run(self) -> anyhow::Result<()> {
-        let Self { config: arguments, until_done, dry_run } = self;
+        let arguments = config.context("--config FILE is missing")?;
         let config: Config = arguments.read()?;
         telemetry::log_to_stderr(config.log);
         let stopped = host::stopped();
@@ -67,5 +56,27 @@ impl RunArguments {
         telemetry::serve_metrics(config.metrics)?;
         let done = service::run_configured(&config, directory, until_done, stopped).await;
         done.context("the meter agent stopped")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The agent runs by --config alone and rebases by a subcommand; neither goes without its file.
+    #[test]
+    fn it_wants_its_configuration() {
+        let parse = |line: &str| Command::try_parse_from(line.split(' '));
+        assert!(parse("meter-agent --config a.toml").unwrap().config.is_some());
+        assert!(parse("meter-agent --config a.toml --set a=b --dry-run").unwrap().dry_run);
+        assert!(parse("meter-agent rebase --config a.toml").unwrap().other.is_some());
+        for line in [
+            "meter-agent",
+            "meter-agent --dry-run",
+            "meter-agent rebase",
+            "meter-agent --config a rebase --config b",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 }

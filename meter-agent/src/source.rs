@@ -128,7 +128,7 @@ pub enum Live {
     /// SML transmissions.
     Sml(Input, Line),
     /// JSON messages of a broker.
-    Messages(link::Settings, Field),
+    Messages(Box<link::Settings>, Field),
 }
 
 /// Measurements that may wait to be taken.
@@ -147,7 +147,7 @@ impl Live {
             match self {
                 Self::Lines(input) => {
                     let mut lines = lines::Lines::default();
-                    input.read(&directory, Line::P1, |bytes| lines.take(bytes), &heard).await;
+                    input::read(&input, &directory, Line::P1, |bytes| lines.take(bytes), &heard).await;
                 }
                 Self::Telegrams(input, line, standard) => {
                     let mut telegrams = Telegrams::default();
@@ -160,7 +160,7 @@ impl Live {
                         let read = |telegram: Vec<u8>| telegram::read(&telegram, now, standard);
                         cut.into_iter().map(|telegram| Ok(telegram.and_then(read)?)).collect()
                     };
-                    input.read(&directory, line, decode, &heard).await;
+                    input::read(&input, &directory, line, decode, &heard).await;
                 }
                 Self::Sml(input, line) => {
                     let mut transmissions = Transmissions::default();
@@ -169,9 +169,9 @@ impl Live {
                         let told = bytes.map_or_else(Vec::new, |bytes| transmissions.take(bytes, now));
                         told.into_iter().map(|told| Ok(told?)).collect()
                     };
-                    input.read(&directory, line, decode, &heard).await;
+                    input::read(&input, &directory, line, decode, &heard).await;
                 }
-                Self::Messages(settings, field) => message::listen(settings, &field, &heard).await,
+                Self::Messages(settings, field) => message::listen(*settings, &field, &heard).await,
             }
         });
         hears

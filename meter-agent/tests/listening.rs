@@ -98,15 +98,15 @@ async fn a_socket_is_opened_again() {
 #[tokio::test]
 async fn a_serial_port_is_read() {
     use tokio_serial::{SerialPort as _, SerialStream};
-    let (mut meter, mut port) = SerialStream::pair().unwrap();
-    // the agent opens it a second time
-    port.set_exclusive(false).unwrap();
+    let (mut meter, port) = SerialStream::pair().unwrap();
     let path = PathBuf::from(port.name().expect("a pseudo-terminal has a name"));
+    // it is locked while it is open here
+    drop(port);
     let mut hears = telegrams(Input::Serial(path)).listen(Path::new("."));
     let write = async {
         loop {
             // until the agent has opened it, nobody reads
-            meter.write_all(D0).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut meter, D0).await.unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -131,7 +131,7 @@ async fn messages_are_read() {
     // retained, so that it does not matter who is first
     publish(r#"{"ENERGY":{"Total":1.5}}"#).await.unwrap();
     publisher.flush().await;
-    let mut hears = Live::Messages(settings("source"), field.clone()).listen(Path::new("."));
+    let mut hears = Live::Messages(Box::new(settings("source")), field.clone()).listen(Path::new("."));
     assert!(told(&mut hears).await.import == register("1500"));
     publish("offline").await.unwrap();
     let bad = next(&mut hears).await.unwrap_err();

@@ -100,6 +100,15 @@ rules! {
     QueryUnknown = 44, "query-unknown";
     /// The signature is not by the aggregator named.
     NotTheAggregator = 45, "not-the-aggregator";
+    // grid path
+    /// A load vector under other parameters, of another length, or for other slots than the roster's grid path has.
+    LoadVector = 50, "load-vector";
+    /// A key deal that is not of the roster's active sets, or one more than a meter may have.
+    KeyDeal = 51, "key-deal";
+    /// Another member set, or another window, than the group's other intervals of this window have.
+    MemberSet = 52, "member-set";
+    /// The roster has no grid path, or not this interval.
+    Interval = 53, "interval";
 }
 
 /// A number that names no rule.

@@ -195,7 +195,9 @@ fn result() {
     let (deployment, context) = deployment();
     is::<ResultShare>(samples::result(&deployment), messages::RESULT, &signer(1), &context);
     let result = samples::result(&deployment);
-    assert_eq!(result.open(&deployment.sink, &deployment.roster, &[2, 1]).unwrap(), samples::answers());
+    let (answers, pieces) = result.open(&deployment.sink, &deployment.roster, &[2, 1]).unwrap();
+    assert_eq!(answers, samples::answers());
+    assert_eq!(pieces.unwrap().partials, [[0x51; 2]]);
 }
 
 /// An outcome, a tariff, a status.

@@ -92,6 +92,8 @@ fn plan(homes: &Homes, options: &Options) -> anyhow::Result<Plan> {
         tariff_meters: production.tariff_meters.min(u16::try_from(per_query)?),
         // the replay's data may be years old
         late_grace: u32::MAX,
+        // the homes' curve is asked for as a whole, after their bills
+        grid_interval: 0,
         ..production
     };
     let now = host::now().timestamp();

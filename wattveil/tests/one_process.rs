@@ -73,7 +73,13 @@ struct House {
 impl House {
     async fn open() -> Self {
         let homes = Homes::read(28);
-        let policy = Policy { k: 13, tariff_meters: 13, late_grace: u32::MAX, ..Policy::production() };
+        let policy = Policy {
+            k: 13,
+            tariff_meters: 13,
+            late_grace: u32::MAX,
+            grid_interval: 0,
+            ..Policy::production()
+        };
         let plan = Plan {
             name: "one".into(),
             aggregators: 4,

@@ -191,7 +191,7 @@ impl SourceConfig {
             Self::Mqtt { broker: own, .. } => {
                 let endpoint = own.as_ref().unwrap_or(broker);
                 let settings = endpoint.settings(directory, &format!("source-{meter}"))?;
-                live(Live::Messages(settings, self.field()?))
+                live(Live::Messages(Box::new(settings), self.field()?))
             }
         }
     }

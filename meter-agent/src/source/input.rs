@@ -16,10 +16,10 @@ use super::{Heard, SourceError};
 
 /// The pauses before a port or a socket is opened again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
+const LAST_PAUSE: Duration = Duration::from_mins(1);
 
 /// After so long a silence a port or a socket is taken for dead.
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// `file:PATH`, `tcp:HOST:PORT` or `serial:PATH`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -149,67 +149,67 @@ impl Input {
             Self::Serial(path) => Box::new(serial(path, line)?),
         })
     }
+}
 
-    /// Reads until the file ends or nobody listens any more; a port or a socket is opened again and again. `None` is the
-    /// end of the bytes, after which others may begin.
-    pub(super) async fn read(
-        &self,
-        directory: &Path,
-        line: Line,
-        mut decode: impl FnMut(Option<&[u8]>) -> Vec<Heard>,
-        heard: &mpsc::Sender<Heard>,
-    ) {
-        let for_ever = !matches!(self, Self::File(_));
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let lost = match self.open(directory, line).await {
-                Ok(mut bytes) => {
-                    let mut buffer = [0; 1024];
-                    loop {
-                        let read = bytes.read(&mut buffer);
-                        let read = if for_ever {
-                            let silence =
-                                || Err(io::Error::new(io::ErrorKind::TimedOut, "not a byte for 5 minutes"));
-                            tokio::time::timeout(SILENCE, read).await.unwrap_or_else(|_| silence())
-                        } else {
-                            read.await
-                        };
-                        let told = match &read {
-                            Ok(0) | Err(_) => decode(None),
-                            Ok(length) => decode(Some(&buffer[..*length])),
-                        };
-                        for told in told {
-                            pause = FIRST_PAUSE;
-                            if heard.send(told).await.is_err() {
-                                return;
-                            }
-                        }
-                        match read {
-                            Ok(0) => break None,
-                            Ok(_) => {}
-                            Err(error) => break Some(error),
+/// Reads until the file ends or nobody listens any more; a port or a socket is opened again and again. `None` is the
+/// end of the bytes, after which others may begin.
+pub(super) async fn read(
+    input: &Input,
+    directory: &Path,
+    line: Line,
+    mut decode: impl FnMut(Option<&[u8]>) -> Vec<Heard>,
+    heard: &mpsc::Sender<Heard>,
+) {
+    let for_ever = !matches!(input, Input::File(_));
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let lost = match input.open(directory, line).await {
+            Ok(mut bytes) => {
+                let mut buffer = [0; 1024];
+                loop {
+                    let read = bytes.read(&mut buffer);
+                    let read = if for_ever {
+                        let silence =
+                            || Err(io::Error::new(io::ErrorKind::TimedOut, "not a byte for 5 minutes"));
+                        tokio::time::timeout(SILENCE, read).await.unwrap_or_else(|_| silence())
+                    } else {
+                        read.await
+                    };
+                    let told = match &read {
+                        Ok(0) | Err(_) => decode(None),
+                        Ok(length) => decode(Some(&buffer[..*length])),
+                    };
+                    for told in told {
+                        pause = FIRST_PAUSE;
+                        if heard.send(told).await.is_err() {
+                            return;
                         }
                     }
-                }
-                Err(error) => Some(error),
-            };
-            if lost.is_some() || for_ever {
-                let input = self.to_string();
-                let error = match lost {
-                    Some(source) => SourceError::Lost { input, source },
-                    None => SourceError::Closed { input },
-                };
-                if heard.send(Err(error)).await.is_err() {
-                    return;
+                    match read {
+                        Ok(0) => break None,
+                        Ok(_) => {}
+                        Err(error) => break Some(error),
+                    }
                 }
             }
-            if !for_ever {
+            Err(error) => Some(error),
+        };
+        if lost.is_some() || for_ever {
+            let input = input.to_string();
+            let error = match lost {
+                Some(source) => SourceError::Lost { input, source },
+                None => SourceError::Closed { input },
+            };
+            if heard.send(Err(error)).await.is_err() {
                 return;
             }
-            tokio::select! {
-                () = heard.closed() => return,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
-            }
+        }
+        if !for_ever {
+            return;
+        }
+        tokio::select! {
+            () = heard.closed() => return,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! They tell registers with a unit and a power of ten, so they are exact; the time is the host's, since few of these meters
 //! know it.
 
+use std::fmt::Write as _;
+
 use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
 use sml_rs::parser::common::{ListEntry, Value};
@@ -93,7 +95,10 @@ fn read(transmission: &[u8], now: Timestamp) -> Result<Measurement, SmlError> {
     };
     for list in lists {
         let Some(import) = find(list, IMPORT)? else { continue };
-        let device: String = list.server_id.iter().map(|byte| format!("{byte:02X}")).collect();
+        let mut device = String::new();
+        for byte in list.server_id {
+            write!(device, "{byte:02X}").expect("a String takes every byte");
+        }
         return Ok(Measurement {
             at: now,
             import: Quantity::Register(import),

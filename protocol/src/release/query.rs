@@ -44,12 +44,25 @@ pub enum Ask {
     Bill(BillAsk),
     /// A group's energy in each slot.
     Group(GroupAsk),
+    /// A group's energy in each slot of one interval, and the sums of its load vectors.
+    Grid(GridAsk),
+}
+
+/// One interval of a group's curve, with the sums of its members' load vectors.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct GridAsk {
+    /// The group.
+    pub group: GroupId,
+    /// Its members: all of them or none, and the same in every interval of the window.
+    pub members: Vec<MeterId>,
+    /// The bill window that the interval belongs to.
+    pub window: SlotRange,
 }
 
 /// Bills of meters.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 pub struct BillAsk {
-    /// The hashes of the published tariffs.
+    /// The hashes of the published tariffs; with none, a bill is the register difference only.
     pub tariffs: Vec<Hash>,
     /// The meters.
     pub targets: Vec<BillTarget>,
@@ -87,7 +100,7 @@ impl Query {
     pub fn path(&self) -> Path {
         match self.ask {
             Ask::Bill(_) => Path::Bill,
-            Ask::Group(_) => Path::Group,
+            Ask::Group(_) | Ask::Grid(_) => Path::Group,
         }
     }
 
@@ -95,7 +108,7 @@ impl Query {
     pub fn meters(&self) -> Vec<MeterId> {
         match &self.ask {
             Ask::Bill(ask) => ask.targets.iter().map(|target| target.meter).collect(),
-            Ask::Group(ask) => ask.members.clone(),
+            Ask::Group(GroupAsk { members, .. }) | Ask::Grid(GridAsk { members, .. }) => members.clone(),
         }
     }
 
@@ -103,7 +116,7 @@ impl Query {
     pub fn span(&self, index: usize) -> SlotRange {
         let opening = match &self.ask {
             Ask::Bill(ask) => ask.targets.get(index).and_then(|target| target.opening),
-            Ask::Group(_) => None,
+            Ask::Group(_) | Ask::Grid(_) => None,
         };
         opening.and_then(|opening| SlotRange::new(opening, self.period.end()).ok()).unwrap_or(self.period)
     }
@@ -134,6 +147,7 @@ impl Query {
             exclusion.verify(roster)?;
         }
         match &self.ask {
+            Ask::Bill(ask) if ask.tariffs.is_empty() => policy.check_bill_period(self.period, slot),
             Ask::Bill(ask) => {
                 policy.check_bill_period(self.period, slot)?;
                 policy.check_tariffs(ask.tariffs.len(), targets)?;
@@ -147,6 +161,22 @@ impl Query {
             Ask::Group(_) if !self.period.len().is_multiple_of(slot.per_day() as usize) => Err(Rule::Window),
             Ask::Group(_) => {
                 policy.check_bill_period(self.period, slot)?;
+                policy.check_group(targets)
+            }
+            Ask::Grid(ask) => {
+                let interval = policy.interval_slots(slot).ok_or(Rule::Interval)?;
+                let whole =
+                    self.period.len() == interval as usize && self.period.start().0.is_multiple_of(interval);
+                let days = slot.per_day();
+                let aligned =
+                    ask.window.start().0.is_multiple_of(days) && ask.window.end().0.is_multiple_of(days);
+                if !whole || !aligned || !ask.window.covers(self.period) {
+                    return Err(Rule::Interval);
+                }
+                if ask.window.len() > longest {
+                    return Err(Rule::Window);
+                }
+                policy.check_bill_period(ask.window, slot)?;
                 policy.check_group(targets)
             }
         }

@@ -71,7 +71,7 @@ fn each_rule_refuses() {
     };
     let ask = |query: &mut Query, change: &dyn Fn(&mut BillAsk)| match &mut query.ask {
         Ask::Bill(ask) => change(ask),
-        Ask::Group(_) => panic!("a bill is asked for"),
+        Ask::Group(_) | Ask::Grid(_) => panic!("a bill is asked for"),
     };
     let day = 24;
     let longest = MIDNIGHT + MAX_PERIOD_DAYS * day;

@@ -196,7 +196,7 @@ impl Play {
                             .iter()
                             .filter_map(|holding| match holding {
                                 Holding::Refused(rule) => Some(*rule),
-                                Holding::Records(_) => None,
+                                Holding::Records(_) | Holding::Vector(..) => None,
                             })
                             .collect(),
                     })
