@@ -1,8 +1,12 @@
 //! The utility sink's configuration file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use host::config::ConfigError;
+use host::membership::read_roster;
+use host::telemetry::LogFormat;
 use link::Endpoint;
 use protocol::id::{GroupId, MeterId};
 use protocol::roster::Roster;
@@ -28,6 +32,12 @@ pub struct Config {
     pub roster: PathBuf,
     /// Queries, cuts, bills and curves.
     pub store: PathBuf,
+    /// How log lines look.
+    #[serde(default)]
+    pub log: LogFormat,
+    /// Where counters are served, on loopback.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
     /// Tariff files to publish.
     #[serde(default)]
     pub tariffs: Vec<PathBuf>,
@@ -144,16 +154,13 @@ impl ReleaseConfig {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file, and the environment over it.
     ///
     /// # Errors
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        toml::from_str(&text)
-            .with_context(|| format!("{} is not a utility sink's configuration", path.display()))
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        host::config::read(path, &[])
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -162,12 +169,8 @@ impl Config {
     ///
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
-        let registrar = keyfile::read_verifying_key(&directory.join(&self.registrar))?;
         let path = directory.join(&self.roster);
-        let roster =
-            std::fs::read(&path).with_context(|| format!("cannot read the roster {}", path.display()))?;
-        let roster = Roster::accept(&roster, &registrar)
-            .with_context(|| format!("the roster {} was refused", path.display()))?;
+        let (_, roster) = read_roster(&directory.join(&self.registrar), &path)?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
         let box_path = directory.join(&self.box_key);
         let box_key = keyfile::read_opening_key(&box_path)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use host::{entropy, now};
+use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::roster::Roster;
@@ -67,10 +67,15 @@ pub async fn run<S: Store>(
             () = &mut shutdown => break,
             Ok(()) = subscribed.changed() => {
                 let listening = *subscribed.borrow_and_update();
-                if listening { sink.announcements().into_iter().chain([sink.status("up")]).collect() } else { Vec::new() }
+                if listening {
+                    telemetry::ready();
+                    sink.announcements().into_iter().chain([sink.status("up")]).collect()
+                } else {
+                    Vec::new()
+                }
             }
             Some(request) = requests.recv() => request(&mut sink, &mut store, &mut rng)?,
-            _ = tick.tick() => sink.tick(now(), &mut store)?,
+            _ = tick.tick() => telemetry::timed("tick", || sink.tick(now(), &mut store))?,
             delivery = subscriber.recv() => {
                 let Some(first) = delivery else { break };
                 take(&mut sink, first, &mut subscriber, &mut store)?
@@ -79,6 +84,7 @@ pub async fn run<S: Store>(
         store.commit()?;
         offer(&publisher, sends);
     }
+    telemetry::stopping();
     offer(&publisher, [sink.status("down")]);
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
@@ -100,13 +106,16 @@ fn take<S: Store>(
     }
     let mut sends = Vec::new();
     for delivery in &group {
-        let handled = sink.handle(&delivery.topic, &delivery.payload, now(), store)?;
+        let take = || sink.handle(&delivery.topic, &delivery.payload, now(), store);
+        let handled = telemetry::timed("handle", take)?;
         sends.extend(handled.sends);
         if let Some(refusal) = handled.refusal {
+            telemetry::count_kind("wattveil_refused_total", refusal.rule.name(), 1);
             warn!(topic = delivery.topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
         }
     }
-    store.commit()?;
+    telemetry::count("wattveil_messages_taken_total", group.len() as u64);
+    telemetry::timed("commit", || store.commit())?;
     for delivery in group {
         subscriber.ack(delivery);
     }
@@ -124,6 +133,7 @@ fn connect(sink: &Sink, mut link: Settings) -> (Publisher, Subscriber) {
 /// Queues messages; what finds no room is sent again when it is due.
 fn offer(publisher: &Publisher, sends: impl IntoIterator<Item = Outgoing>) {
     for Outgoing { topic, payload, retain } in sends {
+        telemetry::count("wattveil_messages_sent_total", 1);
         let message = Message { topic: topic.to_string(), payload, retain };
         if let Err(error) = publisher.try_publish(message) {
             warn!(error = &error as &dyn std::error::Error, "left for a repeat");

@@ -45,18 +45,17 @@ pub(super) async fn run(options: &Options, directory: &Path, mut dice: StdRng) -
     let homes = csv::read(SYNPRO.as_bytes())?;
     let plan = plan(&homes, options)?;
     let deployment = Deployment::create(&plan, &mut dice)?;
-    let stage = Stage::open(&deployment, &mut dice).await?;
+    let stage = Stage::open(&deployment, &directory, &mut dice).await?;
     let seen = observer::watch(stage.settings("observer", "observer"), "wv/1/grid/#".to_owned());
     let pace = aggregator_worker::config::PaceConfig { receipt_every_ms: 100, patience_s: 600 };
-    let setup =
-        Setup { logins: stage.logins.clone(), aggregators: pace, ..Setup::new(stage.broker.address()) };
+    let setup = Setup { aggregators: pace, ..stage.setup.clone() };
     let configs = deployment.write_aggregators(&directory, &setup)?;
     let mut workers =
         configs.iter().map(|config| Worker::start(config)).collect::<anyhow::Result<Vec<_>>>()?;
     let sink = SinkTask::start(&deployment, &directory.join("sink.redb"), stage.settings("sink", "sink"))?;
     let mut agents = Vec::new();
     for (keys, home) in deployment.meters.iter().zip(&homes) {
-        let link = stage.settings("meters", &format!("meter-{}", keys.home));
+        let link = stage.settings(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
         let slots = home.energies.len();
         agents.push(AgentTask::start(&deployment, keys, home, slots, (0.0, BATCH), &directory, link)?);
     }

@@ -21,7 +21,12 @@ pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
 /// This program, as one of its roles.
 pub(crate) fn wattveil(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
-    command.args(arguments).env("NO_COLOR", "1").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .env_remove("WATTVEIL_SEED")
+        .env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null());
     command
 }

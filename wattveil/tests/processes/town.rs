@@ -8,6 +8,7 @@ use std::sync::Arc;
 use aggregator_worker::config::PaceConfig as AggregatorPace;
 use link::{Login, Settings, Tls, TlsFiles};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
+use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
 use protocol::unit::{Amount, SlotLength, Timestamp, WattHours};
@@ -93,6 +94,8 @@ pub(crate) fn write(
         column: column.clone(),
         register: 1_000_000 + 7 * index as u64,
         slots_per_second: SPEED,
+        own_time: false,
+        format: Format::default(),
     };
     let meters: Vec<String> = deployment.meters.iter().map(|keys| keys.meter.to_string()).collect();
     let setup = Setup {
