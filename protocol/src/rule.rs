@@ -100,6 +100,23 @@ rules! {
     QueryUnknown = 44, "query-unknown";
     /// The signature is not by the aggregator named.
     NotTheAggregator = 45, "not-the-aggregator";
+    // analytics under encryption
+    /// There is no such collective key, or it is not made yet.
+    KeyUnknown = 60, "key-unknown";
+    /// A contribution to a collective key is not what was committed to, or contradicts an earlier one.
+    Making = 61, "making";
+    /// The bytes are no fresh ciphertext of the key's parameters, level and scale.
+    Ciphertext = 62, "ciphertext";
+    /// The ciphertext came before, under another upload.
+    Copied = 63, "copied";
+    /// The key's parameters do not allow the function, or its weights or subjects are not as many as it takes.
+    Function = 64, "function";
+    /// Another member set is fixed for this group and window, or a member lacks a part of the window.
+    MemberSet = 65, "member-set";
+    /// The key has been used for as many openings as its smudging allows.
+    Exhausted = 66, "exhausted";
+    /// The aggregators asked are no active set, or no quorum voted for the cut.
+    ActiveSet = 67, "active-set";
 }
 
 /// A number that names no rule.
