@@ -11,7 +11,7 @@
 use grid::levelled::accuracy::{Accuracy, Extent};
 use grid::levelled::encryptor::{EncryptError, Encryptor};
 use grid::levelled::evaluator::Evaluator;
-use grid::levelled::maker::{Maker, active_sets};
+use grid::levelled::maker::Maker;
 use grid::levelled::opening::{self, Values};
 use grid::levelled::setup::{CiphertextError, Setup, SetupError};
 use grid::levelled::trustee::Trustee;
@@ -52,7 +52,6 @@ impl Town {
     fn new(profile: Profile, n: usize, t: usize) -> Self {
         let setup = Setup::new(&plan(profile, 96)).unwrap();
         let (key, points) = (Hash::from([9; 32]), Point::first(n));
-        let sets = active_sets(&points, t).unwrap();
         let maker = |point: &Point| Maker::new(setup.clone(), key, Zeroizing::new([u8::from(*point); 32]));
         let makers: Vec<Maker> = points.iter().map(maker).collect();
         let revealed = |all: Vec<Vec<u8>>| points.iter().copied().zip(all).collect::<Vec<_>>();
@@ -67,17 +66,14 @@ impl Town {
             let seconds = revealed(makers.iter().map(second).collect());
             makers[1].relin_key(&borrowed(&firsts), &borrowed(&seconds)).unwrap()
         });
-        let trustee = |point: &Point| (*point, Trustee::new(setup.clone(), *point, sets.clone()));
+        let trustee = |point: &Point| (*point, Trustee::new(setup.clone(), *point, &points, t).unwrap());
         let mut trustees: Vec<_> = points.iter().map(trustee).collect();
         for maker in &makers {
-            for (to, dealt) in maker.deals(&sets, &points) {
+            for (to, dealt) in maker.deals(&points, t).unwrap() {
                 trustees.iter_mut().find(|(point, _)| *point == to).unwrap().1.add(&dealt).unwrap();
             }
         }
-        let sets = sets
-            .iter()
-            .map(|set| set.members().iter().map(|m| Point::try_from(*m).unwrap()).collect())
-            .collect();
+        let sets = Point::sets(&points, t);
         Self {
             encryptor: Encryptor::new(setup.clone(), &public).unwrap(),
             evaluator: Evaluator::new(setup.clone(), relin.as_deref()).unwrap(),

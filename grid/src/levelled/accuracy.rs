@@ -13,7 +13,7 @@ use super::setup::Setup;
 pub(super) const WEIGHTS: i32 = 45;
 
 /// By how many bits the noise of a comparison exceeds what rounding leaves, at most: measured, with one to spare.
-const COMPARISON: u32 = 3;
+const COMPARISON: u32 = 1;
 
 /// How many members and ciphertexts a subject has.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -131,10 +131,19 @@ impl Maker {
     /// What each member of the active sets is dealt of this aggregator's secret.
     ///
     /// The sharing of every set is independent of all others, which is what makes asking another set safe.
-    pub fn deals(&self, sets: &[ActiveSet], points: &[Point]) -> Vec<(Point, Zeroizing<Vec<u8>>)> {
+    ///
+    /// # Errors
+    ///
+    /// [`ThresholdError`] for points that do not ascend.
+    pub fn deals(
+        &self,
+        points: &[Point],
+        t: usize,
+    ) -> Result<Vec<(Point, Zeroizing<Vec<u8>>)>, ThresholdError> {
+        let sets = active_sets(points, t)?;
         let mut boxes: Vec<(Point, Vec<(ByteBuf, ByteBuf)>)> =
             points.iter().map(|point| (*point, Vec::new())).collect();
-        for set in sets {
+        for set in &sets {
             let name = hash("active set", &[set.members()]);
             let shares = self.secret.share(set, &mut self.stream("levelled deal", &name));
             for (member, share) in set.members().iter().zip(shares) {
@@ -143,7 +152,7 @@ impl Maker {
                 }
             }
         }
-        boxes.into_iter().map(|(point, own)| (point, Zeroizing::new(wire::encode(&own)))).collect()
+        Ok(boxes.into_iter().map(|(point, own)| (point, Zeroizing::new(wire::encode(&own)))).collect())
     }
 
     fn ceremony(&self, joint: &Hash) -> Result<RelinCeremony<'_>, Mismatch> {
@@ -202,18 +211,9 @@ fn uniform(label: &str, joint: &Hash) -> Seed {
 }
 
 /// Every set of t of these points.
-///
-/// # Errors
-///
-/// [`ThresholdError::Sizes`] for a t that there is no set of.
-pub fn active_sets(points: &[Point], t: usize) -> Result<Vec<ActiveSet>, ThresholdError> {
-    let [n, t] = [points.len(), t].map(|number| u8::try_from(number).unwrap_or(u8::MAX));
-    let numbered = ActiveSet::all(n, t)?;
-    let of = |set: &ActiveSet| {
-        let members: Vec<u8> = set.members().iter().map(|i| u8::from(points[usize::from(*i) - 1])).collect();
-        ActiveSet::new(&members)
-    };
-    numbered.iter().map(of).collect()
+pub(super) fn active_sets(points: &[Point], t: usize) -> Result<Vec<ActiveSet>, ThresholdError> {
+    let numbers = |set: &Vec<Point>| set.iter().map(|point| u8::from(*point)).collect::<Vec<_>>();
+    Point::sets(points, t).iter().map(|set| ActiveSet::new(&numbers(set))).collect()
 }
 
 /// Takes the shares that somebody dealt to `to`: one for each active set that it is in, in their order.

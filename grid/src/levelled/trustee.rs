@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ckks::{ActiveSet, Ciphertext, Mismatch, SecretShare, Wire, WireError};
+use ckks::{ActiveSet, Ciphertext, Mismatch, SecretShare, ThresholdError, Wire, WireError};
 use protocol::analysis::function::Function;
 use protocol::shamir::Point;
 use protocol::wire;
@@ -10,7 +10,7 @@ use rand::CryptoRng;
 use serde_bytes::ByteBuf;
 
 use super::accuracy::{Accuracy, Extent, NoRoom};
-use super::maker::{MakeError, read_deal};
+use super::maker::{MakeError, active_sets, read_deal};
 use super::setup::Setup;
 
 /// Why a result is not opened.
@@ -52,8 +52,12 @@ impl std::fmt::Debug for Trustee {
 
 impl Trustee {
     /// A holder without shares.
-    pub fn new(setup: Setup, point: Point, sets: Vec<ActiveSet>) -> Self {
-        Self { setup, point, sets, shares: BTreeMap::new() }
+    ///
+    /// # Errors
+    ///
+    /// [`ThresholdError`] for points that do not ascend.
+    pub fn new(setup: Setup, point: Point, points: &[Point], t: usize) -> Result<Self, ThresholdError> {
+        Ok(Self { setup, point, sets: active_sets(points, t)?, shares: BTreeMap::new() })
     }
 
     /// Whether what somebody dealt can be read.

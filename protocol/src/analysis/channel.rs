@@ -12,6 +12,8 @@ pub enum AnalysisChannel {
     Plan,
     /// A collective key, in parts.
     Key,
+    /// A part of a collective public key, by its index: each has a topic of its own, so that all can be retained.
+    KeyPart(u16),
     /// An aggregator's contributions to a collective key, in parts.
     Make(AggregatorId),
     /// Parts of the blobs that a role's documents name.
@@ -31,6 +33,7 @@ impl fmt::Display for AnalysisChannel {
         match self {
             Self::Plan => f.write_str("plan"),
             Self::Key => f.write_str("key"),
+            Self::KeyPart(index) => write!(f, "key/{index}"),
             Self::Make(agg) => write!(f, "make/{agg}"),
             Self::Data(role, id) => write!(f, "data/{}/{id}", role.name()),
             Self::Upload(meter) => write!(f, "upload/{meter}"),
@@ -51,6 +54,11 @@ impl AnalysisChannel {
         Ok(Some(match *levels {
             ["plan"] => Self::Plan,
             ["key"] => Self::Key,
+            ["key", index] => {
+                let parsed = index.parse().ok().filter(|parsed: &u16| parsed.to_string() == *index);
+                let Some(index) = parsed else { return Ok(None) };
+                Self::KeyPart(index)
+            }
             ["make", agg] => Self::Make(agg.parse()?),
             ["data", role, id] => {
                 let Some(role) = Role::named(role) else { return Ok(None) };

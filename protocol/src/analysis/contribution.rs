@@ -10,7 +10,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::analysis::blob::Blob;
 use crate::id::Hash;
 use crate::shamir::Point;
-use crate::signature::Document;
+use crate::signature::{Document, hash};
 
 /// A round of commit, then reveal.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -63,6 +63,11 @@ pub enum Step {
     Deal(Point, Blob),
     /// What the key came to: the public key, and the hash of the relinearisation key (zero if there is none).
     Made(Blob, Hash),
+}
+
+/// The commitment of an aggregator to what it will reveal in a round: bytes of high entropy.
+pub fn commitment(key: &Hash, point: Point, round: Round, bytes: &[u8]) -> Hash {
+    hash("commitment", &[key.as_bytes(), &[u8::from(point), u8::from(round)], bytes])
 }
 
 /// An aggregator's contribution.
