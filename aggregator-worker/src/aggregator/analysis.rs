@@ -116,17 +116,14 @@ impl Analysis {
                 Ok(plan) => self.makings.take_plan(plan, now, party, store, rng),
                 Err(refused) => Ok(refused),
             },
-            AnalysisChannel::Make(_) => match party.open_peer(
-                &document,
-                |made: &protocol::analysis::contribution::Contribution| made.point,
-            ) {
+            AnalysisChannel::Make(_) => match party
+                .open_peer(&document, |made: &protocol::analysis::contribution::Contribution| made.point)
+            {
                 Ok(contribution) => self.makings.take(contribution, now, party, store, rng),
                 Err(refused) => Ok(refused),
             },
             AnalysisChannel::Direction => match party.open_utility(&document) {
-                Ok(direction) => {
-                    self.releases.take(&direction, &self.makings, party, registry, store, rng)
-                }
+                Ok(direction) => self.releases.take(&direction, &self.makings, party, registry, store, rng),
                 Err(refused) => Ok(refused),
             },
             _ => Ok(Handled::refused(Rule::Malformed, "an aggregator has no use for this topic")),

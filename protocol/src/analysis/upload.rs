@@ -54,5 +54,5 @@ pub struct Taken {
 }
 
 impl Document for Taken {
-    const KIND: &'static str = "taken";
+    const KIND: &'static str = "word";
 }

@@ -136,16 +136,14 @@ impl World {
             valid_from: Timestamp(0),
             valid_to: Timestamp(u64::from(u32::MAX)),
         };
-        let deployment =
-            Deployment::create(&plan, &mut ChaCha20Rng::seed_from_u64(scene.seed)).unwrap();
+        let deployment = Deployment::create(&plan, &mut ChaCha20Rng::seed_from_u64(scene.seed)).unwrap();
         let start = slot.start_of(Slot((FIRST + 2) * u32::from(WINDOW)));
         let names = [Name::Sink]
             .into_iter()
             .chain((0..scene.aggregators).map(Name::Aggregator))
             .chain((0..scene.homes).map(Name::Meter));
-        let homes = (0..scene.homes)
-            .map(|_| (0..2 * WINDOW).map(|_| rng.random_range(0..4_000)).collect())
-            .collect();
+        let homes =
+            (0..scene.homes).map(|_| (0..2 * WINDOW).map(|_| rng.random_range(0..4_000)).collect()).collect();
         let mut world = Self {
             deployment,
             parties: BTreeMap::new(),
@@ -184,7 +182,12 @@ impl World {
         let (roster, store) = (deployment.roster.clone(), &mut party.store);
         let role = match name {
             Name::Sink => {
-                let pace = sink::analysis::AnalysisPace { resend: 2_000, resend_last: 20_000, settle: 1_000, patience: 8_000 };
+                let pace = sink::analysis::AnalysisPace {
+                    resend: 2_000,
+                    resend_last: 20_000,
+                    settle: 1_000,
+                    patience: 8_000,
+                };
                 let sink = Sink::open(deployment.sink_identity(), roster, sink::Pace::default(), store, *now);
                 Role::Sink(Box::new(sink.unwrap().with_analysis(pace, store, *now).unwrap()))
             }
@@ -290,8 +293,12 @@ impl World {
 
     /// One delivery to somebody; false if there is none.
     fn deliver(&mut self) -> bool {
-        let busy: Vec<Name> =
-            self.parties.iter().filter(|(_, p)| !p.inbox.is_empty() && !p.away).map(|(name, _)| *name).collect();
+        let busy: Vec<Name> = self
+            .parties
+            .iter()
+            .filter(|(_, p)| !p.inbox.is_empty() && !p.away)
+            .map(|(name, _)| *name)
+            .collect();
         if busy.is_empty() {
             return false;
         }
@@ -433,7 +440,13 @@ impl World {
     }
 
     /// Asks, and waits for the finding.
-    pub(crate) fn find(&mut self, key: Hash, function: &Function, subjects: &[Subject], ticks: usize) -> Finding {
+    pub(crate) fn find(
+        &mut self,
+        key: Hash,
+        function: &Function,
+        subjects: &[Subject],
+        ticks: usize,
+    ) -> Finding {
         let id = self.ask(key, function, subjects);
         self.until(function.name(), ticks, |world| world.finding(id).is_some());
         self.finding(id).unwrap()

@@ -190,7 +190,8 @@ impl Makings {
             return Ok(Handled::refused(Rule::KeyUnknown, format_args!("the plan of key {key} is not here")));
         };
         let step = place(&contribution.step);
-        let refused = |detail: &str| Ok(Handled::refused(Rule::Making, format_args!("aggregator {point}: {detail}")));
+        let refused =
+            |detail: &str| Ok(Handled::refused(Rule::Making, format_args!("aggregator {point}: {detail}")));
         match making.seen.get(&(point, step)) {
             Some(known) if known.hash() != contribution.hash() => {
                 return refused("a second, different contribution to one step");
@@ -340,11 +341,18 @@ impl Making {
                 continue;
             }
             let Some(peer) = party.roster.aggregator(to) else { continue };
-            let newest = peer.box_key_at(now.timestamp()).or_else(|| peer.box_keys.last().map(|key| &key.key));
+            let newest =
+                peer.box_key_at(now.timestamp()).or_else(|| peer.box_keys.last().map(|key| &key.key));
             let Some(sealing) = newest else { continue };
             let aad = deal_aad(party, &key, party.identity.point, to);
             let sealed = wire::encode(&sealing.seal(DEAL_INFO, &aad, &shares, rng)?);
-            sends.extend(self.contribute(Step::Deal(to, Blob::of(&sealed)), Some(&sealed), party, held, store)?);
+            sends.extend(self.contribute(
+                Step::Deal(to, Blob::of(&sealed)),
+                Some(&sealed),
+                party,
+                held,
+                store,
+            )?);
         }
         Ok(sends)
     }
@@ -393,7 +401,8 @@ impl Making {
                 let step = Step::Commit(round, commitment(&key, own, round, &bytes));
                 sends.extend(self.contribute(step, None, party, held, store)?);
                 // What is revealed is fixed together with the commitment, and kept back until all have committed.
-                let reveal = party.sign(Contribution { key, point: own, step: Step::Reveal(round, Blob::of(&bytes)) });
+                let reveal =
+                    party.sign(Contribution { key, point: own, step: Step::Reveal(round, Blob::of(&bytes)) });
                 store.put(KEPT_BACK, &row(&key, own, place(&reveal.step)), reveal.bytes())?;
             }
             if !self.all(commit, party) {
@@ -401,7 +410,8 @@ impl Making {
             }
             if !self.seen.contains_key(&(own, reveal)) {
                 let kept = store.get(KEPT_BACK, &row(&key, own, reveal))?;
-                let kept = kept.and_then(|bytes| party.open_peer(&bytes, |made: &Contribution| made.point).ok());
+                let kept =
+                    kept.and_then(|bytes| party.open_peer(&bytes, |made: &Contribution| made.point).ok());
                 let kept = kept.ok_or(AggregatorError::Damaged("what was committed to is lost"))?;
                 store.put(CONTRIBUTION, &row(&key, own, reveal), kept.bytes())?;
                 sends.extend(sends_of(&kept, party, store)?);

@@ -80,9 +80,7 @@ impl Releases {
         let id = direction.request;
         let done = match &direction.step {
             DirectionStep::Ask(ask) => take_ask(direction, ask, makings, party, registry, store)?,
-            DirectionStep::Cut(sets) => {
-                self.take_cut(direction, sets, makings, party, registry, store)?
-            }
+            DirectionStep::Cut(sets) => self.take_cut(direction, sets, makings, party, registry, store)?,
             DirectionStep::Open(open) => self.take_open(id, open, makings, party, registry, store, rng)?,
         };
         Ok(match done {
@@ -177,7 +175,8 @@ impl Releases {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let damaged = AggregatorError::Damaged("a cut that was voted for can't be read");
-        let cut = store.get(CUT, id.as_bytes())?.and_then(|bytes| party.open_utility::<Direction>(&bytes).ok());
+        let cut =
+            store.get(CUT, id.as_bytes())?.and_then(|bytes| party.open_utility::<Direction>(&bytes).ok());
         let Some(DirectionStep::Cut(sets)) = cut.as_ref().map(|cut| &cut.step) else { return Err(damaged) };
         let opened = openings(&ask.key, store)?;
         let wanted = opened + Setup::outputs(&ask.function) as u64;
@@ -208,13 +207,7 @@ impl Releases {
     }
 
     /// Whether a quorum voted for what we voted for, and the members are an active set.
-    fn certify(
-        &mut self,
-        id: QueryId,
-        open: &Open,
-        party: &Party,
-        store: &mut dyn Store,
-    ) -> Checked<()> {
+    fn certify(&mut self, id: QueryId, open: &Open, party: &Party, store: &mut dyn Store) -> Checked<()> {
         let mut voted = BTreeSet::new();
         for bytes in open.votes.iter().take(party.roster.n()) {
             let Ok(vote) = party.open_peer(bytes, |reply: &Reply| reply.point) else { continue };
@@ -269,7 +262,11 @@ fn take_ask(
     let plan = ready.setup.plan();
     let apart = ask.subjects.iter().collect::<BTreeSet<_>>().len() == ask.subjects.len();
     let within = ask.subjects.iter().all(|subject| plan.slots_of(subject.window).is_some());
-    if !ready.setup.allows(&ask.function) || ask.subjects.len() != ask.function.subjects() || !apart || !within {
+    if !ready.setup.allows(&ask.function)
+        || ask.subjects.len() != ask.function.subjects()
+        || !apart
+        || !within
+    {
         return refuse(Rule::Function, "the key does not allow this function of these subjects");
     }
     store.put(ASK, id.as_bytes(), direction.bytes())?;
@@ -336,8 +333,12 @@ fn check(
         };
         for member in set {
             let certificate = registry.certificates.get(&member.meter);
-            let Some(certificate) = certificate.filter(|certificate| certificate.group == subject.group) else {
-                return refuse(Rule::ForeignGroup, format_args!("meter {} is not in the group", member.meter));
+            let Some(certificate) = certificate.filter(|certificate| certificate.group == subject.group)
+            else {
+                return refuse(
+                    Rule::ForeignGroup,
+                    format_args!("meter {} is not in the group", member.meter),
+                );
             };
             let held = uploads::member(&ask.key, plan, subject.window, member.meter, party, registry, store)?;
             if held.as_ref() != Some(member) {
@@ -347,7 +348,8 @@ fn check(
                 continue;
             }
             let service_point = certificate.service_point.clone();
-            let twice = additions.taken.iter().any(|(other, taken)| *other == service_point && taken.overlaps(span));
+            let twice =
+                additions.taken.iter().any(|(other, taken)| *other == service_point && taken.overlaps(span));
             if twice || is_taken(Path::Group, &service_point, span, store)? {
                 return refuse(
                     Rule::AlreadyReleased,
@@ -429,7 +431,11 @@ fn openings(key: &Hash, store: &dyn Store) -> Result<u64, AggregatorError> {
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
 }
 
-fn fixed_set(key: &Hash, subject: &Subject, store: &dyn Store) -> Result<Option<Vec<Member>>, AggregatorError> {
+fn fixed_set(
+    key: &Hash,
+    subject: &Subject,
+    store: &dyn Store,
+) -> Result<Option<Vec<Member>>, AggregatorError> {
     let bytes = store.get(SET, &set_row(key, subject))?;
     let set = bytes.map(|bytes| wire::decode_own(&bytes)).transpose();
     set.map_err(|_| AggregatorError::Damaged("a member set can't be read"))

@@ -130,7 +130,10 @@ impl Uploads {
             Err(error) => return Ok(Handled::refused(Rule::Forged, error)),
         };
         let Some(ready) = makings.key(&upload.key) else {
-            return Ok(Handled::refused(Rule::KeyUnknown, format_args!("key {} is not made here", upload.key)));
+            return Ok(Handled::refused(
+                Rule::KeyUnknown,
+                format_args!("key {} is not made here", upload.key),
+            ));
         };
         let plan = ready.setup.plan();
         if plan.place(upload.slots).is_none() {
@@ -167,7 +170,10 @@ impl Uploads {
         if word.refused.len() < MAX_TAKEN {
             word.refused.push(NotTaken { upload: upload.hash(), rule });
         }
-        Handled::refused(rule, format_args!("upload of meter {} for {}: {detail}", upload.meter, upload.slots))
+        Handled::refused(
+            rule,
+            format_args!("upload of meter {} for {}: {detail}", upload.meter, upload.slots),
+        )
     }
 
     /// Takes a part of a ciphertext.

@@ -53,12 +53,15 @@ impl Keys {
         let mut keys = Self { keys: BTreeMap::new(), depot: Depot::default() };
         for (_, bytes) in store::entries(PLAN, store)? {
             // A plan under an earlier roster made a key of other aggregators: it is of no more use.
-            let Ok(plan) = Signed::<Plan>::open(&bytes, &party.key(), &party.roster.context()) else { continue };
+            let Ok(plan) = Signed::<Plan>::open(&bytes, &party.key(), &party.roster.context()) else {
+                continue;
+            };
             let mut key = Key::new(plan)?;
             for point in party.roster.points() {
                 let Some(bytes) = store.get(MADE, &of_point(&key.plan.hash(), point))? else { continue };
                 let made = party.open_peer(&bytes, |made: &Contribution| made.point);
-                let made = made.map_err(|_| SinkError::Damaged("an aggregator's word for a key can't be read"))?;
+                let made =
+                    made.map_err(|_| SinkError::Damaged("an aggregator's word for a key can't be read"))?;
                 key.made.insert(point, made);
             }
             key.public = store.get(PUBLIC, key.plan.hash().as_bytes())?;

@@ -218,7 +218,8 @@ impl Request {
             }
             ReplyStep::Answer(answer) => {
                 let cut = self.cut.as_ref().map(Signed::hash);
-                let known = self.answers.get(&answer.members).is_some_and(|of_set| of_set.contains_key(&point));
+                let known =
+                    self.answers.get(&answer.members).is_some_and(|of_set| of_set.contains_key(&point));
                 if Some(answer.cut) != cut || known || !answer.members.contains(&point) {
                     return Ok(Handled::quietly());
                 }
@@ -316,8 +317,11 @@ impl Request {
             for member in willing.iter().filter_map(|held| held.get(index)).flatten() {
                 *holders.entry(member).or_default() += 1;
             }
-            let set: Vec<Member> =
-                holders.into_iter().filter(|(_, count)| *count >= q).map(|(member, _)| member.clone()).collect();
+            let set: Vec<Member> = holders
+                .into_iter()
+                .filter(|(_, count)| *count >= q)
+                .map(|(member, _)| member.clone())
+                .collect();
             if set.len() < usize::from(party.roster.policy().k) {
                 // Too few yet: the question goes again, and more may have come by then.
                 return Ok(Vec::new());
@@ -365,7 +369,8 @@ impl Request {
                 }
             };
             let agreed = digest(results[0]);
-            let differing = self.answers.values().flatten().filter(|(_, other)| digest(&other.result) != agreed);
+            let differing =
+                self.answers.values().flatten().filter(|(_, other)| digest(&other.result) != agreed);
             let mut differing: Vec<Point> = differing.map(|(point, _)| *point).collect();
             differing.dedup();
             #[expect(clippy::cast_possible_truncation, reason = "sets have a few thousand members at most")]
