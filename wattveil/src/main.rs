@@ -21,6 +21,7 @@ enum Command {
     /// Show it all on this machine: real homes, real processes, crashes, lies and attacks
     Demo(DemoArguments),
     Bench(BenchArguments),
+    Analytics(wattveil::analytics::Command),
     Broker(broker::command::Command),
     MeterAgent(meter_agent::command::Command),
     AggregatorWorker(aggregator_worker::command::Command),
@@ -80,6 +81,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return demo(arguments).await,
         Command::Bench(arguments) => bench(&arguments)?,
+        Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,

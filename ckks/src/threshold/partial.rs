@@ -60,7 +60,7 @@ impl SecretShare {
         // What does not travel needs no noise.
         let q = live::modulus(params, common.level);
         let noise = sample::gaussian(live, smudging.sigma(), &SecretSeed::generate(rng));
-        for (v, &e) in values.iter_mut().zip(&*noise) {
+        for (v, &e) in values.iter_mut().zip(noise.iter()) {
             let e = i128::from(e).rem_euclid(q.cast_signed()).cast_unsigned();
             *v = live::round((*v + e) % q, dropped) % q;
         }
@@ -217,7 +217,7 @@ pub fn combine_live(
     Ok(rounded.collect::<Result<_, _>>()?)
 }
 
-fn check_count(set: &ActiveSet, found: usize) -> Result<(), ThresholdError> {
+pub(super) fn check_count(set: &ActiveSet, found: usize) -> Result<(), ThresholdError> {
     let wanted = set.size();
     if found != wanted {
         return Err(ThresholdError::Partials { found, wanted });

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use broker::{Broker, LogSize, Role};
 use host::now;
 use link::{Login, Settings, Tls, TlsFiles};
+use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace};
 use meter_agent::service::{Agent, Progress};
 use meter_agent::source::Series;
@@ -266,20 +267,21 @@ impl AgentTask {
         keys: &MeterKeys,
         home: &Series,
         slots: usize,
-        slots_per_second: f64,
+        (slots_per_second, batch_slots): (f64, u32),
         directory: &Path,
         link: Settings,
     ) -> anyhow::Result<Self> {
         let mut store = FileStore::open(&directory.join(format!("{}.redb", keys.home)), CACHE)?;
-        let pace = Pace { resend_first: 5_000, ..Pace::default() };
+        let pace = Pace { resend_first: 5_000, batch_slots, ..Pace::default() };
         let identity = deployment.meter_identity(keys);
         let meter =
             Meter::open(identity, deployment.roster.clone(), deployment.floor(), pace, &mut store, now())?;
         // A register does not begin at zero: this one shows where the pseudonym points.
         let [a, b, ..] = *keys.meter.as_bytes();
         let register = Register::try_from(u64::from(a) * 100_000 + u64::from(b))?;
-        let readings = home.readings(register).take(slots + 1).collect::<Vec<_>>().into_iter();
-        let agent = Agent { meter, store, link, readings, slots_per_second, until_done: false };
+        let readings = home.readings(register).take(slots + 1).collect();
+        let agent =
+            Agent { meter, store, link, feed: Feed::replay(readings, slots_per_second), until_done: false };
         let (progress, receiver) = watch::channel(Progress::default());
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(agent.run(progress, until(stopping)));

@@ -26,6 +26,9 @@ use super::report::{self, Act, BillRow, CurveRow, Report, Sight};
 use super::{LIAR, Options, TARIFFS, VICTIM, attack, half_sizes, observer};
 use crate::deployment::{Deployment, Setup};
 
+/// Slots a batch.
+const BATCH: u32 = 4;
+
 pub(super) struct Play {
     pub(super) deployment: Arc<Deployment>,
     pub(super) homes: Homes,
@@ -98,8 +101,8 @@ impl Play {
         for (keys, home) in play.deployment.meters.iter().zip(&play.homes.series) {
             let link = play.stage.settings(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
             let slots = play.homes.slots();
-            let speed = play.options.speed;
-            let agent = AgentTask::start(&play.deployment, keys, home, slots, speed, directory, link)?;
+            let pace = (play.options.speed, BATCH);
+            let agent = AgentTask::start(&play.deployment, keys, home, slots, pace, directory, link)?;
             play.agents.push(agent);
         }
         Ok(play)
@@ -304,6 +307,7 @@ impl Play {
             curve,
             acts: std::mem::take(&mut self.acts),
             sight,
+            grid: None,
             directory: self.options.keep.clone(),
             seconds: 0.0,
         };

@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use broker::{FilterLog, LogSize, User};
+use host::telemetry::LogFormat;
 use link::{Endpoint, TlsFiles};
-use meter_agent::config::SourceConfig;
+use meter_agent::config::{RegistersConfig, SourceConfig};
 use rand::Rng;
 use serde::Serialize;
 use utility_sink::config::ReleaseConfig;
@@ -205,6 +206,8 @@ impl Deployment {
             roster: "roster.wv".into(),
             store: "worker.redb".into(),
             cache_mib: aggregator_worker::config::DEFAULT_CACHE_MIB,
+            log: LogFormat::Text,
+            metrics: None,
             pace: setup.aggregators.clone(),
         };
         write_config(home.join("worker.toml"), &config)
@@ -224,6 +227,8 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "sink.redb".into(),
+            log: LogFormat::Text,
+            metrics: None,
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
@@ -249,8 +254,11 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
+            log: LogFormat::Text,
+            metrics: None,
             floor: self.floor(),
             pace: setup.meters.clone(),
+            registers: RegistersConfig::default(),
             source: source.clone(),
         };
         write_config(home.join("agent.toml"), &config)
