@@ -97,7 +97,9 @@ async fn each_role_publishes_its_own_and_is_cut_off_for_anything_else() {
         ("a1", "partial/a1"),
         ("sink", "query"),
         ("sink", "roster"),
-        ("sink", "analysis/1"),
+        ("sink", "analysis/plan"),
+        ("m1", "analysis/upload/m1"),
+        ("a1", "analysis/make/a1"),
         ("registrar", "roster"),
     ];
     for (user, own) in own {
