@@ -23,7 +23,7 @@ use super::client::{Client, puback, publish};
 use super::start;
 
 /// How long the answer to a question may take.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_mins(1);
 
 /// A broker that is asked, and what is this question's own at it.
 #[derive(Clone, Debug)]
