@@ -256,6 +256,7 @@ fn row(account: &Account) -> Value {
         "readings_a_second_a_core": account.readings_a_second(),
         "messages_a_second_a_core": account.messages_a_second(),
         "bytes_a_meter_day": account.bytes_a_meter_day(),
+        "bytes_a_key_deal": account.bytes_a_deal(),
         "us_a_reading": {
             "meter": micros(account.of_meters.busy) / float(account.readings),
             "each_aggregator":
@@ -277,7 +278,9 @@ impl fmt::Display for GridCosts {
         writeln!(f, "  a meter deals its key, once a roster      {deal:>9.0} µs")?;
         writeln!(f, "  an aggregator adds                        {added:>9.0} meter-days a second")?;
         writeln!(f, "  an aggregator's pieces of an opening      {pieces:>9.0} µs")?;
-        writeln!(f, "  the sink opens a sum                      {open:>9.0} µs\n")?;
+        writeln!(f, "  the sink opens a sum                      {open:>9.0} µs")?;
+        let deal = self.by_batch.first().map_or(0, Account::bytes_a_deal);
+        writeln!(f, "  bytes of a key deal, once a roster        {deal:>9}\n")?;
         writeln!(f, "  sums beside the plaintext's, keys and deals included")?;
         for Sum { meters, exact, seconds } in &self.sums {
             let verdict = if *exact { "equal" } else { "DIFFERENT" };

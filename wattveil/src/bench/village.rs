@@ -48,6 +48,8 @@ pub struct Account {
     pub readings: u64,
     /// All meters.
     pub of_meters: Work,
+    /// Bytes of key deals among what meters sent: once a roster.
+    pub dealt: u64,
     /// All aggregators.
     pub of_aggregators: Work,
     /// How many aggregators.
@@ -118,7 +120,7 @@ impl Village {
             valid_to: Timestamp(u64::MAX),
         };
         let deployment = Deployment::create(&plan, &mut rng)?;
-        let now = Moment(plan.slot.start_of(Slot(START + DAY)).0 * 1_000);
+        let now = Moment(plan.slot.start_of(Slot(START + 2 * DAY)).0 * 1_000);
         let mut homes = BTreeMap::new();
         for keys in &deployment.meters {
             let mut store = MemoryStore::default();
@@ -144,6 +146,7 @@ impl Village {
             batch,
             readings: 0,
             of_meters: Work::default(),
+            dealt: 0,
             of_aggregators: Work::default(),
             aggregators: aggregators.len(),
             of_sink: Work::default(),
@@ -157,7 +160,8 @@ impl Village {
     fn measure(&mut self) -> anyhow::Result<()> {
         let names: Vec<MeterId> = self.deployment.meters.iter().map(|keys| keys.meter).collect();
         let mut registers = vec![1_000_000_u64; names.len()];
-        for slot in START..=START + DAY {
+        // A batch that reaches beyond the day is measured to its end.
+        for slot in START..=(START + DAY).next_multiple_of(self.account.batch) {
             for (home, name) in names.iter().enumerate() {
                 let reading = Reading { at: Slot(slot), register: Register::try_from(registers[home])? };
                 let Some(Party { role, store }) = self.meters.get_mut(name) else { continue };
@@ -236,7 +240,11 @@ impl Village {
                 };
                 work.messages += 1;
                 let topic = outgoing.topic.to_string();
-                work.bytes += (outgoing.payload.len() + topic.len() + HEADER) as u64;
+                let bytes = (outgoing.payload.len() + topic.len() + HEADER) as u64;
+                work.bytes += bytes;
+                if let Channel::Deal(..) = outgoing.topic.channel {
+                    self.account.dealt += bytes;
+                }
                 waiting.extend(self.deliver(&outgoing, &topic)?);
             }
         }
@@ -302,9 +310,14 @@ impl Account {
         float(messages) / float(self.readings) * self.readings_a_second()
     }
 
-    /// Bytes that a meter sends a day.
+    /// Bytes that a meter sends a day, its key deal not counted.
     pub fn bytes_a_meter_day(&self) -> u64 {
-        self.of_meters.bytes / self.meters as u64
+        (self.of_meters.bytes - self.dealt) / self.meters as u64
+    }
+
+    /// Bytes of a meter's key deal, once a roster.
+    pub fn bytes_a_deal(&self) -> u64 {
+        self.dealt / self.meters as u64
     }
 }
 
@@ -331,6 +344,9 @@ mod tests {
         assert_eq!(account.readings, 4 * 97);
         assert!(account.of_meters.messages >= 4 * (4 + 1) * 4);
         assert!(account.of_aggregators.messages > 0 && account.of_sink.messages > 0);
-        assert!(account.bytes_a_meter_day() > 4 * 2_000);
+        assert!((4 * 2_000..30_000).contains(&account.bytes_a_meter_day()));
+        // Six shares of 51 KiB.
+        assert!((300_000..330_000).contains(&account.bytes_a_deal()));
+        assert!(run(2, 10, 2).unwrap().exact, "batches need not end with the day");
     }
 }
