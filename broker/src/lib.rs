@@ -57,15 +57,24 @@
 //! * rumqttd's router has no end: [`Broker::stop`] closes every connection and the port, but one idle thread and what
 //!   the logs hold remain until the process ends.
 
+mod accounts;
+mod antechamber;
 mod broker;
 mod clients;
 pub mod command;
 mod config;
+mod counters;
+mod doom;
 mod error;
 mod front;
 mod router;
 mod session;
+mod tls;
+mod user;
+mod watchdog;
 
 pub use broker::Broker;
-pub use config::{Config, FilterLog, LogSize, User};
+pub use config::{Config, FilterLog, LogSize, Role, TlsConfig};
+pub use counters::Counters;
 pub use error::{BrokerError, ConfigError};
+pub use user::User;

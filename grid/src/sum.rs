@@ -31,7 +31,7 @@ mod vector;
 
 pub use self::key::GridKey;
 pub use self::layout::{BINS, EDGES, Layout, Loads, Sums, SumsError};
-pub use self::opening::{OpenError, Opened, open};
+pub use self::opening::{OpenError, Opened, attempt_alone, open};
 pub use self::piece::{KeyShares, KeySharesError};
 pub use self::statistics::{Quantiles, SlotStatistics, Statistics};
 pub use self::vector::{Total, Vector, VectorError};

@@ -245,7 +245,7 @@ fn a_crafted_vector_spoils_its_sum_only() {
     let shifted: Vec<i64> = truth.iter().zip(&group.loads[0]).map(|(sum, x)| sum - x + 32_000).collect();
     assert_eq!(sums.energies, shifted);
     // A vector of histograms that count nobody is no vector of loads.
-    let mut hollow: Vec<i128> = opened.values.clone();
+    let mut hollow: Vec<i128> = opened.values;
     hollow[192..208].fill(0);
     assert_eq!(layout.take_apart(&hollow, 15), Err(SumsError::Histogram { index: 192 }));
 }

@@ -227,11 +227,15 @@ pub(crate) fn answers() -> Answers {
     vec![Some(zeroize::Zeroizing::new(vec![Fe::from_u64(831), Fe::from_i64(-1)])), None]
 }
 
+/// A sum of three bytes and one partial decryption of two.
+pub(crate) fn pieces() -> Pieces {
+    Pieces { sum: ByteBuf::from([0x50; 3]), partials: vec![ByteBuf::from([0x51; 2])] }
+}
+
 pub(crate) fn result(deployment: &Deployment) -> ResultShare {
     let (query, cut) = (QueryId::from([0x51; 16]), Hash::from([0xcc; 32]));
-    let pieces = Pieces { sum: ByteBuf::from([0x50; 3]), partials: vec![ByteBuf::from([0x51; 2])] };
     let rng = &mut stream(0x0a);
-    ResultShare::seal(query, cut, point(1), &answers(), Some(pieces), &deployment.roster, rng).unwrap()
+    ResultShare::seal(query, cut, point(1), &answers(), Some(pieces()), &deployment.roster, rng).unwrap()
 }
 
 pub(crate) fn outcome() -> Outcome {

@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 
 use crate::config::Config;
 use crate::service::{self, Released};
+use crate::sink::Agreement;
 
 /// Asks for certified releases, decodes them, keeps the ledger of bills and curves, until it is stopped
 ///
@@ -61,6 +62,19 @@ fn print(released: &Released) -> io::Result<()> {
             "from_slot": curve.slots.start().0,
             "members": curve.members,
             "energy_wh": energies,
+        });
+        writeln!(out, "{line}")?;
+    }
+    for interval in &released.intervals {
+        let energies: Vec<i64> = interval.energies.iter().map(|energy| energy.0).collect();
+        let line = serde_json::json!({
+            "group": interval.group.to_string(),
+            "from_slot": interval.slots.start().0,
+            "members": interval.members.len(),
+            "energy_wh": energies,
+            "energy_wh_by_ciphertexts": interval.sums.as_ref().map(|sums| &sums.energies),
+            "squares_wh2": interval.sums.as_ref().map(|sums| &sums.squares),
+            "paths_agree": interval.agreement == Agreement::Agrees,
         });
         writeln!(out, "{line}")?;
     }

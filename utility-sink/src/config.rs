@@ -85,6 +85,17 @@ pub enum ReleaseConfig {
         /// The members' pseudonyms.
         meters: Vec<String>,
     },
+    /// A group's curve and statistics, interval by interval as they end.
+    Grid {
+        /// Its name, unique in the file.
+        name: String,
+        /// First slot and the slot after the last of the bill window that the intervals are in.
+        period: (u32, u32),
+        /// The group.
+        group: String,
+        /// The members' pseudonyms. Who has sent nothing for the window's first interval is left out of all.
+        meters: Vec<String>,
+    },
 }
 
 impl Default for PaceConfig {
@@ -105,7 +116,7 @@ impl ReleaseConfig {
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Bill { name, .. } | Self::Curve { name, .. } => name,
+            Self::Bill { name, .. } | Self::Curve { name, .. } | Self::Grid { name, .. } => name,
         }
     }
 
@@ -115,7 +126,7 @@ impl ReleaseConfig {
     ///
     /// For slots that run backwards.
     pub fn period(&self) -> anyhow::Result<SlotRange> {
-        let (Self::Bill { period, .. } | Self::Curve { period, .. }) = self;
+        let (Self::Bill { period, .. } | Self::Curve { period, .. } | Self::Grid { period, .. }) = self;
         Ok(SlotRange::new(Slot(period.0), Slot(period.1))?)
     }
 
@@ -125,11 +136,11 @@ impl ReleaseConfig {
     ///
     /// For a pseudonym that is none.
     pub fn meters(&self) -> anyhow::Result<Vec<MeterId>> {
-        let (Self::Bill { meters, .. } | Self::Curve { meters, .. }) = self;
+        let (Self::Bill { meters, .. } | Self::Curve { meters, .. } | Self::Grid { meters, .. }) = self;
         meters.iter().map(|meter| Ok(meter.parse()?)).collect()
     }
 
-    /// Its group, if it asks for a curve.
+    /// Its group, if it is of one.
     ///
     /// # Errors
     ///
@@ -137,7 +148,7 @@ impl ReleaseConfig {
     pub fn group(&self) -> anyhow::Result<Option<GroupId>> {
         match self {
             Self::Bill { .. } => Ok(None),
-            Self::Curve { group, .. } => Ok(Some(group.parse()?)),
+            Self::Curve { group, .. } | Self::Grid { group, .. } => Ok(Some(group.parse()?)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The service around the sink role: deliveries, time, and the requests of whoever runs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
-use protocol::id::{Hash, QueryId};
+use protocol::id::{GroupId, Hash, MeterId, QueryId};
+use protocol::roster::Roster;
 use protocol::topic::Outgoing;
+use protocol::unit::{Slot, SlotRange};
 use rand::rngs::StdRng;
 use store::{FileStore, Store, Table};
 use tokio::sync::mpsc;
@@ -17,11 +19,14 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::config::{Config, ReleaseConfig};
-use crate::sink::ledger::{bills_of, curve_of};
-use crate::sink::{Bill, Curve, Sink};
+use crate::sink::ledger::{bills_of, curve_of, intervals_of};
+use crate::sink::{Bill, Curve, Interval, Sink};
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often intervals that have ended are looked for.
+const WATCH: Duration = Duration::from_secs(5);
 
 /// The most deliveries under one commit.
 const GROUP: usize = 512;
@@ -143,6 +148,8 @@ pub struct Released {
     pub bills: Vec<Bill>,
     /// Curves, by group and day.
     pub curves: Vec<Curve>,
+    /// Intervals of the grid path, by group and time.
+    pub intervals: Vec<Interval>,
 }
 
 /// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until
@@ -169,33 +176,40 @@ pub async fn run_configured(
         let name = tariff.id.to_string();
         published.insert(name, sink.publish_tariff(tariff, &mut store)?.0);
     }
-    let mut asked = Vec::new();
+    let (mut asked, mut watched) = (Vec::new(), Vec::new());
     for release in &config.releases {
-        asked.push(ask_once(release, &published, &mut sink, &mut store, &mut rng)?);
+        match Watched::of(release, sink.roster())? {
+            Some(of_group) => watched.push(of_group),
+            None => asked.push(ask_once(release, &published, &mut sink, &mut store, &mut rng)?),
+        }
     }
     store.commit()?;
     let (requests, receiver) = mpsc::channel::<Request>(1);
     let ended = async {
-        if !until_done {
+        if !until_done && watched.is_empty() {
             return std::future::pending().await;
         }
         loop {
             let (answer, done) = tokio::sync::oneshot::channel();
-            let asked = asked.clone();
-            let request: Request = Box::new(move |sink, store, _| {
-                let mut open = 0;
+            let (asked, watched) = (asked.clone(), watched.clone());
+            let request: Request = Box::new(move |sink, store, rng| {
+                let (mut open, mut sends) = (0, Vec::new());
                 for id in &asked {
                     open += usize::from(!sink.has_ended(*id, store)?);
+                }
+                for of_group in &watched {
+                    open += of_group.ask_what_is_due(sink, store, rng, &mut sends)?;
                 }
                 // Nobody waits for the answer of a sink that is stopping.
                 let unheard = answer.send(open == 0).is_err();
                 anyhow::ensure!(!unheard, "nobody waits for the releases any more");
-                Ok(Vec::new())
+                Ok(sends)
             });
-            if requests.send(request).await.is_err() || done.await.unwrap_or(true) {
+            let done = requests.send(request).await.is_err() || done.await.unwrap_or(true);
+            if done && until_done {
                 return;
             }
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(if until_done { TICK } else { WATCH }).await;
         }
     };
     let stop = async {
@@ -206,6 +220,63 @@ pub async fn run_configured(
     };
     run(sink, store, link, receiver, stop).await?;
     released(config, &FileStore::open(&path, CACHE)?)
+}
+
+/// A group whose intervals are asked for as they end.
+#[derive(Clone, Debug)]
+struct Watched {
+    group: GroupId,
+    window: SlotRange,
+    members: Vec<MeterId>,
+    intervals: Vec<SlotRange>,
+}
+
+impl Watched {
+    /// What a configured release says, if it is for the grid path.
+    fn of(release: &ReleaseConfig, roster: &Roster) -> anyhow::Result<Option<Self>> {
+        let (ReleaseConfig::Grid { name, .. }, Some(group)) = (release, release.group()?) else {
+            return Ok(None);
+        };
+        let (window, members) = (release.period()?, release.meters()?);
+        let slots = roster.policy().interval_slots(roster.slot());
+        let slots = slots.with_context(|| {
+            format!("release `{name}` is for the grid path; the roster's policy has no grid interval")
+        })?;
+        // A window of local days may begin and end within an interval: these edges are in none.
+        let first = window.start().0.next_multiple_of(slots);
+        let starts = (first..=window.end().0.saturating_sub(slots)).step_by(slots as usize);
+        let interval = |start: u32| SlotRange::new(Slot(start), Slot(start + slots));
+        let intervals = starts.map(interval).collect::<Result<_, _>>()?;
+        Ok(Some(Self { group, window, members, intervals }))
+    }
+
+    /// Asks for the intervals that have ended and were not asked for; gives how many are not released yet.
+    fn ask_what_is_due(
+        &self,
+        sink: &mut Sink,
+        store: &mut dyn Store,
+        rng: &mut StdRng,
+        sends: &mut Vec<Outgoing>,
+    ) -> anyhow::Result<usize> {
+        let released: BTreeSet<SlotRange> =
+            intervals_of(&self.group, store)?.into_iter().map(|interval| interval.slots).collect();
+        let mut open = 0;
+        for interval in &self.intervals {
+            let over = sink.roster().slot().start_of(interval.end()) <= now().timestamp();
+            if released.contains(interval) {
+                continue;
+            }
+            open += 1;
+            if over && !sink.is_asked(&self.group, *interval) {
+                let slots = (*interval, self.window);
+                let (id, more) =
+                    sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng)?;
+                info!(group = %self.group, first_slot = %interval.start(), query = %id, "asked");
+                sends.extend(more);
+            }
+        }
+        Ok(open)
+    }
 }
 
 /// Asks for a configured release, unless it was asked for before.
@@ -235,7 +306,7 @@ fn ask_once(
                 .collect::<anyhow::Result<_>>()?;
             sink.ask_bills(period, &hashes, &meters, now(), store, rng)?
         }
-        ReleaseConfig::Curve { group, .. } => {
+        ReleaseConfig::Curve { group, .. } | ReleaseConfig::Grid { group, .. } => {
             sink.ask_curve(period, group.parse()?, &meters, now(), store, rng)?
         }
     };
@@ -249,6 +320,10 @@ fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
     for release in &config.releases {
         let period = release.period()?;
         match release.group()? {
+            Some(group) if matches!(release, ReleaseConfig::Grid { .. }) => {
+                let intervals = intervals_of(&group, store)?.into_iter();
+                released.intervals.extend(intervals.filter(|interval| period.covers(interval.slots)));
+            }
             Some(group) => {
                 let days = curve_of(&group, store)?;
                 released.curves.extend(days.into_iter().filter(|day| period.covers(day.slots)));

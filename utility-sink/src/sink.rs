@@ -168,7 +168,7 @@ impl Sink {
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster.document().deployment);
-        ["inventory/+", "vote/+", "result/+", "receipt/+/+"].map(|topic| format!("{root}/{topic}")).to_vec()
+        ["inventory/+", "vote/+", "result/+", "receipt/#"].map(|topic| format!("{root}/{topic}")).to_vec()
     }
 
     /// Publishes a tariff; its hash names it in queries.
@@ -441,21 +441,11 @@ impl Sink {
         Ok(sends)
     }
 
-    /// Whether an interval of a group is asked for or released.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    pub fn has_asked(
-        &self,
-        group: &GroupId,
-        interval: SlotRange,
-        store: &dyn Store,
-    ) -> Result<bool, StoreError> {
-        let open = self.releases.values().map(Release::query).any(
+    /// Whether an interval of a group is asked for.
+    pub fn is_asked(&self, group: &GroupId, interval: SlotRange) -> bool {
+        self.releases.values().map(Release::query).any(
             |query| matches!(&query.ask, Ask::Grid(ask) if ask.group == *group && query.period == interval),
-        );
-        Ok(open || ledger::intervals_of(group, store)?.iter().any(|released| released.slots == interval))
+        )
     }
 
     /// A release that was asked for since the store began, as far as it has come.

@@ -94,6 +94,20 @@ pub fn open(
     Err(OpenError::Contradiction { found: present.len() })
 }
 
+/// What one aggregator makes of its own pieces, for those who want to see that it is noise: as [`open`] would with the others'
+/// partial decryptions left out. `None` if the pieces can't be read.
+pub fn attempt_alone(
+    point: Point,
+    pieces: &Pieces,
+    interval: SlotRange,
+    roster: &Roster,
+) -> Option<Vec<i128>> {
+    let total = Vector::parse(&pieces.sum, interval, roster).ok()?;
+    let (_, partial) = partials_of(point, pieces, roster)?.pop_first()?;
+    let alone = ActiveSet::new(&[place(roster, point)?]).ok()?;
+    combine_live(total.ciphertext(), &alone, &[partial]).ok()
+}
+
 /// The encrypted sum that most name, and who they are.
 fn agreed_sum(pieces: &BTreeMap<Point, Pieces>) -> Option<(&[u8], Vec<Point>)> {
     let mut named: BTreeMap<&[u8], Vec<Point>> = BTreeMap::new();

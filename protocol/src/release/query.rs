@@ -167,10 +167,8 @@ impl Query {
                 let interval = policy.interval_slots(slot).ok_or(Rule::Interval)?;
                 let whole =
                     self.period.len() == interval as usize && self.period.start().0.is_multiple_of(interval);
-                let days = slot.per_day();
-                let aligned =
-                    ask.window.start().0.is_multiple_of(days) && ask.window.end().0.is_multiple_of(days);
-                if !whole || !aligned || !ask.window.covers(self.period) {
+                // A window of local days need not begin with an interval: its edges are in none, for all members.
+                if !whole || !ask.window.covers(self.period) {
                     return Err(Rule::Interval);
                 }
                 if ask.window.len() > longest {

@@ -98,7 +98,9 @@ fn each_rule_refuses() {
         assert_eq!(Query { period, ..curve(15) }.check(&roster, &[]), expected, "a curve of {period}");
     }
     // functionals and tariffs
-    assert_eq!(bills(15, 0).check(&roster, &[]), Err(Rule::Functionals));
+    assert_eq!(bills(1, 0).check(&roster, &[]), Ok(()), "the register difference only, of whomever");
+    assert_eq!(bill(&|q| q.period = slots(MIDNIGHT, MIDNIGHT + 671), &[]), Err(Rule::Window));
+    assert_eq!(bills(0, 0).check(&roster, &[]), Err(Rule::Targets));
     assert_eq!(
         bills(15, 5).check(&roster, &[flat(), flat(), flat(), flat(), flat()]),
         Err(Rule::Functionals)

@@ -90,7 +90,11 @@ impl Process {
 
     /// Waits for its end, which has to be a good one.
     pub(crate) fn ends_well(&mut self) {
-        wait_until(&format!("the end of {}", self.arguments[0]), || self.has_ended());
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended() {
+            assert!(Instant::now() < deadline, "{} did not end: {}", self.arguments[0], self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
         let status: ExitStatus = self.child.take().unwrap().wait().unwrap();
         assert_eq!(status.code(), Some(0), "{}: {status}\n{}", self.arguments[0], self.log());
     }
