@@ -26,16 +26,20 @@ use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
+use self::analysis::Analysis;
 use self::intake::Intake;
 use self::ledger::Ledger;
 use self::releases::Releases;
 use self::vectors::Vectors;
 
+mod analysis;
 mod differencing;
 mod intake;
 mod ledger;
 mod releases;
 mod vectors;
+
+pub use self::analysis::AnalysisPace;
 
 const CERTIFICATE: Table = Table("certificate");
 const TARIFF: Table = Table("tariff");
@@ -144,6 +148,7 @@ pub struct Aggregator {
     ledger: Ledger,
     releases: Releases,
     assembly: Assembly,
+    analysis: Option<Analysis>,
 }
 
 impl fmt::Debug for Aggregator {
@@ -172,7 +177,29 @@ impl Aggregator {
         let vectors = Vectors::load(&mut intake, store)?;
         let ledger = Ledger::load(&party, store)?;
         let releases = Releases::load(&party, &registry, store)?;
-        Ok(Self { party, registry, intake, vectors, ledger, releases, assembly: Assembly::default() })
+        let assembly = Assembly::default();
+        Ok(Self { party, registry, intake, vectors, ledger, releases, assembly, analysis: None })
+    }
+
+    /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
+    /// honestly: see [`protocol::analysis::CAUTION`].
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError`].
+    pub fn with_analysis(
+        mut self,
+        pace: AnalysisPace,
+        store: &mut dyn Store,
+    ) -> Result<Self, AggregatorError> {
+        tracing::warn!("analytics under encryption are on: {}", protocol::analysis::CAUTION);
+        self.analysis = Some(Analysis::load(pace, &self.party, store)?);
+        Ok(self)
+    }
+
+    /// Collective keys that are made and in use.
+    pub fn collective_keys(&self) -> usize {
+        self.analysis.as_ref().map_or(0, Analysis::keys)
     }
 
     /// The topics it listens to.
@@ -180,7 +207,8 @@ impl Aggregator {
         let root = format!("wv/1/{}", self.party.deployment());
         let inbox = format!("{root}/agg/{}/#", self.party.name);
         let others = ["cert/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
-        others.into_iter().map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
+        let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
+        others.into_iter().chain(analysis).map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
     }
 
     /// Takes a delivery.
@@ -216,6 +244,13 @@ impl Aggregator {
             }
             Channel::Certificate(_) => {
                 return Ok(self.registry.take_certificate(payload, &self.party, store)?);
+            }
+            Channel::Analysis(channel) => {
+                let Some(analysis) = &mut self.analysis else {
+                    return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
+                };
+                let (party, registry) = (&self.party, &self.registry);
+                return analysis.handle(topic, &channel, payload, now, party, registry, store, rng);
             }
             _ => {}
         }
@@ -264,6 +299,9 @@ impl Aggregator {
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         let mut sends = self.intake.receipts(now, &self.party);
         sends.extend(self.releases.answer_certified(now, &self.party, &mut self.vectors, store, rng)?);
+        if let Some(analysis) = &mut self.analysis {
+            sends.extend(analysis.tick(now, &self.party, store, rng)?);
+        }
         Ok(sends)
     }
 

@@ -52,6 +52,8 @@ pub enum Kind {
     LivePartial = 9,
     /// A share of a collective key.
     KeyShare = 10,
+    /// [`crate::MeanPartial`]
+    MeanPartial = 11,
 }
 
 /// Why bytes were refused.

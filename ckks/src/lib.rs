@@ -155,6 +155,6 @@ pub use plaintext::{EncodeError, Plaintext, PreparedPlaintext};
 pub use scale::Scale;
 pub use seed::Seed;
 pub use threshold::{
-    ActiveSet, Commitment, DealtShare, KeyShare, LivePartial, PartialDecryption, RelinCeremony, SecretShare,
-    Smudging, ThresholdError, combine_live, joint_seed,
+    ActiveSet, Commitment, DealtShare, KeyShare, LivePartial, MeanPartial, PartialDecryption, RelinCeremony,
+    SecretShare, Smudging, ThresholdError, combine_live, joint_seed,
 };

@@ -11,11 +11,13 @@
 //! give the same bytes again, not a fresh answer: fresh noise averages out.
 
 mod collective;
+mod mean;
 mod partial;
 mod share;
 mod smudging;
 
 pub use collective::{Commitment, KeyShare, RelinCeremony, joint_seed};
+pub use mean::MeanPartial;
 pub use partial::{LivePartial, PartialDecryption, combine_live};
 pub use share::{ActiveSet, DealtShare, SecretShare, ThresholdError};
 pub use smudging::Smudging;

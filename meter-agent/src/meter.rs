@@ -29,10 +29,12 @@ use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
 use self::grid::Grid;
+use self::levelled::{Levelled, Own};
 use self::open_batch::{FullBatch, OpenBatch};
 use self::outbox::{Carries, Outbox};
 
 mod grid;
+mod levelled;
 pub mod open_batch;
 pub mod outbox;
 
@@ -149,6 +151,7 @@ pub struct Meter {
     refused: Option<FloorError>,
     /// A certificate is to be announced.
     announce: bool,
+    levelled: Option<Levelled>,
 }
 
 impl fmt::Debug for Meter {
@@ -194,14 +197,39 @@ impl Meter {
             assembly: Assembly::default(),
             refused: None,
             announce: true,
+            levelled: None,
         })
+    }
+
+    /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
+    /// honestly: see [`protocol::analysis::CAUTION`].
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`].
+    pub fn with_analysis(mut self, store: &dyn Store, now: Moment) -> Result<Self, MeterError> {
+        self.levelled = Some(Levelled::load(self.own(), store, now)?);
+        Ok(self)
+    }
+
+    fn own(&self) -> Own<'_> {
+        Own { identity: &self.identity, roster: &self.roster, pace: &self.pace }
+    }
+
+    /// Whether there is a collective key to encrypt under.
+    pub fn has_collective_key(&self) -> bool {
+        self.levelled.as_ref().is_some_and(Levelled::has_key)
     }
 
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
         let deployment = &self.roster.document().deployment;
         let receipts = format!("wv/1/{deployment}/receipt/{}/+", self.identity.meter);
-        vec![receipts, self.topic(Channel::Roster).to_string()]
+        let mut filters = vec![receipts, self.topic(Channel::Roster).to_string()];
+        if self.levelled.is_some() {
+            filters.extend(Levelled::topics(self.own()).map(|topic| format!("wv/1/{deployment}/{topic}")));
+        }
+        filters
     }
 
     /// The slot that the next reading is expected at, if there was one: a source replays from here.
@@ -227,7 +255,7 @@ impl Meter {
                 if let Some(batch) = full {
                     self.queue(&batch, store)?;
                 }
-                self.seal_queued(now, store, rng).map(Ok)
+                self.send_queued(now, store, rng).map(Ok)
             }
             Err(error) => Ok(Err(error)),
         }
@@ -248,33 +276,58 @@ impl Meter {
             self.open.save(store)?;
             self.queue(&batch, store)?;
         }
-        self.seal_queued(now, store, rng)
+        self.send_queued(now, store, rng)
     }
 
-    fn queue(&mut self, batch: &FullBatch, store: &mut dyn Store) -> Result<(), StoreError> {
+    fn queue(&mut self, batch: &FullBatch, store: &mut dyn Store) -> Result<(), MeterError> {
         self.grid.take(batch, self.roster.policy().interval_slots(self.roster.slot()), store)?;
-        self.outbox.queue(batch, store)
+        self.outbox.queue(batch, store)?;
+        self.levelled.as_mut().map_or(Ok(()), |levelled| levelled.queue(batch, store))
+    }
+
+    /// Seals and encrypts what is queued.
+    fn send_queued<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, MeterError> {
+        let mut sends = self.seal_queued(now, store, rng)?;
+        let own = Own { identity: &self.identity, roster: &self.roster, pace: &self.pace };
+        if let Some(levelled) = &mut self.levelled {
+            sends.extend(levelled.encrypt_queued(own, now, store, rng)?);
+        }
+        Ok(sends)
     }
 
     /// Takes a delivery.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; what a peer got wrong is in [`Handled`].
+    /// [`MeterError`] if the meter can't go on; what a peer got wrong is in [`Handled`].
     pub fn handle(
         &mut self,
         topic: &str,
         payload: &[u8],
         now: Moment,
         store: &mut dyn Store,
-    ) -> Result<Handled, StoreError> {
+    ) -> Result<Handled, MeterError> {
         let Ok(parsed) = topic.parse::<Topic>() else {
             return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
         };
         match parsed.channel {
-            Channel::Receipt(meter, _) if meter == self.identity.meter => self.take_receipt(payload, store),
+            Channel::Receipt(meter, _) if meter == self.identity.meter => {
+                Ok(self.take_receipt(payload, store)?)
+            }
+            Channel::Analysis(channel) => {
+                let own = Own { identity: &self.identity, roster: &self.roster, pace: &self.pace };
+                match &mut self.levelled {
+                    Some(levelled) => levelled.handle(topic, &channel, payload, own, store),
+                    None => Ok(Handled::refused(Rule::Malformed, "analytics are off here")),
+                }
+            }
             Channel::Roster => match self.assembly.take(topic, payload) {
-                Ok(Some(document)) => self.take_roster(&document, now, store),
+                Ok(Some(document)) => Ok(self.take_roster(&document, now, store)?),
                 Ok(None) => Ok(Handled::quietly()),
                 Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
             },
@@ -303,12 +356,16 @@ impl Meter {
                 sends.push(Outgoing::new(topic, payload));
             }
         }
+        let own = Own { identity: &self.identity, roster: &self.roster, pace: &self.pace };
+        if let Some(levelled) = &mut self.levelled {
+            sends.extend(levelled.tick(own, now, store, rng)?);
+        }
         Ok(sends)
     }
 
-    /// Messages without a receipt, and batches not sealed.
+    /// Messages without a receipt, and batches not sealed or encrypted.
     pub fn backlog(&self) -> usize {
-        self.outbox.backlog()
+        self.outbox.backlog() + self.levelled.as_ref().map_or(0, Levelled::backlog)
     }
 
     /// Records sealed since the outbox began.

@@ -34,8 +34,10 @@
 //! [`field`] → [`shamir`] → [`decode`] (the mathematics); [`wire`] → [`signature`] → [`hpke_box`] (the envelope);
 //! [`roster`], [`certificate`] (who is who); [`record`] → [`share`] → [`receipt`] (intake);
 //! [`grid`] (load vectors and key deals);
-//! [`release`] (query, inventory, cut, vote, result, outcome) and [`policy`], [`tariff`] (what may be released).
+//! [`release`] (query, inventory, cut, vote, result, outcome) and [`policy`], [`tariff`] (what may be released);
+//! [`analysis`] (what is computed under encryption).
 
+pub mod analysis;
 pub mod certificate;
 pub mod codeword;
 pub mod decode;

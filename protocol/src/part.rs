@@ -24,11 +24,11 @@ pub const MAX_TOPICS: usize = 64;
 
 /// A part of a document.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
-struct Part {
-    document: Hash,
-    index: u16,
-    total: u16,
-    bytes: ByteBuf,
+pub(crate) struct Part {
+    pub(crate) document: Hash,
+    pub(crate) index: u16,
+    pub(crate) total: u16,
+    pub(crate) bytes: ByteBuf,
 }
 
 /// Why a part was refused.
@@ -54,15 +54,16 @@ pub enum PartError {
     Hash(Hash),
 }
 
-/// Takes a document of at most [`MAX_DOCUMENT`] bytes apart into messages.
+/// Takes a document apart into messages: one of at most [`MAX_DOCUMENT`] bytes, or a blob
+/// ([`crate::analysis::blob`]).
 ///
 /// # Panics
 ///
-/// For a longer one; what makes documents keeps them shorter.
+/// For more than 65,535 parts; what makes documents and blobs keeps them far shorter.
 pub fn split(document: &[u8]) -> Vec<Vec<u8>> {
     let name = hash("part", &[document]);
     let total =
-        u16::try_from(document.len().div_ceil(PART_BYTES)).expect("documents are at most MAX_DOCUMENT bytes");
+        u16::try_from(document.len().div_ceil(PART_BYTES)).expect("documents and blobs have far fewer parts");
     document
         .chunks(PART_BYTES)
         .zip(0..)

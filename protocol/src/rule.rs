@@ -105,10 +105,25 @@ rules! {
     LoadVector = 50, "load-vector";
     /// A key deal that is not of the roster's active sets, or one more than a meter may have.
     KeyDeal = 51, "key-deal";
-    /// Another member set, or another window, than the group's other intervals of this window have.
+    /// Another member set, or another window, than the group's other releases of this window have; or a member lacks a part.
     MemberSet = 52, "member-set";
     /// The roster has no grid path, or not this interval.
     Interval = 53, "interval";
+    // analytics under encryption
+    /// There is no such collective key, or it is not made yet.
+    KeyUnknown = 60, "key-unknown";
+    /// A contribution to a collective key is not what was committed to, or contradicts an earlier one.
+    Making = 61, "making";
+    /// The bytes are no fresh ciphertext of the key's parameters, level and scale.
+    Ciphertext = 62, "ciphertext";
+    /// The ciphertext came before, under another upload.
+    Copied = 63, "copied";
+    /// The key's parameters do not allow the function, or its weights or subjects are not as many as it takes.
+    Function = 64, "function";
+    /// The key has been used for as many openings as its smudging allows.
+    Exhausted = 66, "exhausted";
+    /// The aggregators asked are no active set, or no quorum voted for the cut.
+    ActiveSet = 67, "active-set";
 }
 
 /// A number that names no rule.

@@ -61,6 +61,18 @@ impl Point {
         (1..=n).filter_map(|x| u8::try_from(x).ok()).filter_map(|x| Self::try_from(x).ok()).collect()
     }
 
+    /// Every set of `t` of these points, in lexicographic order.
+    pub fn sets(points: &[Self], t: usize) -> Vec<Vec<Self>> {
+        match (t, points.split_first()) {
+            (0, _) => vec![Vec::new()],
+            (_, None) => Vec::new(),
+            (_, Some((first, rest))) => {
+                let with = Self::sets(rest, t - 1).into_iter().map(|set| [&[*first], &set[..]].concat());
+                with.chain(Self::sets(rest, t)).collect()
+            }
+        }
+    }
+
     /// The point as a field element.
     pub fn to_fe(self) -> Fe {
         Fe::from_u64(u64::from(self.0.get()))
@@ -180,6 +192,16 @@ mod tests {
     fn the_uniformity_test_sees_a_bad_dealer() {
         let small = (0..1000).map(|a: u64| (Fe::from_u64(831) + Fe::from_u64(a % 97)).to_canonical() >> 60);
         assert!(small.into_iter().all(|cell| cell == 0));
+    }
+
+    /// Sets of t of n are as many as they should be, ascending and different.
+    #[test]
+    fn sets_are_the_combinations() {
+        let sets = Point::sets(&Point::first(4), 2);
+        let sets: Vec<Vec<u8>> = sets.iter().map(|set| set.iter().map(|p| u8::from(*p)).collect()).collect();
+        assert_eq!(sets, [[1, 2], [1, 3], [1, 4], [2, 3], [2, 4], [3, 4]]);
+        assert_eq!(Point::sets(&Point::first(7), 3).len(), 35);
+        assert!(Point::sets(&Point::first(2), 3).is_empty());
     }
 
     /// Points are 1 to the largest party.

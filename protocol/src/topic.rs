@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::analysis::channel::AnalysisChannel;
 use crate::id::{AggregatorId, Deployment, IdError, MeterId, TariffId};
 use crate::rule::{Refusal, Rule};
 
@@ -40,6 +41,8 @@ pub enum Channel {
     Outcome,
     /// A role's status.
     Status(Role, String),
+    /// Analytics computed under encryption.
+    Analysis(AnalysisChannel),
 }
 
 /// A role, for its status topic.
@@ -56,12 +59,16 @@ pub enum Role {
 impl Role {
     const ALL: [Self; 3] = [Self::Meter, Self::Aggregator, Self::Sink];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Meter => "meter",
             Self::Aggregator => "agg",
             Self::Sink => "sink",
         }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
     }
 }
 
@@ -106,6 +113,7 @@ impl fmt::Display for Channel {
             Self::Result(agg) => write!(f, "result/{agg}"),
             Self::Outcome => f.write_str("outcome"),
             Self::Status(role, id) => write!(f, "status/{}/{id}", role.name()),
+            Self::Analysis(channel) => write!(f, "analysis/{channel}"),
         }
     }
 }
@@ -134,9 +142,12 @@ impl Channel {
             ["result", agg] => Self::Result(agg.parse()?),
             ["outcome"] => Self::Outcome,
             ["status", role, id] => {
-                let role = Role::ALL.into_iter().find(|r| r.name() == role);
+                let role = Role::named(role);
                 let id: AggregatorId = id.parse()?;
                 Self::Status(role.ok_or_else(|| shape(text))?, id.into())
+            }
+            ["analysis", ref below @ ..] => {
+                Self::Analysis(AnalysisChannel::parse(below)?.ok_or_else(|| shape(text))?)
             }
             _ => return Err(shape(text)),
         })

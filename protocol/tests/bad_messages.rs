@@ -152,6 +152,13 @@ fn wrong_arity_is_refused() {
         ("votes", vec![""]),
         ("outcome", vec!["3", "4", "5"]),
         ("tariff", vec!["5", "6", "9"]),
+        ("collective", vec!["1"]),
+        ("word", vec!["2", "3"]),
+        ("direction-ask", vec!["1.Ask.1.Forecast", "1.Ask.2"]),
+        ("direction-cut", vec!["1.Cut", "1.Cut.0", "1.Cut.0.0.1"]),
+        ("direction-open", vec!["1.Open.1", "1.Open.2"]),
+        ("reply-holdings", vec!["2.Holdings", "2.Holdings.0", "2.Holdings.0.0.1"]),
+        ("reply-answer", vec!["2.Answer.1"]),
     ];
     let (_, samples) = all();
     for Sample { name, body, encoded_again, .. } in &samples {

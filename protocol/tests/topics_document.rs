@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use protocol::analysis::channel::AnalysisChannel;
 use protocol::hpke_box::Suite;
 use protocol::rule::Rule;
 use protocol::share::{Batch, seal};
@@ -76,26 +77,45 @@ fn variant(channel: &Channel) -> &'static str {
         Channel::Result(_) => "result",
         Channel::Outcome => "outcome",
         Channel::Status(..) => "status",
+        Channel::Analysis(channel) => match channel {
+            AnalysisChannel::Plan => "plan",
+            AnalysisChannel::Key => "collective",
+            AnalysisChannel::KeyPart(_) | AnalysisChannel::Data(..) => "part",
+            AnalysisChannel::Make(_) => "contribution",
+            AnalysisChannel::Upload(_) => "upload",
+            AnalysisChannel::Taken(..) => "word",
+            AnalysisChannel::Direction => "direction",
+            AnalysisChannel::Reply(_) => "reply",
+        },
     }
 }
 
 /// Every channel.
-const VARIANTS: [&str; 15] = [
+const VARIANTS: [&str; 24] = [
     "certificate",
+    "collective",
+    "contribution",
     "cut",
     "deal",
+    "direction",
     "inventory",
     "outcome",
+    "part",
+    "part",
+    "plan",
     "query",
     "receipt",
+    "reply",
     "result",
     "roster",
     "share",
     "status",
     "tariff",
+    "upload",
     "vector",
     "vote",
     "votes",
+    "word",
 ];
 
 /// A row's topic with examples for its placeholders, one for each role.
@@ -109,6 +129,7 @@ fn examples(topic: &str) -> Vec<Topic> {
                 ("<tariff>", "tou"),
                 ("<role>", role),
                 ("<id>", "a-1"),
+                ("<part>", "13"),
             ]
             .into_iter()
             .fold(format!("wv/1/demo/{topic}"), |text, (place, example)| text.replace(place, example));
@@ -136,7 +157,10 @@ fn qos_and_retained() {
         .filter(|row| row.retained)
         .map(|row| variant(&examples(row.topic)[0].channel))
         .collect();
-    assert_eq!(retained, ["certificate", "receipt", "roster", "status", "tariff"].into());
+    assert_eq!(
+        retained,
+        ["certificate", "collective", "part", "plan", "receipt", "roster", "status", "tariff"].into()
+    );
 }
 
 /// Every rule that is named is defined, once, and every rule is of use.

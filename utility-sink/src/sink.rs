@@ -25,9 +25,11 @@ use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
+use self::analysis::Analysis;
 use self::checks::Checks;
 use self::release::Release;
 
+pub mod analysis;
 pub mod checks;
 pub mod ledger;
 pub mod release;
@@ -119,6 +121,7 @@ pub struct Sink {
     tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
     releases: BTreeMap<QueryId, Release>,
     assembly: Assembly,
+    analysis: Option<Analysis>,
 }
 
 impl fmt::Debug for Sink {
@@ -155,7 +158,8 @@ impl Sink {
             let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
             tariffs.insert(signed.hash(), (tariff, bytes));
         }
-        let mut sink = Self { party, tariffs, releases: BTreeMap::new(), assembly: Assembly::default() };
+        let (releases, assembly) = (BTreeMap::new(), Assembly::default());
+        let mut sink = Self { party, tariffs, releases, assembly, analysis: None };
         for query in release::unfinished(&sink.party, store)? {
             let tariffs = sink.tariffs_of(&query)?;
             let published = sink.publishing(&query);
@@ -168,7 +172,9 @@ impl Sink {
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster.document().deployment);
-        ["inventory/+", "vote/+", "result/+", "receipt/#"].map(|topic| format!("{root}/{topic}")).to_vec()
+        let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
+        let topics = ["inventory/+", "vote/+", "result/+", "receipt/#"].into_iter().chain(analysis);
+        topics.map(|topic| format!("{root}/{topic}")).collect()
     }
 
     /// Publishes a tariff; its hash names it in queries.
@@ -199,7 +205,8 @@ impl Sink {
         let tariffs = self.tariffs.values().flat_map(|published| self.tariff_sends(published));
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
-        roster.into_iter().chain(tariffs).chain(open).collect()
+        let analysis = self.analysis.iter().flat_map(|analysis| analysis.announcements(&self.party));
+        roster.into_iter().chain(tariffs).chain(open).chain(analysis).collect()
     }
 
     fn tariff_sends(&self, (tariff, bytes): &(Tariff, Vec<u8>)) -> Vec<Outgoing> {
@@ -383,6 +390,12 @@ impl Sink {
                 },
             );
         }
+        if let Channel::Analysis(channel) = &parsed.channel {
+            let Some(analysis) = &mut self.analysis else {
+                return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
+            };
+            return analysis.handle(topic, channel, payload, now, &self.party, store);
+        }
         if let Channel::Inventory(name) | Channel::Vote(name) | Channel::Result(name) = &parsed.channel
             && self.party.roster.aggregator_named(name).is_none()
         {
@@ -437,6 +450,9 @@ impl Sink {
         let mut sends = self.narrow(now, store)?;
         for release in self.releases.values_mut() {
             sends.extend(release.tick(&self.party, now, store)?);
+        }
+        if let Some(analysis) = &mut self.analysis {
+            sends.extend(analysis.tick(&self.party, now, store)?);
         }
         Ok(sends)
     }

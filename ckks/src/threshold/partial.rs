@@ -217,7 +217,7 @@ pub fn combine_live(
     Ok(rounded.collect::<Result<_, _>>()?)
 }
 
-fn check_count(set: &ActiveSet, found: usize) -> Result<(), ThresholdError> {
+pub(super) fn check_count(set: &ActiveSet, found: usize) -> Result<(), ThresholdError> {
     let wanted = set.size();
     if found != wanted {
         return Err(ThresholdError::Partials { found, wanted });

@@ -1,0 +1,159 @@
+//! Analytics computed under encryption: this aggregator's part in making keys, holding ciphertexts, and opening results. Pure.
+//!
+//! What must stay true, beside what holds for every release:
+//! * everything is stored before it is sent, and sent again byte for byte; a crash at any point is made good from the store;
+//! * a result is opened only if this aggregator computed it itself from ciphertexts that a quorum voted for;
+//! * one (group, window) has one member set; each function of it is released once;
+//! * for one result and one active set there is one answer, and a key is used for no more answers than planned.
+//!
+//! Off unless it is asked for ([`super::Aggregator::with_analysis`]).
+
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::plan::Plan;
+use protocol::part::Assembly;
+use protocol::rule::Rule;
+use protocol::signature::Signed;
+use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::unit::Moment;
+use rand::CryptoRng;
+use store::{Store, Table};
+
+use self::making::Makings;
+use self::releases::Releases;
+use self::uploads::Uploads;
+use super::{AggregatorError, Party, Registry};
+
+mod making;
+mod releases;
+mod uploads;
+
+/// Blobs that are held, by hash.
+const BLOB: Table = Table("analysis-blob");
+
+/// The most collective keys: each costs memory and a ceremony.
+const MAX_KEYS: usize = 16;
+
+/// How analytics pace themselves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnalysisPace {
+    /// Milliseconds until a contribution that others wait for is sent again; doubles each time.
+    pub resend_first: u64,
+    /// Milliseconds between repeats at most.
+    pub resend_last: u64,
+}
+
+impl Default for AnalysisPace {
+    fn default() -> Self {
+        Self { resend_first: 5_000, resend_last: 600_000 }
+    }
+}
+
+/// The part of an aggregator that takes part in analytics.
+#[derive(Debug)]
+pub(super) struct Analysis {
+    makings: Makings,
+    uploads: Uploads,
+    releases: Releases,
+    assembly: Assembly,
+}
+
+impl Analysis {
+    /// Takes up where the store left off.
+    pub(super) fn load(
+        pace: AnalysisPace,
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<Self, AggregatorError> {
+        Ok(Self {
+            makings: Makings::load(pace, party, store)?,
+            uploads: Uploads::default(),
+            releases: Releases::load(store)?,
+            assembly: Assembly::default(),
+        })
+    }
+
+    /// The topics it listens to, below the deployment.
+    pub(super) const TOPICS: [&'static str; 6] = [
+        "analysis/plan",
+        "analysis/make/+",
+        "analysis/data/agg/+",
+        "analysis/data/meter/+",
+        "analysis/upload/+",
+        "analysis/direction",
+    ];
+
+    /// Takes a delivery.
+    pub(super) fn handle<R: CryptoRng>(
+        &mut self,
+        topic: &str,
+        channel: &AnalysisChannel,
+        payload: &[u8],
+        now: Moment,
+        party: &Party,
+        registry: &Registry,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
+        match channel {
+            AnalysisChannel::Data(Role::Aggregator, _) => {
+                return self.makings.take_data(payload, now, party, store, rng);
+            }
+            AnalysisChannel::Data(Role::Meter, _) => {
+                return self.uploads.take_data(payload, &self.makings, store);
+            }
+            AnalysisChannel::Upload(meter) => {
+                return self.uploads.take(*meter, payload, now, &self.makings, party, registry, store);
+            }
+            _ => {}
+        }
+        let document = match self.assembly.take(topic, payload) {
+            Ok(Some(document)) => document,
+            Ok(None) => return Ok(Handled::quietly()),
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        match channel {
+            AnalysisChannel::Plan => match party.open_utility::<Plan>(&document) {
+                Ok(plan) => self.makings.take_plan(plan, now, party, store, rng),
+                Err(refused) => Ok(refused),
+            },
+            AnalysisChannel::Make(_) => match party
+                .open_peer(&document, |made: &protocol::analysis::contribution::Contribution| made.point)
+            {
+                Ok(contribution) => self.makings.take(contribution, now, party, store, rng),
+                Err(refused) => Ok(refused),
+            },
+            AnalysisChannel::Direction => match party.open_utility(&document) {
+                Ok(direction) => self.releases.take(&direction, &self.makings, party, registry, store, rng),
+                Err(refused) => Ok(refused),
+            },
+            _ => Ok(Handled::refused(Rule::Malformed, "an aggregator has no use for this topic")),
+        }
+    }
+
+    /// Lets time pass: contributions go again to whoever lacks them, meters hear what was taken.
+    pub(super) fn tick<R: CryptoRng>(
+        &mut self,
+        now: Moment,
+        party: &Party,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Vec<Outgoing>, AggregatorError> {
+        let mut sends = self.makings.tick(now, party, store, rng)?;
+        sends.extend(self.uploads.words(now, party));
+        Ok(sends)
+    }
+
+    /// Collective keys that are made.
+    pub(super) fn keys(&self) -> usize {
+        self.makings.ready()
+    }
+}
+
+fn topic(party: &Party, channel: AnalysisChannel) -> Topic {
+    party.topic(Channel::Analysis(channel))
+}
+
+/// A signed document in parts.
+fn parts<T>(party: &Party, channel: AnalysisChannel, signed: &Signed<T>) -> Vec<Outgoing> {
+    Outgoing::parts(&topic(party, channel), signed.bytes())
+}

@@ -1,0 +1,455 @@
+//! Releases of analytics: ask, holdings, cut, vote, open, answer; and the ledger of what was released.
+//!
+//! Rows: `analysis-ask` request → the signed question; `analysis-vote` request → our signed vote, `analysis-cut` request → the
+//! signed cut that it is for; `analysis-set` key ‖ group ‖ 0 ‖ window → the member set, fixed by the first vote; `analysis-released`
+//! function and subjects → the request that they were voted for in; `analysis-result` request → the result that we computed;
+//! `analysis-answer` request ‖ active set → the signed answer; `analysis-openings` key → how many answers were given;
+//! `analysis-rolled-back` → a vote of ours that should be here and is not.
+
+use std::collections::BTreeSet;
+
+use grid::levelled::accuracy::{Accuracy, Extent};
+use grid::levelled::setup::Setup;
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
+use protocol::analysis::function::{Member, Subject, release_hash};
+use protocol::analysis::plan::Plan;
+use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
+use protocol::id::{Hash, QueryId, ServicePoint};
+use protocol::release::query::Path;
+use protocol::rule::{Refusal, Rule};
+use protocol::shamir::Point;
+use protocol::signature::Signed;
+use protocol::topic::{Handled, Outgoing};
+use protocol::unit::SlotRange;
+use protocol::wire;
+use rand::CryptoRng;
+use serde_bytes::ByteBuf;
+use store::{Store, Table};
+
+use super::making::{Makings, Ready};
+use super::{parts, uploads};
+use crate::aggregator::releases::{TAKEN, is_taken, taken_key};
+use crate::aggregator::{AggregatorError, Party, Registry};
+
+const ASK: Table = Table("analysis-ask");
+const VOTE: Table = Table("analysis-vote");
+const CUT: Table = Table("analysis-cut");
+const SET: Table = Table("analysis-set");
+const RELEASED: Table = Table("analysis-released");
+const RESULT: Table = Table("analysis-result");
+const ANSWER: Table = Table("analysis-answer");
+const OPENINGS: Table = Table("analysis-openings");
+const ROLLED_BACK: Table = Table("analysis-rolled-back");
+
+/// The releases.
+#[derive(Debug)]
+pub(super) struct Releases {
+    /// A vote of ours was seen that is not here: this store was restored from a backup, and votes no more.
+    rolled_back: bool,
+}
+
+/// What a vote needs, or why there is none.
+type Checked<T> = Result<Result<T, Refusal>, AggregatorError>;
+
+/// What a cut that is voted for adds to the ledger.
+struct Additions {
+    sets: Vec<(Vec<u8>, Vec<Member>)>,
+    taken: Vec<(ServicePoint, SlotRange)>,
+}
+
+fn refuse<T>(rule: Rule, detail: impl std::fmt::Display) -> Checked<T> {
+    Ok(Err(Refusal::new(rule, detail)))
+}
+
+impl Releases {
+    pub(super) fn load(store: &dyn Store) -> Result<Self, AggregatorError> {
+        Ok(Self { rolled_back: store.get(ROLLED_BACK, b"")?.is_some() })
+    }
+
+    /// Takes a direction of the utility.
+    pub(super) fn take<R: CryptoRng>(
+        &mut self,
+        direction: &Signed<Direction>,
+        makings: &Makings,
+        party: &Party,
+        registry: &Registry,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
+        let id = direction.request;
+        let done = match &direction.step {
+            DirectionStep::Ask(ask) => take_ask(direction, ask, makings, party, registry, store)?,
+            DirectionStep::Cut(sets) => self.take_cut(direction, sets, makings, party, registry, store)?,
+            DirectionStep::Open(open) => self.take_open(id, open, makings, party, registry, store, rng)?,
+        };
+        Ok(match done {
+            Ok(sends) => Handled::sending(sends),
+            Err(refusal) => {
+                let detail = format!("analysis {id}: {}", refusal.detail);
+                let step = ReplyStep::Refused(refusal.rule);
+                let sends = match &direction.step {
+                    // Only a question is answered with a refusal; a cut may come again when more has come.
+                    DirectionStep::Ask(_) => reply(id, step, party),
+                    _ => Vec::new(),
+                };
+                Handled { sends, refusal: Some(Refusal::new(refusal.rule, detail)) }
+            }
+        })
+    }
+
+    /// Votes for a cut, once, if no rule speaks against it.
+    fn take_cut(
+        &mut self,
+        cut: &Signed<Direction>,
+        sets: &[Vec<Member>],
+        makings: &Makings,
+        party: &Party,
+        registry: &Registry,
+        store: &mut dyn Store,
+    ) -> Checked<Vec<Outgoing>> {
+        let id = cut.request;
+        if let Some(vote) = store.get(VOTE, id.as_bytes())? {
+            let vote = own_reply(&vote, party)?;
+            if vote.step != ReplyStep::Vote(cut.hash()) {
+                return refuse(Rule::SplitView, "our vote is for another cut");
+            }
+            return Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &vote)));
+        }
+        if self.rolled_back {
+            return refuse(Rule::LedgerRollback, "a vote of ours was seen that is not in this ledger");
+        }
+        let (ask, ready) = match asked(id, makings, party, store)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let additions = match check(&ask, ready, sets, party, registry, store)? {
+            Ok(additions) => additions,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let released = release_row(&ask);
+        if let Some(other) = store.get(RELEASED, &released)?
+            && other != id.as_bytes()
+        {
+            return refuse(Rule::AlreadyReleased, "the function of these subjects was voted for before");
+        }
+        for (row, set) in &additions.sets {
+            store.put(SET, row, &wire::encode(set))?;
+        }
+        for (service_point, span) in &additions.taken {
+            let row = taken_key(Path::Group, service_point, span.start());
+            store.put(TAKEN, &row, &span.end().0.to_be_bytes())?;
+        }
+        store.put(RELEASED, &released, id.as_bytes())?;
+        let point = party.identity.point;
+        let vote = party.sign(Reply { request: id, point, step: ReplyStep::Vote(cut.hash()) });
+        store.put(CUT, id.as_bytes(), cut.bytes())?;
+        store.put(VOTE, id.as_bytes(), vote.bytes())?;
+        Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &vote)))
+    }
+
+    /// Opens the result of a certified cut as a member of an active set, once a set.
+    fn take_open<R: CryptoRng>(
+        &mut self,
+        id: QueryId,
+        open: &Open,
+        makings: &Makings,
+        party: &Party,
+        registry: &Registry,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Checked<Vec<Outgoing>> {
+        if let Err(refusal) = self.certify(id, open, party, store)? {
+            return Ok(Err(refusal));
+        }
+        if !open.members.contains(&party.identity.point) {
+            return Ok(Ok(Vec::new()));
+        }
+        let row = answer_row(id, &open.members);
+        if let Some(answer) = store.get(ANSWER, &row)? {
+            let answer = own_reply(&answer, party)?;
+            return Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &answer)));
+        }
+        let (ask, ready) = match asked(id, makings, party, store)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let damaged = AggregatorError::Damaged("a cut that was voted for can't be read");
+        let cut =
+            store.get(CUT, id.as_bytes())?.and_then(|bytes| party.open_utility::<Direction>(&bytes).ok());
+        let Some(DirectionStep::Cut(sets)) = cut.as_ref().map(|cut| &cut.step) else { return Err(damaged) };
+        let opened = openings(&ask.key, store)?;
+        let wanted = opened + Setup::outputs(&ask.function) as u64;
+        if wanted > 1 << ready.setup.plan().log_openings {
+            return refuse(Rule::Exhausted, format_args!("{opened} results were opened under this key"));
+        }
+        let result = match store.get(RESULT, id.as_bytes())? {
+            Some(result) => result,
+            None => match evaluate(&ask, ready, sets, party, registry, store)? {
+                Ok(result) => result,
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        store.put(RESULT, id.as_bytes(), &result)?;
+        let extents: Vec<Extent> = sets.iter().map(|set| Extent::of(set)).collect();
+        let partials = ready.trustee.open(&ask.function, &extents, &result, &open.members, rng);
+        let partials = match partials {
+            Ok(partials) => partials,
+            Err(error) => return refuse(Rule::ActiveSet, error),
+        };
+        let (point, members) = (party.identity.point, open.members.clone());
+        let opened = Opened { result: ByteBuf::from(result), partials: ByteBuf::from(partials) };
+        let answer = Answer::seal(open.cut, members, point, &opened, &party.roster, rng)?;
+        let answer = party.sign(Reply { request: id, point, step: ReplyStep::Answer(answer) });
+        store.put(OPENINGS, ask.key.as_bytes(), &wanted.to_be_bytes())?;
+        store.put(ANSWER, &row, answer.bytes())?;
+        Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &answer)))
+    }
+
+    /// Whether a quorum voted for what we voted for, and the members are an active set.
+    fn certify(&mut self, id: QueryId, open: &Open, party: &Party, store: &mut dyn Store) -> Checked<()> {
+        let mut voted = BTreeSet::new();
+        for bytes in open.votes.iter().take(party.roster.n()) {
+            let Ok(vote) = party.open_peer(bytes, |reply: &Reply| reply.point) else { continue };
+            if vote.request != id || vote.step != ReplyStep::Vote(open.cut) {
+                continue;
+            }
+            if vote.point == party.identity.point
+                && store.get(VOTE, id.as_bytes())?.as_deref() != Some(vote.bytes())
+            {
+                self.rolled_back = true;
+                store.put(ROLLED_BACK, b"", vote.bytes())?;
+                return refuse(Rule::LedgerRollback, "a vote of ours is not in this ledger");
+            }
+            voted.insert(vote.point);
+        }
+        if voted.len() < party.roster.q() {
+            return refuse(Rule::ActiveSet, format_args!("{} votes are no quorum", voted.len()));
+        }
+        let Some(own) = store.get(VOTE, id.as_bytes())? else {
+            return refuse(Rule::QueryUnknown, "we did not vote for its cut");
+        };
+        if own_reply(&own, party)?.step != ReplyStep::Vote(open.cut) {
+            return refuse(Rule::SplitView, "our vote is for another cut");
+        }
+        let known = open.members.iter().all(|point| party.roster.aggregator(*point).is_some());
+        if !known || open.members.len() != party.roster.t() || !open.members.is_sorted_by(|a, b| a < b) {
+            return refuse(Rule::ActiveSet, "the members are no active set");
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Answers a question with what is held.
+fn take_ask(
+    direction: &Signed<Direction>,
+    ask: &Ask,
+    makings: &Makings,
+    party: &Party,
+    registry: &Registry,
+    store: &mut dyn Store,
+) -> Checked<Vec<Outgoing>> {
+    let id = direction.request;
+    match store.get(ASK, id.as_bytes())? {
+        Some(known) if known != direction.bytes() => {
+            return refuse(Rule::SplitView, "another question had this name");
+        }
+        _ => {}
+    }
+    let Some(ready) = makings.key(&ask.key) else {
+        return refuse(Rule::KeyUnknown, format_args!("key {} is not made here", ask.key));
+    };
+    let plan = ready.setup.plan();
+    let apart = ask.subjects.iter().collect::<BTreeSet<_>>().len() == ask.subjects.len();
+    let within = ask.subjects.iter().all(|subject| plan.slots_of(subject.window).is_some());
+    if !ready.setup.allows(&ask.function)
+        || ask.subjects.len() != ask.function.subjects()
+        || !apart
+        || !within
+    {
+        return refuse(Rule::Function, "the key does not allow this function of these subjects");
+    }
+    store.put(ASK, id.as_bytes(), direction.bytes())?;
+    let mut holdings = Vec::new();
+    for subject in &ask.subjects {
+        holdings.push(holding(&ask.key, plan, subject, party, registry, store)?);
+    }
+    Ok(Ok(reply(id, ReplyStep::Holdings(holdings), party)))
+}
+
+/// The members of a subject as they are fixed, or all that could be.
+fn holding(
+    key: &Hash,
+    plan: &Plan,
+    subject: &Subject,
+    party: &Party,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Vec<Member>, AggregatorError> {
+    if let Some(fixed) = fixed_set(key, subject, store)? {
+        return Ok(fixed);
+    }
+    let mut members = Vec::new();
+    let Some(span) = plan.slots_of(subject.window) else { return Ok(members) };
+    for (meter, certificate) in &registry.certificates {
+        if certificate.group != subject.group
+            || is_taken(Path::Group, &certificate.service_point, span, store)?
+        {
+            continue;
+        }
+        members.extend(uploads::member(key, plan, subject.window, *meter, party, registry, store)?);
+    }
+    Ok(members)
+}
+
+/// Whether every set of a cut may be released: held, whole, of one group, large enough, and no other than before.
+fn check(
+    ask: &Ask,
+    ready: &Ready,
+    sets: &[Vec<Member>],
+    party: &Party,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Checked<Additions> {
+    let plan = ready.setup.plan();
+    let mut additions = Additions { sets: Vec::new(), taken: Vec::new() };
+    if sets.len() != ask.subjects.len() {
+        return refuse(Rule::MemberSet, "not one set a subject");
+    }
+    for (subject, set) in ask.subjects.iter().zip(sets) {
+        let least = usize::from(plan.k.max(party.roster.policy().k));
+        if set.len() < least {
+            return refuse(Rule::GroupSize, format_args!("{} members are fewer than k = {least}", set.len()));
+        }
+        if !set.is_sorted_by(|a, b| a.meter < b.meter) {
+            return refuse(Rule::MemberSet, "its members do not ascend");
+        }
+        let fixed = fixed_set(&ask.key, subject, store)?;
+        if fixed.as_ref().is_some_and(|fixed| fixed != set) {
+            return refuse(Rule::MemberSet, "another set is fixed for this group and window");
+        }
+        let Some(span) = plan.slots_of(subject.window) else {
+            return refuse(Rule::Window, "no such window");
+        };
+        for member in set {
+            let certificate = registry.certificates.get(&member.meter);
+            let Some(certificate) = certificate.filter(|certificate| certificate.group == subject.group)
+            else {
+                return refuse(
+                    Rule::ForeignGroup,
+                    format_args!("meter {} is not in the group", member.meter),
+                );
+            };
+            let held = uploads::member(&ask.key, plan, subject.window, member.meter, party, registry, store)?;
+            if held.as_ref() != Some(member) {
+                return refuse(Rule::MemberSet, format_args!("we do not hold all of meter {}", member.meter));
+            }
+            if fixed.is_some() {
+                continue;
+            }
+            let service_point = certificate.service_point.clone();
+            let twice =
+                additions.taken.iter().any(|(other, taken)| *other == service_point && taken.overlaps(span));
+            if twice || is_taken(Path::Group, &service_point, span, store)? {
+                return refuse(
+                    Rule::AlreadyReleased,
+                    format_args!("slots of meter {} are in another release of groups", member.meter),
+                );
+            }
+            additions.taken.push((service_point, span));
+        }
+        if fixed.is_none() {
+            additions.sets.push((set_row(&ask.key, subject), set.clone()));
+        }
+    }
+    let extents: Vec<Extent> = sets.iter().map(|set| Extent::of(set)).collect();
+    if let Err(error) = Accuracy::of(&ready.setup, &ask.function, &extents) {
+        return refuse(Rule::Function, error);
+    }
+    Ok(Ok(additions))
+}
+
+/// The result, from the ciphertexts that the cut names.
+fn evaluate(
+    ask: &Ask,
+    ready: &Ready,
+    sets: &[Vec<Member>],
+    party: &Party,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Checked<Vec<u8>> {
+    let mut evaluation = match ready.evaluator.begin(&ask.function) {
+        Ok(evaluation) => evaluation,
+        Err(error) => return refuse(Rule::Function, error),
+    };
+    let plan = ready.setup.plan();
+    for (index, (subject, set)) in ask.subjects.iter().zip(sets).enumerate() {
+        for member in set {
+            let all = uploads::ciphertexts(&ask.key, plan, subject.window, member, party, registry, store)?;
+            if let Err(error) = evaluation.add(index, &all) {
+                return refuse(Rule::Ciphertext, error);
+            }
+        }
+    }
+    match evaluation.finish() {
+        Ok(result) => Ok(Ok(result)),
+        Err(error) => refuse(Rule::Function, error),
+    }
+}
+
+/// The question of a request and its key.
+fn asked<'a>(
+    id: QueryId,
+    makings: &'a Makings,
+    party: &Party,
+    store: &dyn Store,
+) -> Checked<(Ask, &'a Ready)> {
+    let direction = store.get(ASK, id.as_bytes())?;
+    let direction = direction.and_then(|bytes| party.open_utility::<Direction>(&bytes).ok());
+    let Some(DirectionStep::Ask(ask)) = direction.map(|direction| direction.step.clone()) else {
+        return refuse(Rule::QueryUnknown, "its question has not arrived");
+    };
+    match makings.key(&ask.key) {
+        Some(ready) => Ok(Ok((ask, ready))),
+        None => refuse(Rule::KeyUnknown, format_args!("key {} is not made here", ask.key)),
+    }
+}
+
+fn reply(id: QueryId, step: ReplyStep, party: &Party) -> Vec<Outgoing> {
+    let signed = party.sign(Reply { request: id, point: party.identity.point, step });
+    parts(party, AnalysisChannel::Reply(party.name.clone()), &signed)
+}
+
+/// A reply of our own, from the store.
+fn own_reply(bytes: &[u8], party: &Party) -> Result<Signed<Reply>, AggregatorError> {
+    let own = party.open_peer(bytes, |reply: &Reply| reply.point);
+    own.map_err(|_| AggregatorError::Damaged("a reply of our own can't be read"))
+}
+
+fn openings(key: &Hash, store: &dyn Store) -> Result<u64, AggregatorError> {
+    let bytes = store.get(OPENINGS, key.as_bytes())?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+fn fixed_set(
+    key: &Hash,
+    subject: &Subject,
+    store: &dyn Store,
+) -> Result<Option<Vec<Member>>, AggregatorError> {
+    let bytes = store.get(SET, &set_row(key, subject))?;
+    let set = bytes.map(|bytes| wire::decode_own(&bytes)).transpose();
+    set.map_err(|_| AggregatorError::Damaged("a member set can't be read"))
+}
+
+fn set_row(key: &Hash, subject: &Subject) -> Vec<u8> {
+    // A name holds no byte below `-`, so that 0 ends it.
+    [key.as_bytes(), subject.group.as_ref().as_bytes(), &[0], &subject.window.to_be_bytes()].concat()
+}
+
+fn release_row(ask: &Ask) -> Vec<u8> {
+    [&ask.key.as_bytes()[..], release_hash(&ask.function, &ask.subjects).as_bytes()].concat()
+}
+
+fn answer_row(id: QueryId, members: &[Point]) -> Vec<u8> {
+    id.as_bytes().iter().copied().chain(members.iter().map(|point| u8::from(*point))).collect()
+}

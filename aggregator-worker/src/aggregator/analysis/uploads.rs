@@ -1,0 +1,226 @@
+//! Meters' ciphertexts: verified, checked as ciphertexts, stored, and only then acknowledged.
+//!
+//! Rows: `analysis-upload` key ‖ meter ‖ first slot → the signed upload; `analysis-copy` ciphertext's hash → the upload that it
+//! came with.
+
+use std::collections::BTreeMap;
+
+use protocol::analysis::blob::Depot;
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::function::Member;
+use protocol::analysis::plan::Plan;
+use protocol::analysis::upload::{MAX_TAKEN, NotTaken, Taken, Upload};
+use protocol::id::{Hash, MeterId};
+use protocol::rule::Rule;
+use protocol::signature::{Signed, Unverified};
+use protocol::topic::{Handled, Outgoing};
+use protocol::unit::{Moment, Slot, SlotRange};
+use store::{Store, Table};
+
+use super::making::Makings;
+use super::{BLOB, topic};
+use crate::aggregator::{AggregatorError, Party, Registry};
+
+const UPLOAD: Table = Table("analysis-upload");
+const COPY: Table = Table("analysis-copy");
+
+/// The most ciphertexts of one meter that may be on their way.
+const MAX_ON_THE_WAY: usize = 32;
+
+/// What a meter is to hear.
+#[derive(Debug, Default)]
+struct Word {
+    held: Vec<Hash>,
+    refused: Vec<NotTaken>,
+}
+
+/// Uploads on their way, and words owed.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    depot: Depot,
+    /// By ciphertext.
+    on_the_way: BTreeMap<Hash, Signed<Upload>>,
+    words: BTreeMap<MeterId, Word>,
+}
+
+/// The uploads of a meter that begin within `span`, in the order of their slots.
+pub(super) fn held_of(
+    key: &Hash,
+    meter: MeterId,
+    span: SlotRange,
+    party: &Party,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Vec<Signed<Upload>>, AggregatorError> {
+    let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Vec::new()) };
+    let (from, to) = (row(key, meter, span.start()), row(key, meter, span.end()));
+    let mut held = Vec::new();
+    for (_, bytes) in store::entries_within(UPLOAD, &from, &to, store)? {
+        let upload = Signed::open(&bytes, &certificate.key, &party.roster.context());
+        held.push(upload.map_err(|_| AggregatorError::Damaged("an upload can't be read"))?);
+    }
+    Ok(held)
+}
+
+/// A meter as a member of a window's set, if it has uploaded the whole window.
+pub(super) fn member(
+    key: &Hash,
+    plan: &Plan,
+    window: u32,
+    meter: MeterId,
+    party: &Party,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Option<Member>, AggregatorError> {
+    let Some(span) = plan.slots_of(window) else { return Ok(None) };
+    let held = held_of(key, meter, span, party, registry, store)?;
+    let mut next = span.start();
+    for upload in &held {
+        if upload.slots.start() != next {
+            return Ok(None);
+        }
+        next = upload.slots.end();
+    }
+    let uploads = held.iter().map(Signed::hash).collect();
+    Ok((next == span.end()).then_some(Member { meter, uploads }))
+}
+
+/// The ciphertexts of a member.
+pub(super) fn ciphertexts(
+    key: &Hash,
+    plan: &Plan,
+    window: u32,
+    member: &Member,
+    party: &Party,
+    registry: &Registry,
+    store: &dyn Store,
+) -> Result<Vec<Vec<u8>>, AggregatorError> {
+    let damaged = || AggregatorError::Damaged("a ciphertext that was voted for is lost");
+    let span = plan.slots_of(window).ok_or_else(damaged)?;
+    let mut all = Vec::new();
+    for upload in held_of(key, member.meter, span, party, registry, store)? {
+        all.push(store.get(BLOB, upload.ciphertext.hash.as_bytes())?.ok_or_else(damaged)?);
+    }
+    Ok(all)
+}
+
+impl Uploads {
+    /// Takes the signed part of an upload that came on the topic of `meter`.
+    pub(super) fn take(
+        &mut self,
+        meter: MeterId,
+        payload: &[u8],
+        now: Moment,
+        makings: &Makings,
+        party: &Party,
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<Handled, AggregatorError> {
+        let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
+        let Some(certificate) = certificate else {
+            return Ok(Handled::refused(Rule::UnknownMeter, "no certificate covers it now"));
+        };
+        let unverified = match Unverified::<Upload>::parse(payload) {
+            Ok(unverified) => unverified,
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        let upload = match unverified.verify(&certificate.key, &party.roster.context()) {
+            Ok(upload) if upload.meter == meter => upload,
+            Ok(_) => return Ok(Handled::refused(Rule::Malformed, "the upload is another meter's")),
+            Err(error) => return Ok(Handled::refused(Rule::Forged, error)),
+        };
+        let Some(ready) = makings.key(&upload.key) else {
+            return Ok(Handled::refused(
+                Rule::KeyUnknown,
+                format_args!("key {} is not made here", upload.key),
+            ));
+        };
+        let plan = ready.setup.plan();
+        if plan.place(upload.slots).is_none() {
+            return Ok(self.refuse(&upload, Rule::Window, "its slots are not within one window"));
+        }
+        if !ready.setup.fits(&upload.ciphertext) {
+            return Ok(self.refuse(&upload, Rule::Ciphertext, "no fresh ciphertext has this length"));
+        }
+        // What overlaps it is in the same window.
+        let before = plan.slots_of(plan.window_of(upload.slots.start())).unwrap_or(upload.slots);
+        for other in held_of(&upload.key, meter, before, party, registry, store)? {
+            if other.hash() == upload.hash() {
+                self.words.entry(meter).or_default().held.push(other.hash());
+                return Ok(Handled::refused(Rule::Replay, "it is held"));
+            }
+            if other.slots.overlaps(upload.slots) {
+                return Ok(self.refuse(&upload, Rule::Equivocation, "another upload covers these slots"));
+            }
+        }
+        if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
+            return Ok(self.refuse(&upload, Rule::Copied, "its ciphertext came with another upload"));
+        }
+        let of_meter = self.on_the_way.values().filter(|other| other.meter == meter).count();
+        let known = self.on_the_way.get(&upload.ciphertext.hash);
+        if known.is_none() && of_meter < MAX_ON_THE_WAY {
+            self.depot.expect(upload.ciphertext);
+            self.on_the_way.insert(upload.ciphertext.hash, upload);
+        }
+        Ok(Handled::quietly())
+    }
+
+    fn refuse(&mut self, upload: &Signed<Upload>, rule: Rule, detail: &str) -> Handled {
+        let word = self.words.entry(upload.meter).or_default();
+        if word.refused.len() < MAX_TAKEN {
+            word.refused.push(NotTaken { upload: upload.hash(), rule });
+        }
+        Handled::refused(
+            rule,
+            format_args!("upload of meter {} for {}: {detail}", upload.meter, upload.slots),
+        )
+    }
+
+    /// Takes a part of a ciphertext.
+    pub(super) fn take_data(
+        &mut self,
+        payload: &[u8],
+        makings: &Makings,
+        store: &mut dyn Store,
+    ) -> Result<Handled, AggregatorError> {
+        let (blob, bytes) = match self.depot.take(payload) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return Ok(Handled::quietly()),
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        let Some(upload) = self.on_the_way.remove(&blob.hash) else { return Ok(Handled::quietly()) };
+        let Some(ready) = makings.key(&upload.key) else { return Ok(Handled::quietly()) };
+        if let Err(error) = ready.setup.read_ciphertext(&bytes) {
+            return Ok(self.refuse(&upload, Rule::Ciphertext, &error.to_string()));
+        }
+        store.put(UPLOAD, &row(&upload.key, upload.meter, upload.slots.start()), upload.bytes())?;
+        store.put(COPY, blob.hash.as_bytes(), upload.hash().as_bytes())?;
+        store.put(BLOB, blob.hash.as_bytes(), &bytes)?;
+        self.words.entry(upload.meter).or_default().held.push(upload.hash());
+        Ok(Handled::quietly())
+    }
+
+    /// What meters are to hear, signed.
+    pub(super) fn words(&mut self, now: Moment, party: &Party) -> Vec<Outgoing> {
+        let mut sends = Vec::new();
+        for (meter, mut word) in std::mem::take(&mut self.words) {
+            word.held.sort_unstable();
+            word.held.dedup();
+            word.held.truncate(MAX_TAKEN);
+            let taken = party.sign(Taken {
+                point: party.identity.point,
+                meter,
+                held: word.held,
+                refused: word.refused,
+                at: now.timestamp(),
+            });
+            let topic = topic(party, AnalysisChannel::Taken(meter, party.name.clone()));
+            sends.push(Outgoing::new(topic, taken.into_bytes()));
+        }
+        sends
+    }
+}
+
+fn row(key: &Hash, meter: MeterId, first: Slot) -> Vec<u8> {
+    [key.as_bytes(), &meter.as_bytes()[..], &first.0.to_be_bytes()].concat()
+}

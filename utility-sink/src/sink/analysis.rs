@@ -1,0 +1,227 @@
+//! Analytics computed under encryption: the utility plans keys, asks, cuts, has results opened, and keeps the values. Pure.
+//!
+//! What must stay true:
+//! * whatever is sent is stored first, and sent again byte for byte;
+//! * a key is announced only if all n aggregators say the same of it;
+//! * a value is accepted only from t answers that agree on the result that they opened.
+
+use std::collections::BTreeMap;
+
+use protocol::analysis::CAUTION;
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::function::{Function, Subject};
+use protocol::analysis::plan::Plan;
+use protocol::id::{Hash, QueryId};
+use protocol::part::Assembly;
+use protocol::rule::Rule;
+use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::unit::Moment;
+use rand::CryptoRng;
+use store::{Store, StoreError};
+
+use self::keys::Keys;
+use self::request::Request;
+use super::{Party, Sink, SinkError};
+
+pub mod finding;
+mod keys;
+mod request;
+
+pub use self::finding::Finding;
+
+/// How analytics pace themselves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnalysisPace {
+    /// Milliseconds until a message that waits for answers is sent again.
+    pub resend: u64,
+    /// Milliseconds between repeats at most; they double.
+    pub resend_last: u64,
+    /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
+    pub settle: u64,
+    /// Milliseconds to wait for an active set; then another one is asked.
+    pub patience: u64,
+}
+
+impl Default for AnalysisPace {
+    fn default() -> Self {
+        Self { resend: 15_000, resend_last: 600_000, settle: 10_000, patience: 60_000 }
+    }
+}
+
+/// The part of the sink that takes part in analytics.
+#[derive(Debug)]
+pub(super) struct Analysis {
+    pace: AnalysisPace,
+    keys: Keys,
+    requests: BTreeMap<QueryId, Request>,
+    assembly: Assembly,
+}
+
+/// Why nothing was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Analytics are off.
+    #[error("analytics under encryption are off here; turn them on with an `[analysis]` section")]
+    Off,
+    /// A plan that can't work.
+    #[error(transparent)]
+    Plan(#[from] grid::levelled::setup::SetupError),
+    /// No such key.
+    #[error("there is no collective key {0} yet; plan one, and wait until the aggregators have made it")]
+    NoKey(Hash),
+    /// The key's parameters, or the number of subjects or weights.
+    #[error("key {0} does not allow this function of these subjects; it may take a larger profile")]
+    Function(Hash),
+    /// The sink can't go on.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+impl From<StoreError> for AskError {
+    fn from(error: StoreError) -> Self {
+        Self::Sink(error.into())
+    }
+}
+
+impl Analysis {
+    fn load(pace: AnalysisPace, party: &Party, store: &dyn Store, now: Moment) -> Result<Self, SinkError> {
+        let keys = Keys::load(party, store)?;
+        let requests = request::unfinished(&keys, party, store, now)?;
+        Ok(Self { pace, keys, requests, assembly: Assembly::default() })
+    }
+
+    /// The topics it listens to, below the deployment.
+    pub(super) const TOPICS: [&'static str; 3] =
+        ["analysis/make/+", "analysis/data/agg/+", "analysis/reply/+"];
+
+    /// Takes a delivery.
+    pub(super) fn handle(
+        &mut self,
+        topic: &str,
+        channel: &AnalysisChannel,
+        payload: &[u8],
+        now: Moment,
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<Handled, SinkError> {
+        if let AnalysisChannel::Data(Role::Aggregator, _) = channel {
+            return self.keys.take_data(payload, party, store);
+        }
+        let document = match self.assembly.take(topic, payload) {
+            Ok(Some(document)) => document,
+            Ok(None) => return Ok(Handled::quietly()),
+            Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
+        };
+        match channel {
+            AnalysisChannel::Make(_) => match party
+                .open_peer(&document, |made: &protocol::analysis::contribution::Contribution| made.point)
+            {
+                Ok(made) => self.keys.take(made, party, store),
+                Err(refused) => Ok(refused),
+            },
+            AnalysisChannel::Reply(_) => {
+                match party.open_peer(&document, |reply: &protocol::analysis::reply::Reply| reply.point) {
+                    Ok(reply) => match self.requests.get_mut(&reply.request) {
+                        Some(request) => request.take(reply, &self.keys, &self.pace, party, now, store),
+                        None => Ok(Handled::refused(Rule::QueryUnknown, "a reply to no open question")),
+                    },
+                    Err(refused) => Ok(refused),
+                }
+            }
+            _ => Ok(Handled::refused(Rule::Malformed, "a sink has no use for this topic")),
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(
+        &mut self,
+        party: &Party,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Vec<Outgoing>, SinkError> {
+        let mut sends = self.keys.tick(&self.pace, party, now);
+        for request in self.requests.values_mut() {
+            sends.extend(request.tick(&self.keys, &self.pace, party, now, store)?);
+        }
+        Ok(sends)
+    }
+
+    /// What late-comers need, whenever the sink has connected.
+    pub(super) fn announcements(&self, party: &Party) -> Vec<Outgoing> {
+        self.keys.announcements(party)
+    }
+}
+
+impl Sink {
+    /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
+    /// honestly: see [`protocol::analysis::CAUTION`].
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn with_analysis(
+        mut self,
+        pace: AnalysisPace,
+        store: &dyn Store,
+        now: Moment,
+    ) -> Result<Self, SinkError> {
+        tracing::warn!("analytics under encryption are on: {CAUTION}");
+        self.analysis = Some(Analysis::load(pace, &self.party, store, now)?);
+        Ok(self)
+    }
+
+    /// Plans a collective key; its hash names it.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`].
+    pub fn plan_key(
+        &mut self,
+        plan: Plan,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<(Hash, Vec<Outgoing>), AskError> {
+        let analysis = self.analysis.as_mut().ok_or(AskError::Off)?;
+        analysis.keys.plan(plan, &self.party, now, store)
+    }
+
+    /// Whether all aggregators have made a key, and meters may have it.
+    pub fn has_key(&self, key: &Hash) -> bool {
+        self.analysis.as_ref().is_some_and(|analysis| analysis.keys.setup(key).is_some())
+    }
+
+    /// Asks for a function of one or two (group, window)s under a collective key.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`].
+    pub fn ask_analysis<R: CryptoRng>(
+        &mut self,
+        key: Hash,
+        function: Function,
+        subjects: Vec<Subject>,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<(QueryId, Vec<Outgoing>), AskError> {
+        let analysis = self.analysis.as_mut().ok_or(AskError::Off)?;
+        let setup = analysis.keys.setup(&key).ok_or(AskError::NoKey(key))?;
+        if !setup.allows(&function) || subjects.len() != function.subjects() {
+            return Err(AskError::Function(key));
+        }
+        let id = QueryId::random(rng);
+        let request = Request::begin(id, key, function, subjects, &self.party, now, store)?;
+        let sends = request.sends(&self.party);
+        analysis.requests.insert(id, request);
+        Ok((id, sends))
+    }
+
+    /// Why a question was refused, if more aggregators refuse it than a quorum can spare.
+    pub fn analysis_refused(&self, id: QueryId) -> Option<Rule> {
+        self.analysis.as_ref()?.requests.get(&id)?.refused(&self.party)
+    }
+}
+
+fn topic(party: &Party, channel: AnalysisChannel) -> Topic {
+    party.topic(Channel::Analysis(channel))
+}

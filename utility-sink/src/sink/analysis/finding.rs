@@ -1,0 +1,59 @@
+//! Findings: the values of released functions, as the utility keeps them.
+//!
+//! Rows: `analysis-finding` request → the finding.
+
+use protocol::analysis::function::{Function, Subject};
+use protocol::id::{Hash, QueryId};
+use protocol::shamir::Point;
+use protocol::wire;
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use store::{Store, StoreError, Table};
+
+const FINDING: Table = Table("analysis-finding");
+
+/// The values of a released function.
+#[derive(Clone, Debug, Deserialize_tuple, PartialEq, Serialize_tuple)]
+pub struct Finding {
+    /// The release.
+    pub request: QueryId,
+    /// The collective key.
+    pub key: Hash,
+    /// The function.
+    pub function: Function,
+    /// What it is a function of.
+    pub subjects: Vec<Subject>,
+    /// How many members each subject's set has.
+    pub members: Vec<u32>,
+    /// The values: watt-hours, their squares, or the weights' units.
+    pub values: Vec<f64>,
+    /// The standard deviation of the first value's error.
+    pub error: f64,
+    /// The active set that opened it.
+    pub opened_by: Vec<Point>,
+    /// Aggregators whose result was another one.
+    pub differing: Vec<Point>,
+}
+
+/// Keeps a finding.
+pub(super) fn keep(finding: &Finding, store: &mut dyn Store) -> Result<(), StoreError> {
+    store.put(FINDING, finding.request.as_bytes(), &wire::encode(finding))
+}
+
+/// The finding of a release, if it has ended.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn finding_of(id: QueryId, store: &dyn Store) -> Result<Option<Finding>, StoreError> {
+    Ok(store.get(FINDING, id.as_bytes())?.and_then(|bytes| wire::decode_own(&bytes).ok()))
+}
+
+/// All findings.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn findings(store: &dyn Store) -> Result<Vec<Finding>, StoreError> {
+    let rows = store::entries(FINDING, store)?;
+    Ok(rows.into_iter().filter_map(|(_, bytes)| wire::decode_own(&bytes).ok()).collect())
+}

@@ -1,0 +1,405 @@
+//! A release of analytics, from the question to the finding.
+//!
+//! Rows: `analysis-ask`, `analysis-cut` request → signed directions; `analysis-votes` request ‖ point → signed votes; `analysis-open`
+//! request → the last signed direction to open; `analysis-answer` request ‖ point ‖ active set → signed answers.
+
+use std::collections::BTreeMap;
+
+use grid::levelled::accuracy::Extent;
+use grid::levelled::opening;
+use grid::levelled::setup::Setup;
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
+use protocol::analysis::function::{Function, Member, Subject};
+use protocol::analysis::reply::{Opened, Reply, ReplyStep};
+use protocol::id::{Hash, QueryId};
+use protocol::rule::{Refusal, Rule};
+use protocol::shamir::Point;
+use protocol::signature::{Signed, hash};
+use protocol::topic::{Handled, Outgoing};
+use protocol::unit::Moment;
+use serde_bytes::ByteBuf;
+use store::{Store, StoreError, Table};
+
+use super::finding::{Finding, finding_of, keep};
+use super::keys::Keys;
+use super::{AnalysisPace, topic};
+use crate::sink::{Party, SinkError};
+
+const ASK: Table = Table("analysis-ask");
+const CUT: Table = Table("analysis-cut");
+const VOTE: Table = Table("analysis-votes");
+const OPEN: Table = Table("analysis-open");
+const ANSWER: Table = Table("analysis-answer");
+
+/// A release on its way.
+#[derive(Debug)]
+pub(super) struct Request {
+    ask: Signed<Direction>,
+    holdings: BTreeMap<Point, Result<Vec<Vec<Member>>, Rule>>,
+    cut: Option<Signed<Direction>>,
+    votes: BTreeMap<Point, Signed<Reply>>,
+    open: Option<Signed<Direction>>,
+    /// By active set.
+    answers: BTreeMap<Vec<Point>, BTreeMap<Point, Opened>>,
+    finished: bool,
+    quorum_at: Option<Moment>,
+    opened_at: Moment,
+    sent_at: Moment,
+    tries: u32,
+}
+
+/// The requests that have no finding yet.
+pub(super) fn unfinished(
+    keys: &Keys,
+    party: &Party,
+    store: &dyn Store,
+    now: Moment,
+) -> Result<BTreeMap<QueryId, Request>, SinkError> {
+    let mut requests = BTreeMap::new();
+    for (_, bytes) in store::entries(ASK, store)? {
+        // A question under an earlier roster has no key any more.
+        let Ok(ask) = own(&bytes, party) else { continue };
+        let id = ask.request;
+        if finding_of(id, store)?.is_some() {
+            continue;
+        }
+        let stored = |table| -> Result<Option<Signed<Direction>>, SinkError> {
+            store.get(table, id.as_bytes())?.map(|bytes| own(&bytes, party)).transpose()
+        };
+        let mut request = Request::new(ask, now);
+        request.cut = stored(CUT)?;
+        request.open = stored(OPEN)?;
+        for bytes in rows(VOTE, id, store)? {
+            let vote = party.open_peer(&bytes, |reply: &Reply| reply.point);
+            let vote = vote.map_err(|_| SinkError::Damaged("a vote can't be read"))?;
+            request.votes.insert(vote.point, vote);
+        }
+        for bytes in rows(ANSWER, id, store)? {
+            let answer = party.open_peer(&bytes, |reply: &Reply| reply.point);
+            let answer = answer.map_err(|_| SinkError::Damaged("an answer can't be read"))?;
+            if let ReplyStep::Answer(sealed) = &answer.step
+                && let Ok(opened) = sealed.open(answer.point, &party.identity.box_key, &party.roster)
+            {
+                request.answers.entry(sealed.members.clone()).or_default().insert(answer.point, opened);
+            }
+        }
+        requests.insert(id, request);
+    }
+    let _ = keys;
+    Ok(requests)
+}
+
+fn own(bytes: &[u8], party: &Party) -> Result<Signed<Direction>, SinkError> {
+    Signed::open(bytes, &party.key(), &party.roster.context())
+        .map_err(|_| SinkError::Damaged("a direction can't be read"))
+}
+
+fn rows(table: Table, id: QueryId, store: &dyn Store) -> Result<Vec<Vec<u8>>, StoreError> {
+    let (from, to) = ([&id.as_bytes()[..], &[0]].concat(), [&id.as_bytes()[..], &[0xff]].concat());
+    Ok(store::entries_within(table, &from, &to, store)?.into_iter().map(|(_, bytes)| bytes).collect())
+}
+
+impl Request {
+    fn new(ask: Signed<Direction>, now: Moment) -> Self {
+        Self {
+            ask,
+            holdings: BTreeMap::new(),
+            cut: None,
+            votes: BTreeMap::new(),
+            open: None,
+            answers: BTreeMap::new(),
+            finished: false,
+            quorum_at: None,
+            opened_at: now,
+            sent_at: now,
+            tries: 0,
+        }
+    }
+
+    /// Begins: stores the question.
+    pub(super) fn begin(
+        id: QueryId,
+        key: Hash,
+        function: Function,
+        subjects: Vec<Subject>,
+        party: &Party,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Self, StoreError> {
+        let step = DirectionStep::Ask(Ask { key, function, subjects });
+        let ask = party.sign(Direction { request: id, step });
+        store.put(ASK, id.as_bytes(), ask.bytes())?;
+        Ok(Self::new(ask, now))
+    }
+
+    fn id(&self) -> QueryId {
+        self.ask.request
+    }
+
+    fn asked(&self) -> &Ask {
+        match &self.ask.step {
+            DirectionStep::Ask(ask) => ask,
+            _ => unreachable!("a request begins with a question"),
+        }
+    }
+
+    fn sets(&self) -> Option<&Vec<Vec<Member>>> {
+        match &self.cut.as_ref()?.step {
+            DirectionStep::Cut(sets) => Some(sets),
+            _ => None,
+        }
+    }
+
+    fn opening(&self) -> Option<&Open> {
+        match &self.open.as_ref()?.step {
+            DirectionStep::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Why it is refused, if more refuse than a quorum can spare.
+    pub(super) fn refused(&self, party: &Party) -> Option<Rule> {
+        let rules: Vec<Rule> = self.holdings.values().filter_map(|holding| holding.clone().err()).collect();
+        (rules.len() > party.roster.n() - party.roster.q()).then(|| rules[0])
+    }
+
+    /// What it waits to be answered, as stored.
+    pub(super) fn sends(&self, party: &Party) -> Vec<Outgoing> {
+        let parts = |direction: &Signed<Direction>| {
+            Outgoing::parts(&topic(party, AnalysisChannel::Direction), direction.bytes())
+        };
+        match (&self.open, &self.cut) {
+            (Some(open), Some(cut)) => {
+                // Who comes back from a crash may have missed all that went before.
+                [&self.ask, cut, open].into_iter().flat_map(parts).collect()
+            }
+            (None, Some(cut)) => [&self.ask, cut].into_iter().flat_map(parts).collect(),
+            _ => parts(&self.ask),
+        }
+    }
+
+    /// Takes an aggregator's reply.
+    pub(super) fn take(
+        &mut self,
+        reply: Signed<Reply>,
+        keys: &Keys,
+        pace: &AnalysisPace,
+        party: &Party,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, SinkError> {
+        if self.finished {
+            return Ok(Handled::quietly());
+        }
+        let point = reply.point;
+        let mut refusal = None;
+        match &reply.step {
+            ReplyStep::Holdings(sets) => {
+                if self.cut.is_none() && sets.len() == self.asked().subjects.len() {
+                    self.holdings.insert(point, Ok(sets.clone()));
+                }
+            }
+            ReplyStep::Refused(rule) => {
+                let detail = format_args!("aggregator {point} refused analysis {}", self.id());
+                refusal = Some(Refusal::new(*rule, detail));
+                if self.cut.is_none() {
+                    self.holdings.insert(point, Err(*rule));
+                }
+            }
+            ReplyStep::Vote(cut) => {
+                if self.cut.as_ref().is_none_or(|ours| ours.hash() != *cut) {
+                    return Ok(Handled::refused(Rule::SplitView, "a vote for a cut that is not ours"));
+                }
+                if !self.votes.contains_key(&point) {
+                    store.put(VOTE, &row(self.id(), point, &[]), reply.bytes())?;
+                    self.votes.insert(point, reply);
+                }
+            }
+            ReplyStep::Answer(answer) => {
+                let cut = self.cut.as_ref().map(Signed::hash);
+                let known =
+                    self.answers.get(&answer.members).is_some_and(|of_set| of_set.contains_key(&point));
+                if Some(answer.cut) != cut || known || !answer.members.contains(&point) {
+                    return Ok(Handled::quietly());
+                }
+                match answer.open(point, &party.identity.box_key, &party.roster) {
+                    Ok(opened) => {
+                        store.put(ANSWER, &row(self.id(), point, &answer.members), reply.bytes())?;
+                        self.answers.entry(answer.members.clone()).or_default().insert(point, opened);
+                    }
+                    Err(error) => refusal = Some(Refusal::new(Rule::Malformed, error)),
+                }
+            }
+        }
+        let sends = self.advance(keys, pace, party, now, store)?;
+        Ok(Handled { sends, refusal })
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(
+        &mut self,
+        keys: &Keys,
+        pace: &AnalysisPace,
+        party: &Party,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Vec<Outgoing>, SinkError> {
+        if self.finished {
+            return Ok(Vec::new());
+        }
+        let mut sends = self.advance(keys, pace, party, now, store)?;
+        let pause = (pace.resend << self.tries.min(20)).min(pace.resend_last);
+        if sends.is_empty() && now.since(self.sent_at) >= pause {
+            self.tries += 1;
+            self.sent_at = now;
+            sends = self.sends(party);
+        }
+        Ok(sends)
+    }
+
+    fn advance(
+        &mut self,
+        keys: &Keys,
+        pace: &AnalysisPace,
+        party: &Party,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Vec<Outgoing>, SinkError> {
+        if self.cut.is_none() {
+            return self.propose(pace, party, now, store);
+        }
+        if self.votes.len() < party.roster.q() {
+            return Ok(Vec::new());
+        }
+        // A key under an earlier roster is gone: the request waits.
+        let Some(setup) = keys.setup(&self.asked().key) else { return Ok(Vec::new()) };
+        if self.conclude(setup, party, store)? {
+            return Ok(Vec::new());
+        }
+        let tired = now.since(self.opened_at) >= pace.patience;
+        if self.open.is_some() && !tired {
+            return Ok(Vec::new());
+        }
+        let next = self.next_set(party);
+        let (Some(cut), Some(members)) = (&self.cut, next) else { return Ok(Vec::new()) };
+        let votes = self.votes.values().map(|vote| ByteBuf::from(vote.bytes())).collect();
+        let open = Open { cut: cut.hash(), members, votes };
+        let open = party.sign(Direction { request: self.id(), step: DirectionStep::Open(open) });
+        store.put(OPEN, self.id().as_bytes(), open.bytes())?;
+        let sends = Outgoing::parts(&topic(party, AnalysisChannel::Direction), open.bytes());
+        self.open = Some(open);
+        (self.opened_at, self.sent_at, self.tries) = (now, now, 0);
+        Ok(sends)
+    }
+
+    /// Makes the cut once a quorum said what it holds and the others had time.
+    fn propose(
+        &mut self,
+        pace: &AnalysisPace,
+        party: &Party,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Vec<Outgoing>, SinkError> {
+        let willing: Vec<&Vec<Vec<Member>>> =
+            self.holdings.values().filter_map(|holding| holding.as_ref().ok()).collect();
+        let q = party.roster.q();
+        if willing.len() < q {
+            return Ok(Vec::new());
+        }
+        let since = *self.quorum_at.get_or_insert(now);
+        if willing.len() < party.roster.n() && now.since(since) < pace.settle {
+            return Ok(Vec::new());
+        }
+        let mut sets = Vec::new();
+        for index in 0..self.asked().subjects.len() {
+            let mut holders: BTreeMap<&Member, usize> = BTreeMap::new();
+            for member in willing.iter().filter_map(|held| held.get(index)).flatten() {
+                *holders.entry(member).or_default() += 1;
+            }
+            let set: Vec<Member> = holders
+                .into_iter()
+                .filter(|(_, count)| *count >= q)
+                .map(|(member, _)| member.clone())
+                .collect();
+            if set.len() < usize::from(party.roster.policy().k) {
+                // Too few yet: the question goes again, and more may have come by then.
+                return Ok(Vec::new());
+            }
+            sets.push(set);
+        }
+        let cut = party.sign(Direction { request: self.id(), step: DirectionStep::Cut(sets) });
+        store.put(CUT, self.id().as_bytes(), cut.bytes())?;
+        let sends = Outgoing::parts(&topic(party, AnalysisChannel::Direction), cut.bytes());
+        self.cut = Some(cut);
+        (self.sent_at, self.tries) = (now, 0);
+        Ok(sends)
+    }
+
+    /// The active set whose turn it is: those first whose members all voted, and after the last the first again.
+    fn next_set(&self, party: &Party) -> Option<Vec<Point>> {
+        let mut sets = Point::sets(&party.roster.points(), party.roster.t());
+        sets.sort_by_key(|set| set.iter().filter(|point| !self.votes.contains_key(point)).count());
+        let last = self.opening().and_then(|open| sets.iter().position(|set| *set == open.members));
+        let next = last.map_or(0, |last| (last + 1) % sets.len().max(1));
+        sets.into_iter().nth(next)
+    }
+
+    /// Keeps the values, if a whole active set answered and agrees on the result.
+    fn conclude(&mut self, setup: &Setup, party: &Party, store: &mut dyn Store) -> Result<bool, SinkError> {
+        let Some(sets) = self.sets() else { return Ok(false) };
+        let extents: Vec<Extent> = sets.iter().map(|set| Extent::of(set)).collect();
+        let ask = self.asked();
+        for (members, answers) in &self.answers {
+            let results: Vec<&ByteBuf> = answers.values().map(|opened| &opened.result).collect();
+            if members.len() != party.roster.t()
+                || answers.len() < members.len()
+                || results.iter().any(|result| *result != results[0])
+            {
+                continue;
+            }
+            let partials: Vec<(Point, Vec<u8>)> =
+                answers.iter().map(|(point, opened)| (*point, opened.partials.to_vec())).collect();
+            let opened = opening::open(setup, &ask.function, &extents, results[0], &partials);
+            let opened = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    tracing::warn!(request = %self.id(), "answers of {members:?} give no values: {error}");
+                    continue;
+                }
+            };
+            let agreed = digest(results[0]);
+            let differing =
+                self.answers.values().flatten().filter(|(_, other)| digest(&other.result) != agreed);
+            let mut differing: Vec<Point> = differing.map(|(point, _)| *point).collect();
+            differing.dedup();
+            #[expect(clippy::cast_possible_truncation, reason = "sets have a few thousand members at most")]
+            let counts = extents.iter().map(|extent| extent.members as u32).collect();
+            let finding = Finding {
+                request: self.id(),
+                key: ask.key,
+                function: ask.function.clone(),
+                subjects: ask.subjects.clone(),
+                members: counts,
+                values: opened.values,
+                error: opened.error,
+                opened_by: members.clone(),
+                differing,
+            };
+            keep(&finding, store)?;
+            self.finished = true;
+            self.answers.clear();
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+fn digest(result: &[u8]) -> Hash {
+    hash("analysis result", &[result])
+}
+
+fn row(id: QueryId, point: Point, members: &[Point]) -> Vec<u8> {
+    let points = [point].into_iter().chain(members.iter().copied()).map(u8::from);
+    id.as_bytes().iter().copied().chain(points).collect()
+}
