@@ -1,5 +1,6 @@
 //! The broker as its clients see it, the well-behaved, the careless and the hostile.
 
+mod blackbox;
 mod client;
 mod crowd;
 mod hostile;
