@@ -114,7 +114,7 @@ impl<S: Store> Agent<S> {
                     offer(&publisher, sends);
                 }
                 fed = feed.next(), if ready => {
-                    let Fed { boundaries, ended } = fed;
+                    let Fed { boundaries, ended, keep } = fed;
                     let mut sends = Vec::new();
                     for boundary in boundaries {
                         state.readings += 1;
@@ -133,7 +133,9 @@ impl<S: Store> Agent<S> {
                         sends.extend(meter.flush(now(), &mut store, &mut rng)?);
                         info!(readings = state.readings, "the source has ended");
                     }
-                    feed.save(&mut store)?;
+                    if keep {
+                        feed.save(&mut store)?;
+                    }
                     telemetry::timed("commit", || store.commit())?;
                     offer(&publisher, sends);
                 }
@@ -153,6 +155,8 @@ impl<S: Store> Agent<S> {
             }
         }
         telemetry::stopping();
+        feed.save(&mut store)?;
+        store.commit()?;
         offer(&publisher, [meter.status("down")]);
         publisher.close(Duration::from_secs(1)).await;
         subscriber.close().await;

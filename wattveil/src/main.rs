@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use wattveil::demo::{self, Options};
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
@@ -27,6 +28,21 @@ enum Command {
     MeterAgent(meter_agent::command::Command),
     AggregatorWorker(aggregator_worker::command::Command),
     UtilitySink(utility_sink::command::Command),
+    /// Print what makes a shell complete these commands
+    ///
+    /// For bash: wattveil completions bash > ~/.local/share/bash-completion/completions/wattveil
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual, a page for each command
+    ///
+    /// To read it: wattveil man --to DIR; man DIR/wattveil-meter-agent.1
+    Man {
+        /// The directory for the pages; it is made if it is not there
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -100,6 +116,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,
         Command::UtilitySink(command) => command.run().await?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "wattveil", &mut script);
+            std::io::stdout().write_all(&script).context("cannot print the completions")?;
+        }
+        Command::Man { to } => {
+            std::fs::create_dir_all(&to)
+                .and_then(|()| clap_mangen::generate_to(Arguments::command(), &to))
+                .with_context(|| format!("cannot write the manual to {}", to.display()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
