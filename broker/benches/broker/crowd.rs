@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use broker::LogSize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -17,7 +18,7 @@ const CROWD: usize = 5_000;
 /// How many attempts to connect are under way at a time, when it is not about that.
 const AT_A_TIME: usize = 200;
 /// How long anything may take.
-const TIME: Duration = Duration::from_secs(120);
+const TIME: Duration = Duration::from_mins(2);
 
 /// Idle subscribers, and what each takes.
 pub(crate) async fn connections() -> anyhow::Result<()> {
@@ -25,12 +26,12 @@ pub(crate) async fn connections() -> anyhow::Result<()> {
         "Memory of the broker's process for {CROWD} connected subscribers, each with a filter of its own\n"
     );
     for kind in Kind::all() {
-        let server = Server::start(kind, CROWD, CROWD)?;
+        let server = Server::start(kind, CROWD, CROWD, LogSize::default())?;
         let before = server.memory()?;
         let (peers, _) = everybody(&server.door(), CROWD, true).await?;
         anyhow::ensure!(peers.len() == CROWD, "{} of {CROWD} are connected", peers.len());
         let taken = server.memory()?.saturating_sub(before);
-        println!("{:28} {:>6.1} KiB each", kind.name(), (taken >> 10) as f64 / CROWD as f64);
+        println!("{:28} {:>6} bytes each", kind.name(), taken / CROWD as u64);
     }
     println!();
     Ok(())
@@ -42,7 +43,7 @@ pub(crate) async fn storm() -> anyhow::Result<()> {
         "Seconds from the start of a killed broker until {CROWD} agents are connected and subscribed again\n"
     );
     for kind in Kind::all() {
-        let mut server = Server::start(kind, CROWD, CROWD)?;
+        let mut server = Server::start(kind, CROWD, CROWD, LogSize::default())?;
         let up = Arc::new(AtomicUsize::new(0));
         let mut agents = JoinSet::new();
         for number in 0..CROWD {
@@ -65,7 +66,7 @@ pub(crate) async fn storm() -> anyhow::Result<()> {
 /// 120 % of those that there may be, again and again.
 pub(crate) async fn cap() -> anyhow::Result<()> {
     println!("{} clients come where {CROWD} may be, four times over\n", CROWD * 6 / 5);
-    let server = Server::start(Kind::Open, CROWD, CROWD)?;
+    let server = Server::start(Kind::Open, CROWD, CROWD, LogSize::default())?;
     for round in 1..=4 {
         let start = Instant::now();
         let (peers, refused) = everybody(&server.door(), CROWD * 6 / 5, false).await?;
@@ -111,6 +112,7 @@ async fn everybody(door: &Door, count: usize, subscribe: bool) -> anyhow::Result
 }
 
 /// Connects and subscribes, for ever, with pauses of 0.1 to 0.3 s.
+#[expect(clippy::infinite_loop, reason = "it is aborted")]
 async fn agent(door: Door, number: usize, up: Arc<AtomicUsize>) {
     let (user, filter) = (format!("m{number}"), format!("wv/1/bench/receipt/m{number}/+"));
     loop {

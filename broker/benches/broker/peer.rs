@@ -35,7 +35,7 @@ impl Peer {
         }
         self.write(&packet(0x10, &body)).await?;
         let (_, body) = self.read().await?;
-        body.get(1).copied().ok_or(io::ErrorKind::InvalidData.into())
+        body.get(1).copied().ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// Subscribes at QoS 1.

@@ -69,7 +69,12 @@ impl std::fmt::Debug for Connector {
 
 impl Server {
     /// Starts it; waits until it listens.
-    pub(crate) fn start(kind: Kind, meters: usize, max_connections: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        kind: Kind,
+        meters: usize,
+        max_connections: usize,
+        log: LogSize,
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut connector = None;
@@ -79,7 +84,7 @@ impl Server {
                 address.port()
             ),
             Kind::Open | Kind::Guarded => {
-                let mut config = settings(address, max_connections);
+                let mut config = settings(address, max_connections, log);
                 if kind == Kind::Guarded {
                     config.tls = Some(write_certificate(directory.path())?);
                     let users = (0..meters).map(|number| (format!("m{number}"), "meter"));
@@ -137,6 +142,16 @@ impl Server {
         Ok(kib << 10)
     }
 
+    /// The processor time it has taken in seconds.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<f64> {
+        // [proc(5)]  user and system time, in hundredths of a second, after the name in brackets and the state
+        let id = self.child.as_ref().context("it does not run")?.id();
+        let status = fs::read_to_string(format!("/proc/{id}/stat"))?;
+        let (_, fields) = status.rsplit_once(") ").context("no name")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>);
+        Ok(ticks.sum::<Result<u32, _>>().map(f64::from)? / 100.0)
+    }
+
     /// How to connect to it.
     pub(crate) fn door(&self) -> Door {
         Door { address: self.address, connector: self.connector.clone() }
@@ -177,7 +192,7 @@ impl Door {
 }
 
 /// Limits that are not what is measured are out of the way.
-fn settings(listen: SocketAddr, max_connections: usize) -> Config {
+fn settings(listen: SocketAddr, max_connections: usize, log: LogSize) -> Config {
     Config {
         listen,
         max_connections,
@@ -186,7 +201,7 @@ fn settings(listen: SocketAddr, max_connections: usize) -> Config {
         bytes_per_second: u32::MAX,
         total_packets_per_second: u32::MAX,
         total_bytes_per_second: u32::MAX,
-        log: LogSize { segment_bytes: 1 << 20, segments: 1024 },
+        log,
         max_log_bytes: 1 << 50,
         ..Config::default()
     }

@@ -41,6 +41,7 @@ async fn carries(at: &At, qos: u8, filter: &str, topic: &str, payload: &[u8]) ->
     writer.receive().await == Some((0x40, vec![0, 7])) && take(&mut reader).await.as_deref() == Some(payload)
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case!("carries a message to a subscriber at QoS 0", true, at => carries(&at, 0, "t", "t", b"x").await),

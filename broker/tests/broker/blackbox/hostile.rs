@@ -3,6 +3,7 @@
 use super::{Case, case};
 use crate::client::{Client, connect, connect_with, packet, publish, subscribe, text};
 
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case!("an unknown protocol level is answered with 1", true, at => {
