@@ -18,8 +18,8 @@ use protocol::unit::{Moment, Slot, SlotRange};
 use store::{Store, Table};
 
 use super::making::Makings;
-use super::{BLOB, topic};
-use crate::aggregator::{AggregatorError, Party, Registry};
+use super::{BLOB, Known, topic};
+use crate::aggregator::{AggregatorError, Party};
 
 const UPLOAD: Table = Table("analysis-upload");
 const COPY: Table = Table("analysis-copy");
@@ -48,10 +48,10 @@ pub(super) fn held_of(
     key: &Hash,
     meter: MeterId,
     span: SlotRange,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Signed<Upload>>, AggregatorError> {
+    let Known { party, registry } = known;
     let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Vec::new()) };
     let (from, to) = (row(key, meter, span.start()), row(key, meter, span.end()));
     let mut held = Vec::new();
@@ -68,12 +68,11 @@ pub(super) fn member(
     plan: &Plan,
     window: u32,
     meter: MeterId,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Option<Member>, AggregatorError> {
     let Some(span) = plan.slots_of(window) else { return Ok(None) };
-    let held = held_of(key, meter, span, party, registry, store)?;
+    let held = held_of(key, meter, span, known, store)?;
     let mut next = span.start();
     for upload in &held {
         if upload.slots.start() != next {
@@ -91,14 +90,13 @@ pub(super) fn ciphertexts(
     plan: &Plan,
     window: u32,
     member: &Member,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Vec<u8>>, AggregatorError> {
     let damaged = || AggregatorError::Damaged("a ciphertext that was voted for is lost");
     let span = plan.slots_of(window).ok_or_else(damaged)?;
     let mut all = Vec::new();
-    for upload in held_of(key, member.meter, span, party, registry, store)? {
+    for upload in held_of(key, member.meter, span, known, store)? {
         all.push(store.get(BLOB, upload.ciphertext.hash.as_bytes())?.ok_or_else(damaged)?);
     }
     Ok(all)
@@ -112,10 +110,10 @@ impl Uploads {
         payload: &[u8],
         now: Moment,
         makings: &Makings,
-        party: &Party,
-        registry: &Registry,
+        known: Known<'_>,
         store: &dyn Store,
     ) -> Result<Handled, AggregatorError> {
+        let Known { party, registry } = known;
         let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
         let Some(certificate) = certificate else {
             return Ok(Handled::refused(Rule::UnknownMeter, "no certificate covers it now"));
@@ -144,7 +142,7 @@ impl Uploads {
         }
         // What overlaps it is in the same window.
         let before = plan.slots_of(plan.window_of(upload.slots.start())).unwrap_or(upload.slots);
-        for other in held_of(&upload.key, meter, before, party, registry, store)? {
+        for other in held_of(&upload.key, meter, before, known, store)? {
             if other.hash() == upload.hash() {
                 self.words.entry(meter).or_default().held.push(other.hash());
                 return Ok(Handled::refused(Rule::Replay, "it is held"));
