@@ -30,6 +30,9 @@ pub struct Config {
     pub roster: PathBuf,
     /// The outbox and open batch.
     pub store: PathBuf,
+    /// Whether batches are also encrypted under the utility's collective key. That trusts meters to encrypt honestly.
+    #[serde(default)]
+    pub analysis: bool,
     /// What was pinned at commissioning.
     pub floor: Floor,
     /// Batches and repeats.

@@ -75,7 +75,10 @@ pub async fn run_configured(
     let mut store = FileStore::open(&directory.join(&config.store), CACHE)?;
     let link = config.broker.settings(directory, &format!("meter-{}", identity.meter))?;
     let pace = config.pace.to_pace()?;
-    let meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
+    let mut meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
+    if config.analysis {
+        meter = meter.with_analysis(&store, now())?;
+    }
     let readings = series.readings(register).collect::<Vec<_>>().into_iter();
     let agent = Agent { meter, store, link, readings, slots_per_second, until_done };
     agent.run(watch::Sender::new(Progress::default()), shutdown).await

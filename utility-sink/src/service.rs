@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,8 +18,11 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::config::{Config, ReleaseConfig};
+use crate::sink::analysis::Finding;
 use crate::sink::ledger::{bills_of, curve_of};
 use crate::sink::{Bill, Curve, Sink};
+
+mod questions;
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(100);
@@ -133,6 +137,8 @@ pub struct Released {
     pub bills: Vec<Bill>,
     /// Curves, by group and day.
     pub curves: Vec<Curve>,
+    /// What the questions of analytics gave, by their names.
+    pub findings: Vec<(String, Finding)>,
 }
 
 /// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until
@@ -154,6 +160,10 @@ pub async fn run_configured(
     let link = config.broker.settings(directory, "sink")?;
     let mut rng = entropy()?;
     let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &store, now())?;
+    if let Some(analysis) = &config.analysis {
+        sink = sink.with_analysis(analysis.to_pace(), &store, now())?;
+        questions::plan_once(analysis, &mut sink, &mut store, &mut rng)?;
+    }
     let mut published = BTreeMap::new();
     for tariff in tariffs {
         let name = tariff.id.to_string();
@@ -165,15 +175,17 @@ pub async fn run_configured(
     }
     store.commit()?;
     let (requests, receiver) = mpsc::channel::<Request>(1);
+    let analysis = Arc::new(config.analysis.clone().unwrap_or_default());
+    let asking = questions::ask_all(Arc::clone(&analysis), requests.clone());
     let ended = async {
         if !until_done {
             return std::future::pending().await;
         }
         loop {
             let (answer, done) = tokio::sync::oneshot::channel();
-            let asked = asked.clone();
+            let (asked, analysis) = (asked.clone(), Arc::clone(&analysis));
             let request: Request = Box::new(move |sink, store, _| {
-                let mut open = 0;
+                let mut open = analysis.questions.len() - questions::found(&analysis, store)?.len();
                 for id in &asked {
                     open += usize::from(!sink.has_ended(*id, store)?);
                 }
@@ -189,9 +201,14 @@ pub async fn run_configured(
         }
     };
     let stop = async {
+        let asked = async {
+            asking.await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = shutdown => {}
             () = ended => {}
+            () = asked => {}
         }
     };
     run(sink, store, link, receiver, stop).await?;
@@ -236,6 +253,9 @@ fn ask_once(
 
 fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
     let mut released = Released::default();
+    if let Some(analysis) = &config.analysis {
+        released.findings = questions::found(analysis, store)?;
+    }
     for release in &config.releases {
         let period = release.period()?;
         match release.group()? {

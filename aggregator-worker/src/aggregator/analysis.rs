@@ -113,7 +113,7 @@ impl Analysis {
                 return self.makings.take_data(payload, now, party, store);
             }
             AnalysisChannel::Data(Role::Meter, _) => {
-                return self.uploads.take_data(payload, &self.makings, store);
+                return self.uploads.take_data(payload, now, &self.makings, party, store);
             }
             AnalysisChannel::Upload(meter) => {
                 return self.uploads.take(*meter, payload, now, &self.makings, known, store);
@@ -144,7 +144,7 @@ impl Analysis {
         }
     }
 
-    /// Lets time pass: contributions go again to whoever lacks them, meters hear what was taken.
+    /// Lets time pass: contributions go again to whoever lacks them.
     pub(super) fn tick<R: CryptoRng>(
         &mut self,
         now: Moment,
@@ -152,9 +152,7 @@ impl Analysis {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, AggregatorError> {
-        let mut sends = self.makings.tick(now, party, store, rng)?;
-        sends.extend(self.uploads.words(now, party));
-        Ok(sends)
+        self.makings.tick(now, party, store, rng)
     }
 
     /// Collective keys that are made.

@@ -248,7 +248,9 @@ impl Levelled {
         if let Some(public) = store.get(PUBLIC, agreed.public.hash.as_bytes())? {
             return self.use_key(agreed, document, &public, store);
         }
-        if let Some((before, _)) = &self.coming {
+        if let Some((before, _)) = &self.coming
+            && before.public != agreed.public
+        {
             self.depot.forget(&before.public.hash);
         }
         self.depot.expect(agreed.public);

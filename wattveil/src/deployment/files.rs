@@ -22,7 +22,7 @@ use meter_agent::config::SourceConfig;
 use rand::Rng;
 use serde::Serialize;
 use toml::{Table, Value};
-use utility_sink::config::ReleaseConfig;
+use utility_sink::config::{AnalysisConfig, ReleaseConfig};
 
 use super::{AggregatorKeys, Deployment, MeterKeys};
 
@@ -45,6 +45,8 @@ pub struct Setup {
     pub tariffs: Vec<(String, String)>,
     /// What the utility asks for.
     pub releases: Vec<ReleaseConfig>,
+    /// Analytics under encryption, if they are on: every party takes part then.
+    pub analysis: Option<AnalysisConfig>,
 }
 
 impl Setup {
@@ -59,6 +61,7 @@ impl Setup {
             sources: Vec::new(),
             tariffs: Vec::new(),
             releases: Vec::new(),
+            analysis: None,
         }
     }
 
@@ -145,6 +148,7 @@ impl Deployment {
             store: "worker.redb".into(),
             cache_mib: aggregator_worker::config::DEFAULT_CACHE_MIB,
             pace: setup.aggregators.clone(),
+            analysis: setup.analysis.is_some().then(Default::default),
         };
         write_config(home.join("worker.toml"), &config)
     }
@@ -166,6 +170,7 @@ impl Deployment {
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
+            analysis: setup.analysis.clone(),
         };
         write_config(home.join("sink.toml"), &config)
     }
@@ -188,6 +193,7 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
+            analysis: setup.analysis.is_some(),
             floor: self.floor(),
             pace: setup.meters.clone(),
             source: source.clone(),
