@@ -30,12 +30,14 @@ use self::analysis::{Analysis, Delivery, Known};
 use self::intake::Intake;
 use self::ledger::Ledger;
 use self::releases::Releases;
+use self::vectors::Vectors;
 
 mod analysis;
 mod differencing;
 mod intake;
 mod ledger;
 mod releases;
+mod vectors;
 
 pub use self::analysis::AnalysisPace;
 
@@ -142,6 +144,7 @@ pub struct Aggregator {
     party: Party,
     registry: Registry,
     intake: Intake,
+    vectors: Vectors,
     ledger: Ledger,
     releases: Releases,
     assembly: Assembly,
@@ -170,10 +173,12 @@ impl Aggregator {
         let name = aggregator.ok_or(AggregatorError::NotInRoster(identity.point))?.id.clone();
         let party = Party { identity, roster, pace, name };
         let registry = Registry::load(&party, store)?;
-        let intake = Intake::load(store)?;
+        let mut intake = Intake::load(store)?;
+        let vectors = Vectors::load(&mut intake, store)?;
         let ledger = Ledger::load(&party, store)?;
         let releases = Releases::load(&party, &registry, store)?;
-        Ok(Self { party, registry, intake, ledger, releases, assembly: Assembly::default(), analysis: None })
+        let assembly = Assembly::default();
+        Ok(Self { party, registry, intake, vectors, ledger, releases, assembly, analysis: None })
     }
 
     /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
@@ -228,6 +233,14 @@ impl Aggregator {
         match parsed.channel {
             Channel::Share(to, meter) if to == self.party.name => {
                 return Ok(self.intake.take(meter, payload, now, &self.party, &self.registry, store)?);
+            }
+            Channel::Grid(to, meter) if to == self.party.name => {
+                let around = (&self.party, &self.registry, &mut self.intake);
+                return Ok(Vectors::take_vector(meter, payload, now, around, store)?);
+            }
+            Channel::Deal(to, meter) if to == self.party.name => {
+                let around = (&self.party, &self.registry, &mut self.intake);
+                return Ok(self.vectors.take_chunk(meter, payload, now, around, store)?);
             }
             Channel::Certificate(_) => {
                 return Ok(self.registry.take_certificate(payload, &self.party, store)?);
@@ -286,7 +299,7 @@ impl Aggregator {
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         let mut sends = self.intake.receipts(now, &self.party);
-        sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
+        sends.extend(self.releases.answer_certified(now, &self.party, &mut self.vectors, store, rng)?);
         if let Some(analysis) = &mut self.analysis {
             sends.extend(analysis.tick(now, &self.party, store, rng)?);
         }
@@ -328,7 +341,7 @@ impl Aggregator {
             Ok(query) => query,
             Err(refused) => return Ok(refused),
         };
-        self.releases.take_query(&query, &self.party, &self.registry, &self.ledger, store)
+        self.releases.take_query(&query, &self.party, &self.registry, &self.vectors, &self.ledger, store)
     }
 
     fn take_cut<R: CryptoRng>(
@@ -353,7 +366,13 @@ impl Aggregator {
     ) -> Result<Handled, AggregatorError> {
         let mut handled =
             self.releases.take_cut(cut, now, &self.party, &self.registry, &mut self.ledger, store)?;
-        handled.sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
+        handled.sends.extend(self.releases.answer_certified(
+            now,
+            &self.party,
+            &mut self.vectors,
+            store,
+            rng,
+        )?);
         Ok(handled)
     }
 
@@ -376,7 +395,13 @@ impl Aggregator {
                 Err(refused) => handled.refusal = handled.refusal.or(refused.refusal),
             }
         }
-        handled.sends.extend(self.releases.answer_certified(now, &self.party, store, rng)?);
+        handled.sends.extend(self.releases.answer_certified(
+            now,
+            &self.party,
+            &mut self.vectors,
+            store,
+            rng,
+        )?);
         Ok(handled)
     }
 }

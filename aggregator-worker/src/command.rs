@@ -1,20 +1,22 @@
 //! The aggregator worker as a command: its flags, and what it does with them.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Context as _;
 use clap::Parser;
+use host::config::ConfigArguments;
+use host::telemetry;
 
 use crate::config::Config;
 use crate::service;
 
 /// Stores one organisation's shares and answers certified releases only, until it is stopped
+///
+/// Every parameter of the configuration can be set over the file: in the environment (WATTVEIL_PACE__PATIENCE_S=60) or with
+/// --set (--set pace.patience_s=60).
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 impl Command {
@@ -24,10 +26,11 @@ impl Command {
     ///
     /// A file that is not what it should be, and whatever makes going on impossible.
     pub async fn run(self) -> anyhow::Result<()> {
-        host::log_to_stderr();
+        let config: Config = self.config.read()?;
+        telemetry::log_to_stderr(config.log);
         let stopped = host::stopped();
-        let config = Config::read(&self.config)?;
-        let directory = self.config.parent().unwrap_or_else(|| Path::new("."));
+        telemetry::serve_metrics(config.metrics)?;
+        let directory = self.config.directory();
         service::run_configured(&config, directory, stopped).await.context("the aggregator worker stopped")
     }
 }

@@ -1,8 +1,12 @@
 //! The aggregator worker's configuration file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use host::config::ConfigError;
+use host::membership::read_roster;
+use host::telemetry::LogFormat;
 use link::Endpoint;
 use protocol::hpke_box::OpeningKey;
 use protocol::id::AggregatorId;
@@ -32,6 +36,12 @@ pub struct Config {
     /// The store's cache in MiB.
     #[serde(default = "default_cache_mib")]
     pub cache_mib: usize,
+    /// How log lines look.
+    #[serde(default)]
+    pub log: LogFormat,
+    /// Where counters are served, on loopback.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
     /// Receipts and patience.
     #[serde(default)]
     pub pace: PaceConfig,
@@ -96,16 +106,13 @@ impl PaceConfig {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file, and the environment over it.
     ///
     /// # Errors
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        toml::from_str(&text)
-            .with_context(|| format!("{} is not an aggregator worker's configuration", path.display()))
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        host::config::read(path, &[])
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -114,12 +121,8 @@ impl Config {
     ///
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
-        let registrar = keyfile::read_verifying_key(&directory.join(&self.registrar))?;
         let path = directory.join(&self.roster);
-        let roster =
-            std::fs::read(&path).with_context(|| format!("cannot read the roster {}", path.display()))?;
-        let roster = Roster::accept(&roster, &registrar)
-            .with_context(|| format!("the roster {} was refused", path.display()))?;
+        let (registrar, roster) = read_roster(&directory.join(&self.registrar), &path)?;
         let name: AggregatorId = self.aggregator.parse()?;
         let listed = roster
             .aggregator_named(&name)

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use host::{entropy, now};
+use host::{entropy, now, telemetry};
 use link::{Message, Publisher, Settings, Subscriber, Will};
 use protocol::rule::{Refusal, Rule};
 use protocol::topic::Outgoing;
@@ -69,11 +69,13 @@ pub async fn run<S: Store>(
                 if listening {
                     info!(records = aggregator.records(), "listening");
                     offer(&publisher, [aggregator.status("up")]);
+                    telemetry::ready();
                 }
             }
             _ = tick.tick() => {
-                let sends = aggregator.tick(now(), &mut store, &mut rng)?;
+                let sends = telemetry::timed("tick", || aggregator.tick(now(), &mut store, &mut rng))?;
                 store.commit()?;
+                telemetry::level("wattveil_records", aggregator.records());
                 offer(&publisher, sends);
             }
             delivery = subscriber.recv() => {
@@ -82,16 +84,19 @@ pub async fn run<S: Store>(
                 while group.len() < GROUP && let Some(delivery) = subscriber.try_recv() {
                     group.push(delivery);
                 }
+                telemetry::count("wattveil_messages_taken_total", group.len() as u64);
                 let mut sends = Vec::new();
                 for delivery in &group {
-                    let handled =
-                        aggregator.handle(&delivery.topic, &delivery.payload, now(), &mut store, &mut rng)?;
+                    let take =
+                        || aggregator.handle(&delivery.topic, &delivery.payload, now(), &mut store, &mut rng);
+                    let handled = telemetry::timed("handle", take)?;
                     sends.extend(handled.sends);
                     if let Some(refusal) = handled.refusal {
+                        telemetry::count_kind("wattveil_refused_total", refusal.rule.name(), 1);
                         log(&delivery.topic, &refusal);
                     }
                 }
-                store.commit()?;
+                telemetry::timed("commit", || store.commit())?;
                 for delivery in group {
                     subscriber.ack(delivery);
                 }
@@ -99,6 +104,7 @@ pub async fn run<S: Store>(
             }
         }
     }
+    telemetry::stopping();
     offer(&publisher, [aggregator.status("down")]);
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
@@ -125,6 +131,7 @@ fn connect(aggregator: &Aggregator, mut link: Settings) -> (Publisher, Subscribe
 /// Queues messages; what finds no room is asked for again.
 fn offer(publisher: &Publisher, sends: impl IntoIterator<Item = Outgoing>) {
     for Outgoing { topic, payload, retain } in sends {
+        telemetry::count("wattveil_messages_sent_total", 1);
         let message = Message { topic: topic.to_string(), payload, retain };
         if let Err(error) = publisher.try_publish(message) {
             warn!(error = &error as &dyn std::error::Error, "left to be asked for again");

@@ -2,34 +2,45 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, error, info, warn};
 
-use crate::clients::Clients;
+use crate::accounts::Accounts;
+use crate::antechamber::{Antechamber, Place};
+use crate::clients::{Clients, Limits};
+use crate::counters::{Counters, Tally};
+use crate::doom::Doom;
+use crate::front::{Budget, Pace};
 use crate::router::Router;
-use crate::session::{self, Hall, Stopping};
+use crate::session::{self, Guest, Hall, Stopping};
+use crate::tls::{self, Tls};
+use crate::watchdog::{self, Watchdog};
 use crate::{BrokerError, Config};
 
-/// How many connections beyond `max_connections` may be in the course of saying who they are.
-const ANTECHAMBER: usize = 256;
 /// How many connections may wait to be accepted, as far as the operating system lets them (`somaxconn`).
 const BACKLOG: u32 = 8192;
 /// How long the listener rests when the operating system has no file handle left.
 const REST: Duration = Duration::from_millis(100);
+/// How often it is told what has happened, if anything did, and once a day what expires.
+const REPORT: Duration = Duration::from_mins(1);
+const REPORTS_A_DAY: u32 = 24 * 60;
 
 /// A running broker. Dropping it closes the port and the connections some time later; [`stop`](Self::stop) waits for
 /// that.
 #[derive(Debug)]
 pub struct Broker {
+    // first, so that it is called off before it is cut off
+    watchdog: Watchdog,
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    router_gone: watch::Receiver<bool>,
+    hall: Arc<Hall>,
     listener: JoinHandle<()>,
 }
 
@@ -46,25 +57,55 @@ impl Broker {
     #[expect(clippy::unused_async, reason = "it needs a runtime, which an async function has")]
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;
+        let accounts = Accounts::new(&config)?;
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let address = config.listen;
-        let listener = bind(address).map_err(|source| match source.kind() {
+        let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BrokerError::InUse { address },
             _ => BrokerError::Listen { address, source },
-        })?;
-        let address = listener.local_addr().map_err(|source| BrokerError::Listen { address, source })?;
+        };
+        let listener = bind(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         let (stop, stopping) = watch::channel(false);
-        let (gone, router_gone) = watch::channel(false);
-        let hall = Hall {
+        let doom = Arc::<Doom>::default();
+        let now = StdInstant::now();
+        let limits = Limits {
+            // and the watchdog
+            all: config.max_connections + 1,
+            of_a_user: config.max_connections_per_user,
+            ids: config.max_client_ids,
+        };
+        let hall = Arc::new(Hall {
             router: Router::spawn(&config),
-            clients: Arc::new(Clients::default()),
-            seats: Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)),
-            router_gone: gone,
+            accounts,
+            clients: Arc::new(Clients::new(limits)),
+            budget: Arc::new(Budget::new(config.clone())),
+            tally: Arc::<Tally>::default(),
+            paces: Mutex::new([
+                Pace::new(config.total_packets_per_second, now),
+                Pace::new(config.total_bytes_per_second, now),
+            ]),
+            doom: Arc::clone(&doom),
             stopping: Stopping(stopping),
             config,
+        });
+        let (near, far) = UnixStream::pair().map_err(failed)?;
+        far.set_nonblocking(true).map_err(failed)?;
+        let far = tokio::net::UnixStream::from_std(far).map_err(failed)?;
+        let watchdog = Watchdog::start(near, Arc::clone(&doom)).map_err(failed)?;
+        let mut listener = Listener {
+            listener,
+            antechamber: Antechamber::new(hall.config.max_handshakes),
+            sessions: JoinSet::new(),
+            tls,
+            hall: Arc::clone(&hall),
         };
-        let listener = tokio::spawn(listen(listener, Arc::new(hall)));
+        let guest = Guest { identity: Some(watchdog::identity()), ..Guest::default() };
+        let session = session::serve(far, guest, Instant::now(), Arc::clone(&hall));
+        listener.sessions.spawn(session);
+        let listener = tokio::spawn(listener.listen());
         info!(%address, "listening");
-        Ok(Self { address, stop, router_gone, listener })
+        Ok(Self { watchdog, address, stop, hall, listener })
     }
 
     /// Where it listens, with the port that the operating system chose.
@@ -72,18 +113,28 @@ impl Broker {
         self.address
     }
 
+    /// What it has seen so far.
+    pub fn counters(&self) -> Counters {
+        self.hall.tally.read()
+    }
+
+    /// From now on the process ends with status 70 when the router inside has died, at once when it has panicked, and
+    /// also when tokio's threads are stuck.
+    pub fn ends_the_process_when_dead(&self) {
+        self.hall.doom.ends_the_process();
+        crate::doom::end_the_process_when_the_router_panics();
+    }
+
     /// Completes when the router inside has died, which no client should be able to bring about: nobody is served any
     /// more, and the broker is to be started anew. Cancel-safe.
     pub async fn failed(&self) {
-        let mut gone = self.router_gone.clone();
-        if gone.wait_for(|gone| *gone).await.is_err() {
-            // stopped instead
-            std::future::pending::<()>().await;
-        }
+        // an error cannot be: we hold the sender
+        drop(self.hall.doom.watch().wait_for(|dead| *dead).await);
     }
 
     /// Closes the port and every connection; the port is free when this returns. Last wills are not published.
     pub async fn stop(self) {
+        drop(self.watchdog);
         self.stop.send_replace(true);
         if let Err(error) = self.listener.await {
             error!(%error, "the listener ended by itself");
@@ -104,36 +155,183 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn listen(listener: TcpListener, hall: Arc<Hall>) {
-    let mut stopping = hall.stopping.clone();
-    let mut sessions = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => accept(stream, from, &hall, &mut sessions),
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection");
-                    sleep(REST).await;
-                }
-            },
-            Some(ended) = sessions.join_next() => if let Err(error) = ended {
-                error!(%error, "a session ended by itself");
-            },
-            () = stopping.asked() => break,
-        }
-    }
-    drop(listener);
-    while sessions.join_next().await.is_some() {}
+/// Who lets connections in.
+struct Listener {
+    listener: TcpListener,
+    antechamber: Antechamber,
+    sessions: JoinSet<()>,
+    tls: Option<Tls>,
+    hall: Arc<Hall>,
 }
 
-fn accept(stream: TcpStream, from: SocketAddr, hall: &Arc<Hall>, sessions: &mut JoinSet<()>) {
-    if sessions.len() >= hall.config.max_connections.saturating_add(ANTECHAMBER) {
-        warn!(%from, "turned away: too many connections");
-        return;
+impl Listener {
+    async fn listen(mut self) {
+        let mut stopping = self.hall.stopping.clone();
+        let mut place = None;
+        let mut reports = interval(REPORT);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut number = 0;
+        let mut reported = Counters::default();
+        loop {
+            tokio::select! {
+                free = self.antechamber.enter(), if place.is_none() => place = Some(free),
+                accepted = self.listener.accept(), if place.is_some() => match (accepted, place.take()) {
+                    (Ok((stream, from)), Some(place)) => self.accept(stream, from, place),
+                    (Ok(_), None) => (),
+                    (Err(error), _) => {
+                        warn!(%error, "cannot accept a connection");
+                        sleep(REST).await;
+                    }
+                },
+                Some(ended) = self.sessions.join_next() => if let Err(error) = ended {
+                    self.hall.tally.panicked();
+                    error!(%error, "a session ended by itself");
+                },
+                _ = reports.tick() => {
+                    if let Some(tls) = self.tls.as_ref().filter(|_| number % REPORTS_A_DAY == 0) {
+                        tls.warn_of_expiry(SystemTime::now());
+                    }
+                    number += 1;
+                    report(self.hall.tally.read(), &mut reported);
+                }
+                () = stopping.asked() => break,
+            }
+        }
+        drop(self.listener);
+        while self.sessions.join_next().await.is_some() {}
     }
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%from, %error, "already gone");
-        return;
+
+    fn accept(&mut self, stream: TcpStream, from: SocketAddr, place: Place) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%from, %error, "already gone");
+            return;
+        }
+        let deadline = Instant::now() + self.hall.config.connect_patience();
+        let hall = Arc::clone(&self.hall);
+        match self.tls.clone() {
+            None => {
+                let guest = Guest { place: Some(place), ..Guest::default() };
+                self.sessions.spawn(session::serve(stream, guest, deadline, hall));
+            }
+            Some(tls) => {
+                self.sessions.spawn(shake_hands(stream, from, tls, place, deadline, hall));
+            }
+        }
     }
-    sessions.spawn(session::serve(stream, Arc::clone(hall)));
+}
+
+/// Serves a connection after its TLS handshake.
+async fn shake_hands(
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: Tls,
+    mut place: Place,
+    deadline: Instant,
+    hall: Arc<Hall>,
+) {
+    let mut stopping = hall.stopping.clone();
+    let shaken = tokio::select! {
+        shaken = timeout_at(deadline, tls.accept(stream)) => shaken,
+        () = place.evicted() => return hall.tally.evicted(),
+        () = stopping.asked() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let certificate = tls::peer_name(&stream);
+            let guest = Guest { place: Some(place), certificate, identity: None };
+            session::serve(stream, guest, deadline, hall).await;
+        }
+        Ok(Err(error)) => {
+            hall.tally.handshake_failed();
+            if hall.tally.may_log() {
+                warn!(%from, %error, "no TLS handshake");
+            }
+        }
+        Err(_) => debug!(%from, "too slow a TLS handshake"),
+    }
+}
+
+/// Says what has happened since the last time, if anything is worth it.
+fn report(counters: Counters, reported: &mut Counters) {
+    let quiet = Counters { messages_in: 0, messages_out: 0, connected: 0, ..counters };
+    let before = Counters { messages_in: 0, messages_out: 0, connected: 0, ..*reported };
+    if quiet != before {
+        info!(?counters, "so far");
+    }
+    *reported = counters;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use rumqttd::protocol::{Packet, Publish};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What the issue allows from the router's death to the next start.
+    const TIME: Duration = Duration::from_secs(6);
+    const CHILD: &str = "BROKER_TEST_CHILD";
+
+    async fn start() -> Broker {
+        let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+        Broker::start(config).await.unwrap()
+    }
+
+    /// Makes the router's thread panic, as no client can.
+    async fn kill_router(broker: &Broker) {
+        let (mut link, _) = broker.hall.router.attach("killer", true).unwrap();
+        // once another publish was seen, so is the watchdog's filter
+        let publish = Publish::new("\u{e9}/a", "x", false);
+        link.send([Packet::Publish(publish, None)]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_dead_router_is_noticed() {
+        let broker = start().await;
+        // the watchdog has subscribed
+        while broker.counters().messages_in == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(timeout(Duration::from_millis(50), broker.failed()).await.is_err());
+        kill_router(&broker).await;
+        timeout(TIME, broker.failed()).await.expect("in time");
+        broker.stop().await;
+    }
+
+    /// The child's part: a broker whose router dies, and nothing else that would end the process.
+    #[tokio::test]
+    async fn child() {
+        let Ok(part) = std::env::var(CHILD) else { return };
+        let broker = start().await;
+        while broker.counters().messages_in == 0 {
+            tokio::task::yield_now().await;
+        }
+        match part.as_str() {
+            "the panic hook" => broker.ends_the_process_when_dead(),
+            _ => broker.hall.doom.ends_the_process(),
+        }
+        kill_router(&broker).await;
+        if part == "a stuck runtime" {
+            // the only thread of this runtime does nothing any more
+            std::thread::sleep(3 * TIME);
+        }
+        sleep(3 * TIME).await;
+    }
+
+    #[test]
+    fn a_dead_router_is_the_end_of_the_process() {
+        for part in ["the panic hook", "the watchdog", "a stuck runtime"] {
+            let start = StdInstant::now();
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "broker::tests::child"])
+                .env(CHILD, part)
+                .output()
+                .unwrap()
+                .status;
+            assert_eq!(status.code(), Some(crate::doom::STATUS), "{part}");
+            assert!(start.elapsed() < TIME, "{part}: {:?}", start.elapsed());
+        }
+    }
 }

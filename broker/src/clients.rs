@@ -1,14 +1,45 @@
 //! One seat per client id: whoever connects with an id that is in use takes the seat over, as MQTT wants it, but only
 //! after the predecessor has left the router.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::front::{MADE_UP, Refusal, Trail};
+
 /// Who is connected.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connected clients.
+    pub(crate) all: usize,
+    /// Connected clients of one user.
+    pub(crate) of_a_user: usize,
+    /// Client ids, ever, of nobody in particular: the router remembers each. Users have few.
+    pub(crate) ids: usize,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct Clients(Mutex<HashMap<String, Occupant>>);
+struct State {
+    occupants: HashMap<Arc<str>, Occupant>,
+    /// How many seats each user has.
+    users: HashMap<Arc<str>, usize>,
+    /// Ids that somebody who is nobody in particular has chosen.
+    chosen: HashSet<Arc<str>>,
+    /// Numbers of made-up ids that were given back: ids are used again, since the router remembers each.
+    free: BTreeSet<usize>,
+    /// How many numbers were ever given out.
+    numbers: usize,
+    /// Of kept sessions whose clients are away.
+    trails: HashMap<Arc<str>, Trail>,
+}
 
 /// How to ask whoever has a seat to leave it, and how to see that it did.
 #[derive(Debug)]
@@ -18,29 +49,52 @@ struct Occupant {
 }
 
 impl Clients {
-    /// Nothing panics while it is locked, so that a poisoned lock is as good as any.
-    fn occupants(&self) -> MutexGuard<'_, HashMap<String, Occupant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, state: Mutex::default() }
     }
 
-    /// Takes the seat of a client, which its present holder is asked to leave first.
-    pub(crate) async fn take(self: &Arc<Self>, client: &str) -> Seat {
+    /// Nothing panics while it is locked, so that a poisoned lock is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the seat of a client, which its present holder is asked to leave first; without an id, one that is made up.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when there are too many.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        client: Option<&str>,
+        user: Option<&Arc<str>>,
+    ) -> Result<Seat, Refusal> {
+        let (client, number) = match client {
+            Some(client) => (Arc::from(client), None),
+            None => {
+                let number = self.state().number();
+                (format!("{MADE_UP}{number}").into(), Some(number))
+            }
+        };
+        let mut number = Number { clients: Arc::clone(self), number };
         loop {
             let mut left = {
-                let mut occupants = self.occupants();
-                if let Some(occupant) = occupants.get(client) {
+                let mut state = self.state();
+                if let Some(occupant) = state.occupants.get(&client) {
                     occupant.leave.send_replace(());
                     occupant.left.clone()
                 } else {
+                    state.admit(&client, user, number.number.is_some(), self.limits)?;
                     let (leave, asked) = watch::channel(());
                     let (holder, left) = watch::channel(());
-                    occupants.insert(client.to_owned(), Occupant { leave, left });
-                    return Seat {
+                    state.occupants.insert(Arc::clone(&client), Occupant { leave, left });
+                    return Ok(Seat {
                         clients: Arc::clone(self),
-                        client: client.to_owned(),
+                        client,
+                        user: user.cloned(),
+                        number: number.number.take(),
                         asked,
                         _holder: holder,
-                    };
+                    });
                 }
             };
             // an error is the news: the holder is gone
@@ -49,26 +103,102 @@ impl Clients {
     }
 }
 
+impl State {
+    fn number(&mut self) -> usize {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.numbers += 1;
+            self.numbers
+        })
+    }
+
+    /// Counts another one.
+    fn admit(
+        &mut self,
+        client: &Arc<str>,
+        user: Option<&Arc<str>>,
+        made_up: bool,
+        limits: Limits,
+    ) -> Result<(), Refusal> {
+        if self.occupants.len() >= limits.all {
+            return Err(Refusal::Full);
+        }
+        if let Some(user) = user {
+            let seats = self.users.entry(Arc::clone(user)).or_default();
+            if *seats >= limits.of_a_user {
+                return Err(Refusal::UserFull);
+            }
+            *seats += 1;
+        } else if !made_up && !self.chosen.contains(client) {
+            if self.chosen.len() >= limits.ids {
+                return Err(Refusal::Full);
+            }
+            self.chosen.insert(Arc::clone(client));
+        }
+        Ok(())
+    }
+}
+
+/// The number of a made-up id, to be given back.
+struct Number {
+    clients: Arc<Clients>,
+    number: Option<usize>,
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.clients.state().free.insert(number);
+        }
+    }
+}
+
 /// The right to be attached to the router under a client id; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     clients: Arc<Clients>,
-    client: String,
+    client: Arc<str>,
+    user: Option<Arc<str>>,
+    number: Option<usize>,
     asked: watch::Receiver<()>,
     _holder: watch::Sender<()>,
 }
 
 impl Seat {
+    /// The client's id.
+    pub(crate) fn client(&self) -> &str {
+        &self.client
+    }
+
     /// Completes when somebody else wants the seat. Cancel-safe.
     pub(crate) async fn asked_to_leave(&mut self) {
         // an error cannot be: the sender lies in the map until this seat is dropped
         self.asked.changed().await.unwrap_or_default();
     }
+
+    /// What is known of this client's last connection, if its session was kept.
+    pub(crate) fn take_trail(&self, kept: bool) -> Trail {
+        self.clients.state().trails.remove(&self.client).filter(|_| kept).unwrap_or_default()
+    }
+
+    /// Keeps what is to be known on its next one.
+    pub(crate) fn keep_trail(&self, trail: Trail) {
+        self.clients.state().trails.insert(Arc::clone(&self.client), trail);
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.clients.occupants().remove(&self.client);
+        let mut state = self.clients.state();
+        state.occupants.remove(&self.client);
+        state.free.extend(self.number);
+        if let Some(user) = &self.user
+            && let Some(seats) = state.users.get_mut(user)
+        {
+            *seats -= 1;
+            if *seats == 0 {
+                state.users.remove(user);
+            }
+        }
     }
 }
 
@@ -80,22 +210,57 @@ mod tests {
 
     use super::*;
 
+    fn clients(all: usize, of_a_user: usize, ids: usize) -> Arc<Clients> {
+        Arc::new(Clients::new(Limits { all, of_a_user, ids }))
+    }
+
     #[tokio::test]
     async fn a_seat_changes_hands_only_when_it_is_left() {
-        let clients = Arc::<Clients>::default();
-        let mut first = clients.take("meter-1").await;
-        let _other = clients.take("meter-2").await;
+        let clients = clients(2, 9, 9);
+        let mut first = clients.take(Some("meter-1"), None).await.unwrap();
+        let _other = clients.take(Some("meter-2"), None).await.unwrap();
+        // also when there is no room for another one
         let successor = tokio::spawn({
             let clients = Arc::clone(&clients);
-            async move { clients.take("meter-1").await }
+            async move { clients.take(Some("meter-1"), None).await }
         });
         first.asked_to_leave().await;
         assert!(!successor.is_finished());
         drop(first);
-        let mut second = successor.await.unwrap();
+        let mut second = successor.await.unwrap().unwrap();
         let undisturbed = timeout(Duration::from_millis(10), second.asked_to_leave()).await;
         assert!(undisturbed.is_err());
+        assert!(matches!(clients.take(Some("meter-3"), None).await, Err(Refusal::Full)));
         drop(second);
-        assert_eq!(clients.occupants().len(), 1);
+        assert_eq!(clients.state().occupants.len(), 1);
+        clients.take(Some("meter-3"), None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_user_has_so_many_seats() {
+        let clients = clients(9, 2, 0);
+        let user = Arc::from("m");
+        let seats = [clients.take(Some("m"), Some(&user)).await, clients.take(None, Some(&user)).await];
+        assert!(seats.iter().all(Result::is_ok));
+        assert!(matches!(clients.take(Some("m-pub"), Some(&user)).await, Err(Refusal::UserFull)));
+        let other = Arc::from("n");
+        clients.take(Some("n"), Some(&other)).await.unwrap();
+        drop(seats);
+        clients.take(Some("m-pub"), Some(&user)).await.unwrap();
+        assert!(clients.state().users.is_empty());
+    }
+
+    #[tokio::test]
+    async fn ids_are_few_or_used_again() {
+        let clients = clients(9, 9, 2);
+        for id in ["a", "b", "a"] {
+            drop(clients.take(Some(id), None).await.unwrap());
+        }
+        assert!(matches!(clients.take(Some("c"), None).await, Err(Refusal::Full)));
+        let first = clients.take(None, None).await.unwrap();
+        let second = clients.take(None, None).await.unwrap();
+        assert_eq!((first.client(), second.client()), ("broker:1", "broker:2"));
+        drop(first);
+        assert_eq!(clients.take(None, None).await.unwrap().client(), "broker:1");
     }
 }

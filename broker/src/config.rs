@@ -1,43 +1,136 @@
 //! What an operator can set.
 
-use std::fmt;
+use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde::Deserialize;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use serde::{Deserialize, Serialize};
 
-use crate::{BrokerError, ConfigError};
+use crate::{BrokerError, ConfigError, User, watchdog};
 
 /// The settings of a broker; the default is what `wattveil`'s loopback deployments use.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where to listen; port 0 lets the operating system choose. Default `127.0.0.1:1883`.
     pub listen: SocketAddr,
-    /// Who may connect. Nobody named means everybody, which is accepted on a loopback address only.
-    pub users: Vec<User>,
+    /// Whether to speak plain text on an address that other machines can reach. Default no.
+    pub expose_plain_text: bool,
+    /// The deployment whose topics the roles are for; without one, they are for those of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
     /// How many clients may be connected at a time. Default 10,000.
     pub max_connections: usize,
+    /// How many of them may be of one user. Default 16.
+    pub max_connections_per_user: usize,
+    /// How many connections may be in the course of saying who they are; when all these places are taken, whoever has
+    /// taken longest over it, and longer than a second, has to leave. Default 512.
+    pub max_handshakes: usize,
+    /// How many client ids may ever be seen, where clients may choose them, since no user is named. Default 100,000.
+    pub max_client_ids: usize,
+    /// How many seconds a connection may take to say who it is: the TLS handshake and CONNECT. Default 10.
+    pub connect_seconds: u64,
     /// The longest packet a client may send, in bytes, without its fixed header of up to 5 bytes. Default 64 KiB.
     pub max_packet_bytes: usize,
+    /// How many packets a client may send a second, over which it is not read from for a while. Default 20,000.
+    pub packets_per_second: u32,
+    /// How many bytes a client may send a second, likewise. Default 64 MiB.
+    pub bytes_per_second: u32,
+    /// How many packets all clients together may send a second, likewise. Default 1,000,000.
+    pub total_packets_per_second: u32,
+    /// How many bytes all clients together may send a second, likewise. Default 1 GiB.
+    pub total_bytes_per_second: u32,
     /// How much is kept for the subscribers of each filter. Default 16 segments of 1 MiB.
     pub log: LogSize,
     /// Other sizes for certain filters. Should several of them cover a filter, any of them may hold.
     pub filter_logs: Vec<FilterLog>,
+    /// How much all filters' logs may take when they are full; a subscription that could take more is refused. Default
+    /// 8 GiB, of which is used what is published and kept.
+    pub max_log_bytes: u64,
+    /// How much all retained messages may take; one that would take more is refused. Default 256 MiB.
+    pub max_retained_bytes: u64,
+    /// TLS 1.3 instead of plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+    /// Who may connect. Nobody named means everybody, to do anything, which is accepted on a loopback address only.
+    pub users: Vec<User>,
+    /// Roles beside, or instead of, [those that there are](Role::defaults).
+    pub roles: Vec<Role>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 1883).into(),
-            users: Vec::new(),
+            expose_plain_text: false,
+            deployment: None,
             max_connections: 10_000,
+            max_connections_per_user: 16,
+            max_handshakes: 512,
+            max_client_ids: 100_000,
+            connect_seconds: 10,
             max_packet_bytes: 64 << 10,
+            packets_per_second: 20_000,
+            bytes_per_second: 64 << 20,
+            total_packets_per_second: 1_000_000,
+            total_bytes_per_second: 1 << 30,
             log: LogSize::default(),
             filter_logs: Vec::new(),
+            max_log_bytes: 8 << 30,
+            max_retained_bytes: 256 << 20,
+            tls: None,
+            users: Vec::new(),
+            roles: Vec::new(),
         }
+    }
+}
+
+/// Where the broker's certificate is; relative paths are relative to the file of settings.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The broker's certificate, and what leads from it to one that clients trust, as PEM.
+    pub certificate: PathBuf,
+    /// The certificate's private key, as PEM, mode 0600.
+    pub key: PathBuf,
+    /// The certificates, as PEM, of whoever may say who a client is. Without them no client can log in by certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_authority: Option<PathBuf>,
+}
+
+/// What the users of a role may do; see `assets/roles.toml` for the language of patterns.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Its name, by which users have it.
+    pub name: String,
+    /// The client ids of a user, each also with `-pub`, `-sub` and `-in-sub` behind it.
+    pub ids: Vec<String>,
+    /// Where its users may publish.
+    pub publish: Vec<String>,
+    /// What its users may subscribe to.
+    pub subscribe: Vec<String>,
+    /// To how many different topics one user may publish, ever.
+    pub topics: usize,
+    /// How many different filters one user may subscribe to, ever.
+    pub filters: usize,
+}
+
+impl Role {
+    /// The roles of a deployment: `meter`, `aggregator`, `sink`, `registrar`, `observer`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the table is a part of this crate, and tested.
+    pub fn defaults() -> Vec<Self> {
+        #[derive(Deserialize)]
+        struct Table {
+            roles: Vec<Role>,
+        }
+        let table: Table = toml::from_str(include_str!("../assets/roles.toml")).expect("a test reads it");
+        table.roles
     }
 }
 
@@ -51,42 +144,93 @@ impl Config {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         // not the error itself, since that prints the line, which may hold a password
-        toml::from_str(&text).map_err(|error: toml::de::Error| ConfigError::Parse {
-            path: path.to_path_buf(),
-            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-            detail: error.message().to_owned(),
-        })
+        let mut config: Self = toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let detail = error.message().to_owned();
+            ConfigError::Parse {
+                path: path.to_path_buf(),
+                line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+                hint: if detail.contains("unknown field `password`") { HASH_IT } else { "" },
+                detail,
+            }
+        })?;
+        if let (Some(tls), Some(directory)) = (&mut config.tls, path.parent()) {
+            tls.certificate = directory.join(&tls.certificate);
+            tls.key = directory.join(&tls.key);
+            tls.client_authority = tls.client_authority.take().map(|path| directory.join(path));
+        }
+        Ok(config)
     }
 
-    /// Refuses what rumqttd would panic on, or quietly do worse with.
+    /// Refuses what cannot work.
     pub(crate) fn checked(self) -> Result<Self, BrokerError> {
-        let limit = |name, value: usize, least, most| {
+        let limit = |name, value: u64, least, most| {
             if (least..=most).contains(&value) {
                 Ok(())
             } else {
                 Err(BrokerError::Limit { name, least, most })
             }
         };
-        if self.users.is_empty() && !self.listen.ip().is_loopback() {
-            return Err(BrokerError::Exposed { address: self.listen });
+        if !self.listen.ip().is_loopback() {
+            if self.users.is_empty() {
+                return Err(BrokerError::Exposed { address: self.listen });
+            }
+            if self.tls.is_none() && !self.expose_plain_text {
+                return Err(BrokerError::PlainText { address: self.listen });
+            }
         }
-        limit("max_connections", self.max_connections, 1, 1_000_000)?;
-        // [MQTT 3.1.1, 2.2.3]
-        limit("max_packet_bytes", self.max_packet_bytes, 128, 268_435_455)?;
+        for (name, value, least, most) in [
+            ("max_connections", self.max_connections as u64, 1, 1_000_000),
+            ("max_connections_per_user", self.max_connections_per_user as u64, 1, 1_000_000),
+            ("max_handshakes", self.max_handshakes as u64, 1, 1_000_000),
+            ("max_client_ids", self.max_client_ids as u64, 1, 1 << 40),
+            ("connect_seconds", self.connect_seconds, 1, 3600),
+            // [MQTT 3.1.1, 2.2.3]
+            ("max_packet_bytes", self.max_packet_bytes as u64, 128, 268_435_455),
+            ("packets_per_second", self.packets_per_second.into(), 1, u64::MAX),
+            ("bytes_per_second", self.bytes_per_second.into(), 1024, u64::MAX),
+            ("total_packets_per_second", self.total_packets_per_second.into(), 1, u64::MAX),
+            ("total_bytes_per_second", self.total_bytes_per_second.into(), 1024, u64::MAX),
+        ] {
+            limit(name, value, least, most)?;
+        }
+        // what rumqttd would panic on, or quietly do worse with
         for size in self.filter_logs.iter().map(|log| &log.size).chain([&self.log]) {
-            limit("segment_bytes", size.segment_bytes, 1024, 1 << 40)?;
-            limit("segments", size.segments, 2, 100_000)?;
+            limit("segment_bytes", size.segment_bytes as u64, 1024, 1 << 40)?;
+            limit("segments", size.segments as u64, 2, 100_000)?;
         }
         Ok(self)
     }
+
+    pub(crate) fn connect_patience(&self) -> Duration {
+        Duration::from_secs(self.connect_seconds)
+    }
+
+    /// The roles that are in force, by name.
+    pub(crate) fn roles_in_force(&self) -> HashMap<String, Role> {
+        let all = Role::defaults().into_iter().chain(self.roles.iter().cloned());
+        all.map(|role| (role.name.clone(), role)).collect()
+    }
+
+    /// The size of a filter's log, the largest that the router may make of the settings.
+    pub(crate) fn log_of(&self, filter: &str) -> LogSize {
+        if filter == watchdog::TOPIC {
+            return LogSize { segment_bytes: 1024, segments: 2 };
+        }
+        let special = self.filter_logs.iter().filter(|log| rumqttd::protocol::matches(filter, &log.filter));
+        let largest = special.map(|log| log.size).max_by_key(|size| size.most(self.max_packet_bytes));
+        largest.unwrap_or(self.log)
+    }
 }
+
+const HASH_IT: &str =
+    "; passwords are kept as hashes: type `broker --hash-password` for a line `password_hash = …`";
 
 /// How much of what was published to a filter is kept for subscribers that are slow or away: at least
 /// `segment_bytes` × (`segments` − 1), after which the oldest segment is dropped, read or not.
 ///
 /// Memory is taken as messages come, and kept. Size it for the longest outage of a subscriber that shall lose nothing:
 /// 1000 meters that send 2 KiB every 15 minutes fill the default in about 2 hours.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSize {
     /// The size of one segment in bytes, topics included; 1024 or more.
@@ -101,39 +245,21 @@ impl Default for LogSize {
     }
 }
 
+impl LogSize {
+    /// What it takes when it is full: a segment ends with the message that fills it.
+    pub(crate) fn most(self, max_packet: usize) -> u64 {
+        (self.segment_bytes as u64).saturating_add(max_packet as u64).saturating_mul(self.segments as u64)
+    }
+}
+
 /// A log size for the filters that match another one.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FilterLog {
     /// The filter that those filters match, such as `wv/1/+/receipt/#`.
     pub filter: String,
     /// Their size.
     pub size: LogSize,
-}
-
-/// Somebody who may connect.
-#[derive(Clone, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// The user's name.
-    pub name: String,
-    /// The user's password; never printed, wiped when dropped.
-    #[serde(deserialize_with = "password")]
-    pub password: String,
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// A string whose error does not repeat what it is given.
-fn password<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    match toml::Value::deserialize(deserializer)? {
-        toml::Value::String(password) => Ok(password),
-        _ => Err(serde::de::Error::custom("a password is text in quotes")),
-    }
 }
 
 #[cfg(test)]
@@ -152,9 +278,25 @@ mod tests {
         let config = read(
             r#"
             listen = "[::1]:8883"
+            expose_plain_text = true
+            deployment = "town"
             max_connections = 20
+            max_connections_per_user = 3
+            max_handshakes = 4
+            max_client_ids = 5
+            connect_seconds = 6
             max_packet_bytes = 20000
+            packets_per_second = 7
+            bytes_per_second = 80000
+            total_packets_per_second = 9
+            total_bytes_per_second = 100000
+            max_log_bytes = 11
+            max_retained_bytes = 12
             log = { segment_bytes = 2048, segments = 3 }
+
+            [tls]
+            certificate = "broker.pem"
+            key = "/etc/broker.key"
 
             [[filter_logs]]
             filter = "receipt/#"
@@ -162,23 +304,45 @@ mod tests {
 
             [[users]]
             name = "meter-1"
-            password = "hunter2"
+            role = "meter"
+            password_hash = "$argon2id$secret"
+
+            [[users]]
+            name = "sink"
+            role = "sink"
+            certificate = true
+
+            [[roles]]
+            name = "operator"
+            ids = ["{user}"]
+            publish = []
+            subscribe = ["wv/1/+/status/#"]
+            topics = 0
+            filters = 4
             "#,
         )
         .unwrap();
         assert_eq!(config.listen, "[::1]:8883".parse().unwrap());
         assert_eq!((config.max_connections, config.max_packet_bytes), (20, 20000));
         assert_eq!(config.log, LogSize { segment_bytes: 2048, segments: 3 });
-        assert_eq!(config.filter_logs[0].size, LogSize { segment_bytes: 4096, segments: 4 });
-        assert_eq!((&*config.users[0].name, &*config.users[0].password), ("meter-1", "hunter2"));
-        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(config.log_of("receipt/x/+"), LogSize { segment_bytes: 4096, segments: 4 });
+        assert_eq!(config.log_of("other"), config.log);
+        assert_eq!((&*config.users[0].name, &*config.users[0].role), ("meter-1", "meter"));
+        assert!(config.users[1].certificate);
+        assert!(!format!("{config:?}").contains("secret"));
+        let tls = config.tls.clone().unwrap();
+        assert!(tls.certificate.is_absolute() && tls.key == Path::new("/etc/broker.key"));
+        assert_eq!(config.roles_in_force().len(), Role::defaults().len() + 1);
+        // what is written reads back
+        let again = read(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{config:?}"));
     }
 
     #[test]
     fn a_bad_file_is_answered_with_its_line_and_what_is_known() {
         let error = read("max_connections = 3\nport = 1883\n").unwrap_err().to_string();
         assert!(
-            error.contains(", line 2: unknown field `port`, expected one of `listen`, `users`"),
+            error.contains(", line 2: unknown field `port`, expected one of `listen`, `expose_plain_text`"),
             "{error}"
         );
         let error = read("listen = 1883").unwrap_err().to_string();
@@ -192,23 +356,31 @@ mod tests {
             "[[users]]\nname = \"a\"\npassword = 12345\n",
             "[[users]]\nname = \"a\"\npassword = hunter12345\n",
             "[[users]]\nname = \"a\"\npassword = \"hunter12345\n",
-            "[[users]]\nname = \"a\"\npasswort = \"hunter12345\"\n",
+            "[[users]]\nname = \"a\"\npassword = \"hunter12345\"\n",
         ] {
             let error = format!("{:?}", read(text).unwrap_err());
             assert!(error.contains("line: 3") && !error.contains("12345"), "{error}");
         }
+        let error = read("[[users]]\npassword = \"hunter12345\"\n").unwrap_err().to_string();
+        assert!(error.ends_with(HASH_IT), "{error}");
     }
 
     #[test]
     fn limits_that_cannot_work_are_refused() {
         let config = Config::default;
         assert!(config().checked().is_ok());
-        let exposed = Config { listen: ([0, 0, 0, 0], 1883).into(), ..config() };
-        assert!(matches!(exposed.checked(), Err(BrokerError::Exposed { .. })));
+        let everywhere = ([0, 0, 0, 0], 1883).into();
+        let exposed = Config { listen: everywhere, ..config() };
+        assert!(matches!(exposed.clone().checked(), Err(BrokerError::Exposed { .. })));
+        let plain = Config { users: vec![User::with_certificate("a", "meter")], ..exposed };
+        assert!(matches!(plain.clone().checked(), Err(BrokerError::PlainText { .. })));
+        assert!(Config { expose_plain_text: true, ..plain }.checked().is_ok());
         for bad in [
             Config { max_connections: 0, ..config() },
             Config { max_connections: usize::MAX, ..config() },
             Config { max_packet_bytes: 1, ..config() },
+            Config { packets_per_second: 0, ..config() },
+            Config { connect_seconds: 0, ..config() },
             Config { log: LogSize { segment_bytes: 1000, segments: 9 }, ..config() },
             Config { log: LogSize { segment_bytes: 9000, segments: 1 }, ..config() },
         ] {

@@ -26,10 +26,16 @@ pub enum BrokerError {
         source: io::Error,
     },
     /// Everybody would be let in from elsewhere.
-    #[error(
-        "{address} can be reached from other machines; name [[users]] with passwords, or listen on 127.0.0.1"
-    )]
+    #[error("{address} can be reached from other machines; name [[users]], or listen on 127.0.0.1")]
     Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Passwords and topics would go over a network in plain text.
+    #[error(
+        "{address} can be reached from other machines; give a certificate in [tls], listen on 127.0.0.1, or ask for plain text with `expose_plain_text = true`"
+    )]
+    PlainText {
         /// The address.
         address: SocketAddr,
     },
@@ -39,9 +45,35 @@ pub enum BrokerError {
         /// The setting.
         name: &'static str,
         /// Its least value.
-        least: usize,
+        least: u64,
         /// Its greatest value.
-        most: usize,
+        most: u64,
+    },
+    /// A user cannot be worked with.
+    #[error("user `{user}` {problem}")]
+    User {
+        /// The user.
+        user: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A role's pattern is none.
+    #[error(
+        "role `{role}`: `{pattern}` is not a pattern: levels of text, `{{user}}`, `{{deployment}}`, `+`, or `#` at the end; an id has to contain `{{user}}`"
+    )]
+    Pattern {
+        /// The role.
+        role: String,
+        /// The pattern.
+        pattern: String,
+    },
+    /// A certificate or key cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
 }
 
@@ -59,7 +91,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A line of the file is wrong.
-    #[error("{}, line {line}: {detail}", path.display())]
+    #[error("{}, line {line}: {detail}{hint}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
@@ -67,5 +99,7 @@ pub enum ConfigError {
         line: usize,
         /// What is wrong with it.
         detail: String,
+        /// What to do instead, where more can be said.
+        hint: &'static str,
     },
 }

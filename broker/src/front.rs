@@ -1,18 +1,29 @@
 //! What may pass between a client and the router. No I/O: bytes in, packets and bytes out.
 
+mod budget;
 mod connect;
+mod pace;
+mod permission;
 mod refusal;
 mod topic;
+mod trail;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use rumqttd::Notification;
 use rumqttd::protocol::v4::V4;
 use rumqttd::protocol::{self, Packet, Protocol, PubAck, PubAckReason, Publish, QoS, Subscribe, Unsubscribe};
 
-pub(crate) use connect::Connect;
+pub(crate) use budget::Budget;
+pub(crate) use connect::{Connect, MADE_UP};
+pub(crate) use pace::Pace;
+pub(crate) use permission::{Grant, Grants, Identity};
 pub(crate) use refusal::Refusal;
+pub(crate) use trail::Trail;
+
+use crate::watchdog;
 
 /// Packet types, in the upper half of a packet's first byte [MQTT 3.1.1, 2.2.1].
 mod packet_type {
@@ -20,6 +31,7 @@ mod packet_type {
     pub(super) const PUBLISH: u8 = 3;
     pub(super) const PUBACK: u8 = 4;
     pub(super) const SUBSCRIBE: u8 = 8;
+    pub(super) const SUBACK: u8 = 9;
     pub(super) const UNSUBSCRIBE: u8 = 10;
     pub(super) const UNSUBACK: u8 = 11;
     pub(super) const PINGREQ: u8 = 12;
@@ -39,14 +51,44 @@ pub(crate) enum Flow {
 #[derive(Debug)]
 pub(crate) struct Front {
     max_packet: usize,
+    /// Who the client has proved to be; nobody in particular may do anything.
+    identity: Option<Arc<Identity>>,
+    budget: Arc<Budget>,
+    /// The topics that the budget knows of this user's.
+    topics: HashSet<u64>,
     /// The messages on their way to the client, oldest first, and whether it has acknowledged them. The router takes
     /// acknowledgements in this order only.
     unacknowledged: VecDeque<(u16, bool)>,
+    /// The subscriptions that the router is to answer, oldest first: which of their filters were refused here.
+    subscribing: VecDeque<Vec<bool>>,
+    trail: Trail,
+    /// What the session is to log and to count.
+    refused: Vec<Refusal>,
+    lost: u64,
+    /// Acknowledgements of what the client is not to see.
+    hidden: Vec<Packet>,
 }
 
 impl Front {
-    pub(crate) fn new(max_packet: usize) -> Self {
-        Self { max_packet, unacknowledged: VecDeque::new() }
+    /// A client's front; `trail` is of its earlier connection, if its session was kept.
+    pub(crate) fn new(
+        max_packet: usize,
+        identity: Option<Arc<Identity>>,
+        budget: Arc<Budget>,
+        trail: Trail,
+    ) -> Self {
+        Self {
+            max_packet,
+            identity,
+            budget,
+            topics: HashSet::new(),
+            unacknowledged: VecDeque::new(),
+            subscribing: VecDeque::new(),
+            trail,
+            refused: Vec::new(),
+            lost: 0,
+            hidden: Vec::new(),
+        }
     }
 
     /// Takes the packets that are complete out of `input`; what they are answered with at once goes to `output`, what
@@ -68,13 +110,13 @@ impl Front {
                 Err(Undecoded::Refused(refusal)) => return Err(refusal),
             };
             match packet {
-                Packet::Publish(publish, _) => router.push(admit_publish(publish)?),
+                Packet::Publish(publish, _) => router.push(self.admit_publish(publish)?),
                 Packet::PubAck(ack, _) => router.extend(self.acknowledged(ack.pkid)),
                 Packet::Subscribe(subscribe, _) => {
-                    router.extend(admit_subscribe(subscribe, output)?);
+                    router.extend(self.admit_subscribe(subscribe, output)?);
                 }
                 Packet::Unsubscribe(unsubscribe, _) => {
-                    router.push(admit_unsubscribe(unsubscribe, output)?);
+                    router.push(self.admit_unsubscribe(unsubscribe, output)?);
                 }
                 Packet::PingReq(_) => router.push(packet),
                 Packet::Disconnect(..) => return Ok(Flow::Leave),
@@ -90,6 +132,14 @@ impl Front {
         notification: Notification,
         output: &mut BytesMut,
     ) -> Result<bool, Refusal> {
+        if let Notification::Forward(forward) = &notification
+            && let Some((_, number)) = forward.cursor
+        {
+            let topic = std::str::from_utf8(&forward.publish.topic).unwrap_or_default();
+            self.lost += self.trail.sent(topic, number);
+        }
+        let hidden =
+            matches!(&notification, Notification::Forward(forward) if self.is_hidden(&forward.publish.topic));
         let Some(packet): Option<Packet> = notification.into() else {
             return Ok(false);
         };
@@ -104,13 +154,52 @@ impl Front {
                 // the identifier has no public name; it stands before the payload
                 let end = output.len() - payload;
                 let identifier = u16::from_be_bytes([output[end - 2], output[end - 1]]);
-                self.unacknowledged.push_back((identifier, false));
+                self.unacknowledged.push_back((identifier, hidden));
+            }
+            (packet_type::SUBACK, _) => {
+                if let Some(refused) = self.subscribing.pop_front()
+                    && refused.contains(&true)
+                {
+                    let answer = output.split_off(start);
+                    write_suback(&answer[2..4], &refused, &answer[4..], output);
+                }
             }
             // answered already
             (packet_type::UNSUBACK, _) => output.truncate(start),
             _ => (),
         }
+        if hidden {
+            output.truncate(start);
+            let acknowledged = self.in_order();
+            self.hidden.extend(acknowledged);
+        }
         Ok(true)
+    }
+
+    /// The watchdog's messages are nobody else's business, whatever filter finds them.
+    fn is_hidden(&self, topic: &[u8]) -> bool {
+        topic == watchdog::TOPIC.as_bytes()
+            && self.identity.as_ref().is_none_or(|identity| !identity.may_publish(watchdog::TOPIC))
+    }
+
+    /// Acknowledgements of what was hidden since the last call, for the router.
+    pub(crate) fn take_hidden(&mut self) -> Vec<Packet> {
+        std::mem::take(&mut self.hidden)
+    }
+
+    /// Subscriptions that were refused since the last call: to be logged, and counted.
+    pub(crate) fn take_refused(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// How many messages this client was found never to get, since the last call: to be logged, and counted.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// What is to be known of this connection on the next one.
+    pub(crate) fn into_trail(self) -> Trail {
+        self.trail
     }
 
     /// The acknowledgements that can go to the router, now that the client has sent this one.
@@ -118,6 +207,10 @@ impl Front {
         if let Some(entry) = self.unacknowledged.iter_mut().find(|(pkid, _)| *pkid == identifier) {
             entry.1 = true;
         }
+        self.in_order()
+    }
+
+    fn in_order(&mut self) -> Vec<Packet> {
         let mut acks = Vec::new();
         while let Some((pkid, true)) = self.unacknowledged.front().copied() {
             self.unacknowledged.pop_front();
@@ -125,6 +218,117 @@ impl Front {
         }
         acks
     }
+
+    fn admit_publish(&mut self, mut publish: Publish) -> Result<Packet, Refusal> {
+        topic::admit(&publish.topic)?;
+        if self.identity.is_some() || publish.retain || publish.payload.is_empty() {
+            let hash = self.budget.hash(&publish.topic);
+            if !self.topics.contains(&hash) {
+                may_publish(self.identity.as_deref(), &self.budget, &publish.topic)?;
+                if self.topics.len() < REMEMBERED {
+                    self.topics.insert(hash);
+                }
+            }
+            // an empty message takes back what is retained, also when it is not itself to be
+            if publish.retain || publish.payload.is_empty() {
+                self.budget.retain(hash, publish.topic.len(), publish.payload.len())?;
+            }
+        }
+        // a copy, since the logs would keep the whole network buffer for it
+        let mut copy = BytesMut::with_capacity(publish.topic.len() + publish.payload.len());
+        copy.put_slice(&publish.topic);
+        copy.put_slice(&publish.payload);
+        let mut copy = copy.freeze();
+        publish.topic = copy.split_to(publish.topic.len());
+        publish.payload = copy;
+        Ok(Packet::Publish(publish, None))
+    }
+
+    /// The filters that may not be are answered with "failure", and the router does not see them.
+    fn admit_subscribe(
+        &mut self,
+        mut subscribe: Subscribe,
+        output: &mut BytesMut,
+    ) -> Result<Option<Packet>, Refusal> {
+        if subscribe.pkid == 0 {
+            return Err(Refusal::Malformed(protocol::Error::PacketIdZero));
+        }
+        if subscribe.filters.len() > MAX_FILTERS {
+            return Err(Refusal::Filters);
+        }
+        let mut refused = Vec::with_capacity(subscribe.filters.len());
+        for filter in &mut subscribe.filters {
+            let admitted = self.admit_filter(&filter.path);
+            refused.push(admitted.is_err());
+            self.refused.extend(admitted.err());
+            if filter.qos == QoS::ExactlyOnce {
+                filter.qos = QoS::AtLeastOnce;
+            }
+        }
+        let mut each = refused.iter();
+        subscribe.filters.retain(|_| each.next() == Some(&false));
+        if subscribe.filters.is_empty() {
+            write_suback(&subscribe.pkid.to_be_bytes(), &refused, &[], output);
+            return Ok(None);
+        }
+        self.subscribing.push_back(refused);
+        Ok(Some(Packet::Subscribe(subscribe, None)))
+    }
+
+    fn admit_filter(&mut self, filter: &str) -> Result<(), Refusal> {
+        topic::admit_filter(filter)?;
+        if self.identity.as_ref().is_some_and(|identity| !identity.may_subscribe(filter)) {
+            return Err(Refusal::Subscribe(filter.to_owned()));
+        }
+        let first = self.budget.filter(self.identity.as_deref(), filter)?;
+        self.trail.subscribed(filter, first);
+        Ok(())
+    }
+
+    /// Answered here: the router does not answer for a filter that was not subscribed to, and once for each of the others.
+    fn admit_unsubscribe(
+        &mut self,
+        unsubscribe: Unsubscribe,
+        output: &mut BytesMut,
+    ) -> Result<Packet, Refusal> {
+        for filter in &unsubscribe.filters {
+            topic::admit_filter(filter)?;
+            self.trail.unsubscribed(filter);
+        }
+        output.put_slice(&[0xb0, 2]);
+        output.put_u16(unsubscribe.pkid);
+        Ok(Packet::Unsubscribe(unsubscribe, None))
+    }
+}
+
+/// How many filters one SUBSCRIBE may have, so that its answer's length is one byte.
+const MAX_FILTERS: usize = 100;
+/// How many topics a connection remembers that it may publish to, so as not to ask again.
+const REMEMBERED: usize = 4096;
+
+/// Whether somebody, or nobody in particular, may publish to a topic that is one.
+fn may_publish(identity: Option<&Identity>, budget: &Budget, topic: &[u8]) -> Result<(), Refusal> {
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    let text = std::str::from_utf8(topic).map_err(|_| Refusal::Topic)?;
+    if !identity.may_publish(text) {
+        return Err(Refusal::Publish(text.to_owned()));
+    }
+    budget.topic(identity, budget.hash(topic))
+}
+
+/// A SUBACK: "failure" for those that were refused, the router's answers for the others.
+fn write_suback(identifier: &[u8], refused: &[bool], answers: &[u8], output: &mut BytesMut) {
+    const FAILURE: u8 = 0x80;
+    let mut answers = answers.iter();
+    let length = u8::try_from(2 + refused.len()).expect("there are at most MAX_FILTERS");
+    output.put_slice(&[0x90, length]);
+    output.put_slice(identifier);
+    output.extend(refused.iter().map(|refused| match refused {
+        true => FAILURE,
+        false => answers.next().copied().unwrap_or(FAILURE),
+    }));
 }
 
 /// Why there is no packet yet.
@@ -163,58 +367,14 @@ fn decode(input: &mut BytesMut, max_packet: usize) -> Result<Packet, Undecoded> 
     })
 }
 
-fn admit_publish(mut publish: Publish) -> Result<Packet, Refusal> {
-    topic::admit(&publish.topic)?;
-    // a copy, since the logs would keep the whole network buffer for it
-    let mut copy = BytesMut::with_capacity(publish.topic.len() + publish.payload.len());
-    copy.put_slice(&publish.topic);
-    copy.put_slice(&publish.payload);
-    let mut copy = copy.freeze();
-    publish.topic = copy.split_to(publish.topic.len());
-    publish.payload = copy;
-    Ok(Packet::Publish(publish, None))
-}
-
-/// A subscription that has a filter which may not be is answered with "failure" and changes nothing.
-fn admit_subscribe(mut subscribe: Subscribe, output: &mut BytesMut) -> Result<Option<Packet>, Refusal> {
-    const FAILURE: u8 = 0x80;
-    if subscribe.pkid == 0 {
-        return Err(Refusal::Malformed(protocol::Error::PacketIdZero));
-    }
-    for filter in &mut subscribe.filters {
-        if let Err(refusal) = topic::admit_filter(&filter.path) {
-            tracing::warn!(filter = filter.path, refusal = refusal.to_string(), "subscription refused");
-            let codes = vec![FAILURE; subscribe.filters.len()];
-            let length = u8::try_from(2 + codes.len()).ok().filter(|length| *length < 128);
-            output.put_slice(&[0x90, length.ok_or(Refusal::Unexpected)?]);
-            output.put_u16(subscribe.pkid);
-            output.put_slice(&codes);
-            return Ok(None);
-        }
-        if filter.qos == QoS::ExactlyOnce {
-            filter.qos = QoS::AtLeastOnce;
-        }
-    }
-    Ok(Some(Packet::Subscribe(subscribe, None)))
-}
-
-/// Answered here: the router does not answer for a filter that was not subscribed to, and once for each of the others.
-fn admit_unsubscribe(unsubscribe: Unsubscribe, output: &mut BytesMut) -> Result<Packet, Refusal> {
-    for filter in &unsubscribe.filters {
-        topic::admit_filter(filter)?;
-    }
-    output.put_slice(&[0xb0, 2]);
-    output.put_u16(unsubscribe.pkid);
-    Ok(Packet::Unsubscribe(unsubscribe, None))
-}
-
 /// "Connection accepted" is the router's to say; these are the answers that refuse [MQTT 3.1.1, 3.2.2.3].
 pub(crate) fn refused_connack(refusal: &Refusal) -> Option<Bytes> {
     let code = match refusal {
         Refusal::Version => 1,
-        Refusal::ClientId => 2,
-        Refusal::Full => 3,
+        Refusal::ClientId | Refusal::ForeignId(_) => 2,
+        Refusal::Full | Refusal::UserFull => 3,
         Refusal::Credentials => 4,
+        Refusal::Will(_) | Refusal::Retained => 5,
         _ => return None,
     };
     Some(Bytes::copy_from_slice(&[0x20, 2, 0, code]))

@@ -9,7 +9,7 @@ use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, LastWill, Packet, Publish};
 use rumqttd::{Notification, RouterConfig, SegmentConfig};
 
-use crate::Config;
+use crate::{Config, LogSize, watchdog};
 
 type Attached = (LinkTx, LinkRx, Notification);
 type Attach = dyn Fn(&str, bool) -> Result<Attached, RouterGone> + Send + Sync;
@@ -22,18 +22,18 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn spawn(config: &Config) -> Self {
-        let sizes = config.filter_logs.iter().map(|log| {
-            let size = SegmentConfig {
-                max_segment_size: log.size.segment_bytes,
-                max_segment_count: log.size.segments,
-            };
-            (log.filter.clone(), size)
-        });
+        let segments = |size: LogSize| SegmentConfig {
+            max_segment_size: size.segment_bytes,
+            max_segment_count: size.segments,
+        };
+        let own = (watchdog::TOPIC.to_owned(), segments(config.log_of(watchdog::TOPIC)));
+        let others = config.filter_logs.iter().map(|log| (log.filter.clone(), segments(log.size)));
+        let sizes = others.chain([own]);
         let channel = rumqttd::Router::new(
             0,
             RouterConfig {
                 // counted by the listener; the router's own way to refuse is to drop the link
-                max_connections: config.max_connections,
+                max_connections: config.max_connections + 16,
                 // how many QoS 0 messages are read from a log at a time; the channel to a client holds 200
                 max_outgoing_packet_count: 100,
                 max_segment_size: config.log.segment_bytes,
@@ -58,6 +58,8 @@ impl Router {
     /// [`RouterGone`]
     pub(crate) fn attach(&self, client: &str, clean: bool) -> Result<(RouterLink, Notification), RouterGone> {
         let (to, from, connack) = (self.attach)(client, clean)?;
+        // room for 200 packets of the client, which is most of what an idle connection takes
+        to.buffer().shrink_to_fit();
         Ok((RouterLink { to, from }, connack))
     }
 }
@@ -111,6 +113,12 @@ impl RouterLink {
         let reason_code = DisconnectReasonCode::NormalDisconnection;
         let end = Packet::Disconnect(Disconnect { reason_code }, None);
         self.send(will.into_iter().chain([end])).await
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
     }
 }
 

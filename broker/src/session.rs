@@ -2,38 +2,57 @@
 
 use std::future;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rumqttd::Notification;
+use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::Config;
+use crate::accounts::Accounts;
+use crate::antechamber::Place;
 use crate::clients::{Clients, Seat};
-use crate::front::{Connect, Flow, Front, Refusal, refused_connack};
+use crate::counters::Tally;
+use crate::doom::Doom;
+use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, refused_connack};
 use crate::router::{Router, RouterGone, RouterLink};
 
-/// How long a connection may take to say who it is.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How long the last bytes to a client that is cut off may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How much may wait for a client to read it before nothing more is taken from it or from the router.
 const OUTPUT: usize = 64 << 10;
 /// How much is read at a time, at least.
-const INPUT: usize = 4 << 10;
+const INPUT: usize = 2 << 10;
 
 /// What all sessions share.
+#[derive(Debug)]
 pub(crate) struct Hall {
     pub(crate) config: Config,
     pub(crate) router: Router,
+    pub(crate) accounts: Accounts,
     pub(crate) clients: Arc<Clients>,
-    pub(crate) seats: Semaphore,
-    /// Set when the router is found dead.
-    pub(crate) router_gone: watch::Sender<bool>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) tally: Arc<Tally>,
+    /// How fast all together may send: packets, bytes.
+    pub(crate) paces: Mutex<[Pace; 2]>,
+    pub(crate) doom: Arc<Doom>,
     pub(crate) stopping: Stopping,
+}
+
+/// What is known of a client before it has said anything.
+#[derive(Debug, Default)]
+pub(crate) struct Guest {
+    /// Its place among those who have not said who they are, if it needs one.
+    pub(crate) place: Option<Place>,
+    /// The name in the certificate it has shown.
+    pub(crate) certificate: Option<String>,
+    /// Who it is, if that is known.
+    pub(crate) identity: Option<Arc<Identity>>,
 }
 
 /// Set when the broker is to stop.
@@ -56,6 +75,8 @@ enum End {
     Closed,
     #[error("it was silent for too long")]
     Silent,
+    #[error("it took too long to say who it is, and others waited")]
+    Evicted,
     #[error("its connection broke: {0}")]
     Broken(#[from] io::Error),
     #[error("somebody else connected with its id")]
@@ -68,26 +89,39 @@ enum End {
     RouterGone(#[from] RouterGone),
 }
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite, hall: Arc<Hall>) {
+/// Serves a connection until it ends. By `deadline` it is to have said who it is.
+pub(crate) async fn serve(
+    stream: impl AsyncRead + AsyncWrite,
+    guest: Guest,
+    deadline: Instant,
+    hall: Arc<Hall>,
+) {
     let (reader, writer) = tokio::io::split(stream);
     let mut session = Session {
         reader,
         writer,
         input: BytesMut::with_capacity(INPUT),
         output: BytesMut::new(),
+        unflushed: false,
         stopping: hall.stopping.clone(),
     };
     let mut client = String::new();
-    let end = session.run(&hall, &mut client).await;
+    let end = session.run(&hall, guest, deadline, &mut client).await;
+    let let_in = !client.is_empty();
     match &end {
         End::Left | End::Closed | End::Stopping => debug!(client, "left: {end}"),
         End::Silent | End::Broken(_) | End::TakenOver => info!(client, "gone: {end}"),
-        End::Refused(_) => warn!(client, "cut off: {end}"),
-        End::RouterGone(_) => _ = hall.router_gone.send_replace(true),
+        End::Evicted => hall.tally.evicted(),
+        End::Refused(refusal) => {
+            hall.tally.refused(refusal, let_in);
+            if hall.tally.may_log() {
+                warn!(client, "cut off: {end}");
+            }
+        }
+        End::RouterGone(_) => hall.doom.has_come("its channel is closed"),
     }
     if let End::Refused(refusal) = &end
-        && client.is_empty()
+        && !let_in
     {
         session.output.extend(refused_connack(refusal).into_iter().flatten());
     }
@@ -99,31 +133,45 @@ struct Session<S> {
     writer: WriteHalf<S>,
     input: BytesMut,
     output: BytesMut,
+    /// Whether something was written that may lie in the TLS layer.
+    unflushed: bool,
     stopping: Stopping,
 }
 
 impl<S: AsyncRead + AsyncWrite> Session<S> {
     /// Sets `client` as soon as it is known to be admitted.
-    async fn run(&mut self, hall: &Hall, client: &mut String) -> End {
-        let connect = match timeout(CONNECT, self.connect(&hall.config)).await {
-            Ok(Ok(connect)) => connect,
-            Ok(Err(end)) => return end,
-            Err(_) => return End::Silent,
+    async fn run(&mut self, hall: &Hall, mut guest: Guest, deadline: Instant, client: &mut String) -> End {
+        let place = guest.place.take();
+        let entered = match place {
+            None => self.enter(hall, guest).await,
+            Some(mut place) => tokio::select! {
+                biased;
+                entered = timeout_at(deadline, self.enter(hall, guest)) => {
+                    entered.unwrap_or(Err(End::Silent))
+                }
+                () = place.evicted() => Err(End::Evicted),
+            },
         };
-        let Ok(_permit) = hall.seats.try_acquire() else {
-            return Refusal::Full.into();
+        let (connect, identity, mut seat) = match entered {
+            Ok(entered) => entered,
+            Err(end) => return end,
         };
-        client.clone_from(&connect.client);
-        let mut seat = hall.clients.take(&connect.client).await;
-        let (mut link, connack) = match hall.router.attach(&connect.client, connect.clean) {
+        client.push_str(seat.client());
+        hall.tally.connected();
+        let (mut link, connack) = match hall.router.attach(seat.client(), connect.clean) {
             Ok(attached) => attached,
             Err(gone) => return gone.into(),
         };
-        let mut front = Front::new(hall.config.max_packet_bytes);
+        let kept = !connect.clean;
+        let budget = Arc::clone(&hall.budget);
+        let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, seat.take_trail(kept));
         let Err(end) = match front.outgoing(connack, &mut self.output) {
-            Ok(_) => self.relay(&mut front, &mut link, &mut seat, connect.patience).await,
+            Ok(_) => self.relay(hall, &mut front, &mut link, &mut seat, connect.patience).await,
             Err(refusal) => Err(refusal.into()),
         };
+        if kept {
+            seat.keep_trail(front.into_trail());
+        }
         let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping));
         // before the seat is left: see `router`
         match link.detach(will).await {
@@ -132,9 +180,26 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         }
     }
 
+    /// Has the client say and prove who it is, and finds it a seat.
+    async fn enter(
+        &mut self,
+        hall: &Hall,
+        guest: Guest,
+    ) -> Result<(Connect, Option<Arc<Identity>>, Seat), End> {
+        let connect = self.connect(&hall.config).await?;
+        let identity = match guest.identity {
+            Some(known) => Some(known),
+            None => hall.accounts.identify(guest.certificate.as_deref(), connect.login.as_ref()).await?,
+        };
+        connect.admit(identity.as_deref(), &hall.budget)?;
+        let user = identity.as_ref().map(|identity| &identity.user);
+        let seat = hall.clients.take(connect.client.as_deref(), user).await?;
+        Ok((connect, identity, seat))
+    }
+
     async fn connect(&mut self, config: &Config) -> Result<Connect, End> {
         loop {
-            if let Some(connect) = Connect::read(&mut self.input, config)? {
+            if let Some(connect) = Connect::read(&mut self.input, config.max_packet_bytes)? {
                 return Ok(connect);
             }
             tokio::select! {
@@ -148,6 +213,7 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
 
     async fn relay(
         &mut self,
+        hall: &Hall,
         front: &mut Front,
         link: &mut RouterLink,
         seat: &mut Seat,
@@ -155,46 +221,55 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
     ) -> Result<std::convert::Infallible, End> {
         let mut packets = Vec::new();
         let mut heard = Instant::now();
+        let config = &hall.config;
+        let mut paces = [config.packets_per_second, config.bytes_per_second]
+            .map(|per_second| Pace::new(per_second, heard.into_std()));
         loop {
+            let waiting = self.input.len();
             let flow = front.incoming(&mut self.input, &mut packets, &mut self.output);
+            let taken = [packets.len(), waiting - self.input.len()];
+            let messages = packets.iter().filter(|packet| matches!(packet, Packet::Publish(..))).count();
+            hall.tally.messages(messages, 0);
             link.send(packets.drain(..)).await?;
+            for refusal in front.take_refused() {
+                hall.tally.subscription_refused();
+                if hall.tally.may_log() {
+                    warn!(client = seat.client(), "subscription refused: {refusal}");
+                }
+            }
             match flow? {
                 Flow::Leave => return Err(End::Left),
                 Flow::Read(bytes) => self.input.reserve(bytes.max(INPUT)),
             }
+            let now = Instant::now();
+            let pause = charge(&mut paces, taken, now).max(hall.charge(taken, now));
+            let resume = now + pause;
+            let mut resting = !pause.is_zero();
             // until the client was heard again
             loop {
                 let room = self.output.len() < OUTPUT;
                 tokio::select! {
-                    read = self.reader.read_buf(&mut self.input), if room => {
+                    read = self.reader.read_buf(&mut self.input), if room && !resting => {
                         if read? == 0 {
                             return Err(End::Closed);
                         }
                         heard = Instant::now();
                         break;
                     }
+                    () = sleep_until(resume), if resting => resting = false,
                     notification = link.recv(), if room => {
-                        let mut next = Some(notification?);
-                        while let Some(notification) = next {
-                            if let Some(notification) = notification
-                                && !front.outgoing(notification, &mut self.output)?
-                            {
-                                link.caught_up().await?;
-                            }
-                            if self.output.len() >= OUTPUT {
-                                break;
-                            }
-                            next = tokio::select! {
-                                biased;
-                                more = link.recv() => Some(more?),
-                                () = future::ready(()) => None,
-                            };
+                        self.forward(hall, front, link, seat.client(), notification?).await?;
+                    }
+                    unflushed = write(&mut self.writer, &mut self.output),
+                        if self.unflushed || !self.output.is_empty() =>
+                    {
+                        self.unflushed = unflushed?;
+                        // a large burst's room is given back
+                        if self.output.is_empty() && self.output.capacity() > OUTPUT {
+                            self.output = BytesMut::new();
                         }
                     }
-                    written = self.writer.write_buf(&mut self.output), if !self.output.is_empty() => {
-                        written?;
-                    }
-                    () = sleep_until(heard + patience.unwrap_or_default()), if patience.is_some() => {
+                    () = sleep_until(heard.max(resume) + patience.unwrap_or_default()), if patience.is_some() => {
                         return Err(End::Silent);
                     }
                     () = seat.asked_to_leave() => return Err(End::TakenOver),
@@ -202,6 +277,50 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                 }
             }
         }
+    }
+
+    /// Takes from the router what there is, beginning with this, until enough waits for the client.
+    async fn forward(
+        &mut self,
+        hall: &Hall,
+        front: &mut Front,
+        link: &mut RouterLink,
+        client: &str,
+        notification: Option<Notification>,
+    ) -> Result<(), End> {
+        let mut next = Some(notification);
+        let mut messages = 0;
+        while let Some(notification) = next {
+            if let Some(notification) = notification {
+                messages += usize::from(matches!(notification, Notification::Forward(_)));
+                if !front.outgoing(notification, &mut self.output)? {
+                    link.caught_up().await?;
+                }
+            }
+            if self.output.len() >= OUTPUT {
+                break;
+            }
+            next = tokio::select! {
+                biased;
+                more = link.recv() => Some(more?),
+                () = future::ready(()) => None,
+            };
+        }
+        hall.tally.messages(0, messages);
+        link.send(front.take_hidden()).await?;
+        let lost = front.take_lost();
+        if lost > 0 {
+            hall.tally.lost(lost);
+            if hall.tally.may_log() {
+                warn!(
+                    client,
+                    messages = lost,
+                    "was slow or away for longer than its filter's log lasts: what was dropped comes only from whoever \
+                     sent it"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Writes what is left for the client, and closes.
@@ -214,4 +333,27 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             debug!(%error, "closed without a farewell");
         }
     }
+}
+
+/// Writes some of what waits, or flushes when nothing does; whether something remains to be flushed. Cancel-safe.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut BytesMut) -> io::Result<bool> {
+    if output.is_empty() {
+        writer.flush().await?;
+        return Ok(false);
+    }
+    writer.write_buf(output).await?;
+    Ok(true)
+}
+
+impl Hall {
+    /// Charges what all may send together.
+    fn charge(&self, taken: [usize; 2], now: Instant) -> Duration {
+        charge(&mut self.paces.lock().unwrap_or_else(PoisonError::into_inner), taken, now)
+    }
+}
+
+/// Charges packets and bytes; the longer of the pauses.
+fn charge(paces: &mut [Pace; 2], taken: [usize; 2], now: Instant) -> Duration {
+    let pauses = paces.iter_mut().zip(taken).map(|(pace, taken)| pace.charge(taken, now.into_std()));
+    pauses.max().unwrap_or_default()
 }

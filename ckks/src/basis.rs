@@ -6,11 +6,13 @@
 //! digits is `x` modulo anything. Adding `⌊T/2⌋` before and subtracting it after makes the
 //! representative the centred one.
 
+use crate::buffer::Buffer;
 use crate::kernel::{self, Constant};
 use crate::params::Params;
 use crate::poly::{Eval, Poly};
 use crate::prime;
 use std::ops::Range;
+use zeroize::Zeroize;
 
 /// A polynomial with centred coefficients in `[-T/2, T/2]`, `T` the product of a few primes.
 pub(crate) struct Centred<'a> {
@@ -18,12 +20,12 @@ pub(crate) struct Centred<'a> {
     /// The primes' indexes.
     from: Vec<usize>,
     /// Mixed-radix digits of `x + ⌊T/2⌋`, digit by digit.
-    digits: Vec<u32>,
+    digits: Buffer,
 }
 
 impl<'a> Centred<'a> {
     /// Takes the coefficients' residues, one row for each of the primes `from`.
-    pub(crate) fn new(params: &'a Params, from: Vec<usize>, mut rows: Vec<u32>) -> Self {
+    pub(crate) fn new(params: &'a Params, from: Vec<usize>, mut rows: Buffer) -> Self {
         let n = params.n();
         for (j, &p) in from.iter().enumerate() {
             let m = params.modulus(p);
@@ -39,25 +41,42 @@ impl<'a> Centred<'a> {
         Self { params, from, digits: rows }
     }
 
+    /// Wipes the digits.
+    pub(crate) fn zeroize(&mut self) {
+        self.digits.zeroize();
+    }
+
     /// The digits, prime by prime, for [`integer`].
-    pub(crate) fn into_digits(self) -> Vec<u32> {
+    pub(crate) fn into_digits(self) -> Buffer {
         self.digits
     }
 
     /// The coefficients modulo prime `to`.
     pub(crate) fn residues(&self, to: usize, out: &mut [u32]) {
         let m = self.params.modulus(to);
+        if let [low, high] = self.from[..]
+            && self.params.prime(low) <= 2 * m.q
+        {
+            let [p, r] = [low, high].map(|p| self.params.prime(p) % m.q);
+            let half = half_product(prime::mul(p, r, m.q), m.q);
+            let (low, high) = self.digits.split_at(self.params.n());
+            return kernel::weigh_two(out, low, high, Constant::new(p, m), (m.q - half) % m.q, m);
+        }
         let mut weight = 1;
         let mut weights = Vec::with_capacity(self.from.len());
         for &p in &self.from {
             weights.push(m.to_montgomery(weight));
             weight = prime::mul(weight, self.params.prime(p) % m.q, m.q);
         }
-        // (T - 1)/2 mod q
-        let half = prime::mul(prime::add(weight, m.q - 1, m.q), m.q.div_ceil(2), m.q);
+        let half = half_product(weight, m.q);
         let digits: Vec<&[u32]> = self.digits.chunks_exact(self.params.n()).collect();
         kernel::weigh(out, &digits, &weights, (m.q - half) % m.q, m);
     }
+}
+
+/// `(T - 1)/2 mod q` from `T mod q`.
+fn half_product(t: u32, q: u32) -> u32 {
+    prime::mul(prime::add(t, q - 1, q), q.div_ceil(2), q)
 }
 
 /// Coefficient `i` from the digits of the first primes of Q; `None` if it is outside `i128`.
@@ -121,7 +140,7 @@ impl Poly<Eval> {
     pub(crate) fn divided_by_tail(&self, params: &Params, keep: usize) -> Self {
         let n = params.n();
         let tail: Vec<usize> = self.basis().indexes().skip(keep).collect();
-        let mut rows = self.data()[keep * n..].to_vec();
+        let mut rows = Buffer::copy(&self.data()[keep * n..]);
         for (&index, row) in tail.iter().zip(rows.chunks_exact_mut(n)) {
             params.ntt(index).inverse(row);
         }
@@ -176,7 +195,7 @@ mod tests {
             xs[2] = -(t / 2);
             xs[3] = -1;
             xs[4] = 1;
-            let centred = Centred::new(&params, from.clone(), rows(&params, &from, &xs));
+            let centred = Centred::new(&params, from.clone(), Buffer::copy(&rows(&params, &from, &xs)));
             let mut out = vec![0; params.n()];
             for to in (0..10).filter(|to| !from.contains(to)) {
                 centred.residues(to, &mut out);
@@ -196,7 +215,8 @@ mod tests {
                 .map(|i| [i128::from(x).wrapping_mul(t) / 1000 + i, t / 2, t / 2 + 1, -(t / 2), -(t / 2) - 1][(i % 5) as usize])
                 .collect();
             let all: Vec<usize> = (0..8).collect();
-            let poly = Poly::<Coeff>::from_data(&params, basis, rows(&params, &all, &xs)).into_eval(&params);
+            let rows = Buffer::copy(&rows(&params, &all, &xs));
+            let poly = Poly::<Coeff>::from_data(&params, basis, rows).into_eval(&params);
             let poly = poly.divided_by_tail(&params, keep).into_coeff(&params);
             for (index, row) in poly.rows() {
                 for (x, out) in xs.iter().zip(row) {

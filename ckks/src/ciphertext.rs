@@ -97,10 +97,14 @@ impl SeededCiphertext {
     ///
     /// # Errors
     ///
-    /// If the common part is of other parameters, another level or another seed.
+    /// [`crate::Mismatch`] of parameters, of the seed, or of the level.
     pub fn expand_with(self, common: &CommonPart) -> Result<Ciphertext, crate::Mismatch> {
         crate::Mismatch::params(&self.params, &common.params)?;
-        if self.level != common.level || self.seed != common.seed {
+        if self.seed != common.seed {
+            let (left, right) = (self.seed, common.seed);
+            return Err(crate::Mismatch::CommonPart { left, right });
+        }
+        if self.level != common.level {
             let (left, right) = (self.level, common.level);
             return Err(crate::Mismatch::Level { left, right });
         }

@@ -5,8 +5,11 @@
 //! | magic `CK`, version 1 | 3 |
 //! | kind ([`Kind`]) | 1 |
 //! | [`Params::hash`] | 16 |
-//! | what the kind says: level, scale, seed, counts | 2 to 76 |
+//! | what the kind says: level, scale, seed, counts | up to 76 |
 //! | residues, row by row, each of its prime's length, little-endian bit order | exact |
+//!
+//! A scale takes a few bytes while it is a power of two, and one or two for each prime it holds: the bound
+//! is that of a ciphertext squared all the way down the largest set.
 //!
 //! Numbers are little-endian; counts and exponents are LEB128 varints, signed ones zigzagged. The
 //! form of the residues follows from the kind: live values are coefficients, all else is evaluation

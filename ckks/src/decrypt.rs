@@ -1,6 +1,7 @@
 //! What decryption gives, and how values leave it.
 
 use crate::basis::Centred;
+use crate::buffer::Buffer;
 use crate::kernel;
 use crate::params::Params;
 use crate::poly::{Eval, Poly};
@@ -34,7 +35,7 @@ pub enum DecodeError {
 pub struct RawDecryption {
     params: Params,
     /// For each prime, the symmetric mixed-radix digits of the coefficients.
-    digits: Zeroizing<Vec<u32>>,
+    digits: Zeroizing<Buffer>,
     scale: Scale,
 }
 
@@ -57,9 +58,9 @@ impl RawDecryption {
     ///
     /// Digit `j` minus `(p_j - 1)/2` is symmetric mixed radix, so Horner's rule from the top stays
     /// exact until the value outgrows the mantissa: small values lose nothing.
-    fn coefficients(&self) -> Zeroizing<Vec<f64>> {
+    fn coefficients(&self) -> Zeroizing<Buffer<f64>> {
         let n = self.params.n();
-        let mut out = Zeroizing::new(vec![0.0; n]);
+        let mut out = Zeroizing::new(Buffer::zeros(n));
         for (index, row) in self.digits.chunks_exact(n).enumerate().rev() {
             kernel::horner(&mut out, row, self.params.modulus(index));
         }
@@ -109,7 +110,7 @@ impl RawDecryption {
         // Fresh noise has σ·√N in a slot; four bits more keep it from showing.
         let noise = crate::sample::ERROR_VARIANCE.sqrt() * (self.params.n() as f64).sqrt();
         let max = (self.scale.log2(&self.params) - noise.log2() - 4.0).floor() as i32;
-        if bits.cast_signed() > max {
+        if i64::from(bits) > i64::from(max) {
             let scale = self.scale.clone();
             return Err(DecodeError::Precision { found: bits, max, scale });
         }

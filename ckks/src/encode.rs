@@ -36,7 +36,7 @@ mod tests {
                 assert!((z - evaluate(&m, j)).norm() < 1e-9, "{n} {j}");
             }
             let back = fft.coefficients(&slots);
-            for (a, b) in m.iter().zip(&back) {
+            for (a, b) in m.iter().zip(back.iter()) {
                 assert!((a - b).abs() < 1e-11);
             }
         }

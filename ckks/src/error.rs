@@ -68,6 +68,30 @@ pub enum Mismatch {
         /// How many are wanted.
         wanted: usize,
     },
+    /// The operands are rounded differently.
+    #[error("{left} and {right} low bits were dropped")]
+    Dropped {
+        /// Low bits dropped of the left operand's values.
+        left: u32,
+        /// Of the right operand's.
+        right: u32,
+    },
+    /// More low bits are to be dropped than the values have.
+    #[error("{found} low bits cannot be dropped from values of {bits} bits")]
+    TooManyDropped {
+        /// Low bits to be dropped.
+        found: u32,
+        /// How long the values are.
+        bits: u32,
+    },
+    /// Q is too long for the arithmetic of live values.
+    #[error("Q has {found} bits at this level, and live values have at most {max}: use a lower level")]
+    LiveModulus {
+        /// The length of Q, in bits.
+        found: u32,
+        /// The largest length.
+        max: u32,
+    },
     /// A constant or factor could not be encoded at the scale that the operation needs.
     #[error("a factor could not be encoded")]
     Encode(#[from] crate::plaintext::EncodeError),

@@ -12,37 +12,15 @@
 mod body;
 mod lanes;
 mod loops;
+mod width;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use width::{Vectors, limit_vectors};
+
 use crate::modulus::Modulus;
 use lanes::{Lanes, Pair};
-use std::sync::LazyLock;
-
-/// The widest vectors of this processor.
-#[derive(Clone, Copy)]
-enum Width {
-    #[cfg(target_arch = "x86_64")]
-    Avx512(pulp::x86::V4),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(pulp::x86::V3),
-    Pair,
-}
-
-static WIDTH: LazyLock<Width> = LazyLock::new(|| {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(simd) = pulp::x86::V4::try_new() {
-            return Width::Avx512(simd);
-        }
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            return Width::Avx2(simd);
-        }
-    }
-    Width::Pair
-});
-
-static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
+use width::{Width, width};
 
 /// A constant with its Shoup quotient.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +40,13 @@ impl Constant {
 
 /// Runs a call, whose method has to be inlined, with the widest instructions this processor has.
 pub(crate) fn dispatch<C: pulp::NullaryFnOnce>(call: C) -> C::Output {
-    ARCH.dispatch(call)
+    match width() {
+        #[cfg(target_arch = "x86_64")]
+        Width::Avx512(lanes) => lanes.vectorize(call),
+        #[cfg(target_arch = "x86_64")]
+        Width::Avx2(lanes) => lanes.vectorize(call),
+        Width::Pair => call.call(),
+    }
 }
 
 /// Declares the kernels that [`body`] defines. The call travels as a struct because its method, unlike
@@ -83,7 +67,7 @@ macro_rules! dispatched {
                     body::$name(lanes, $($arg),*);
                 }
             }
-            match *WIDTH {
+            match width() {
                 #[cfg(target_arch = "x86_64")]
                 Width::Avx512(lanes) => lanes.vectorize(Call { lanes, $($arg),* }),
                 #[cfg(target_arch = "x86_64")]
@@ -138,6 +122,15 @@ dispatched! {
     /// `out = Σ_i weights[i]·digits[i]·2^-32 + constant`: digits below `2^30`, weights in Montgomery
     /// form.
     fn weigh<'a>(out: &'a mut [u32], digits: &'a [&'a [u32]], weights: &'a [u32], constant: u32, m: Modulus);
+    /// `out = low + w·high + constant`: two digits, `low` below `2q`, `high` any 32-bit words.
+    fn weigh_two<'a>(
+        out: &'a mut [u32],
+        low: &'a [u32],
+        high: &'a [u32],
+        w: Constant,
+        constant: u32,
+        m: Modulus,
+    );
     /// The residues of signed integers, `|x| < 2^62`.
     fn residues<'a>(out: &'a mut [u32], x: &'a [i64], m: Modulus);
     /// The residues of small signed integers, `|x| < q`.

@@ -69,6 +69,35 @@
 //!   reading, not verified on hardware.
 //! * **No bootstrapping**: the levels of a set are all there are.
 //!
+//! # Threads
+//!
+//! Nothing here starts a thread. Operations take shared references to keys and parameters, and every
+//! object is `Send` and `Sync`, so independent operations spread over cores as the caller likes:
+//!
+//! ```
+//! use ckks::{Ciphertext, Mismatch, Params, Plaintext, RelinKey, SecretKey};
+//! # use rand::{SeedableRng, rngs::StdRng};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (params, mut rng) = (Params::light(), StdRng::seed_from_u64(1));
+//! # let secret = SecretKey::generate(&params, &mut rng);
+//! let relin = RelinKey::generate(&secret, &mut rng)?;
+//! # let x = Plaintext::from_slots(&params, &[0.5], &params.scale())?;
+//! # let mut one = || secret.encrypt(&x, 1, &mut rng).map(|c| c.expand());
+//! let many: Vec<Ciphertext> = vec![one()?, one()?, one()?, one()?];
+//! let squares = |part: &[Ciphertext]| part.iter().map(|c| c.square_rescale(&relin)).collect();
+//! let squares: Vec<Result<Vec<Ciphertext>, Mismatch>> = std::thread::scope(|scope| {
+//!     let halves = many.chunks(2).map(|half| scope.spawn(|| squares(half))).collect::<Vec<_>>();
+//!     halves.into_iter().map(|half| half.join().expect("no operation panics")).collect()
+//! });
+//! # assert!(squares.iter().all(|half| half.as_ref().is_ok_and(|half| half.len() == 2)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each thread keeps the memory of its last operations for its next ones, at most 48 MiB, so that
+//! operations do not wait for fresh pages. What holds a key, or what encrypts under one (the ternary
+//! and error polynomials), is wiped first; plaintexts and ciphertexts are not.
+//!
 //! # Bytes
 //!
 //! [`Wire`] gives every object one canonical form, bit-packed to the primes' lengths, seeded where there
@@ -89,6 +118,7 @@
 )]
 
 mod basis;
+mod buffer;
 mod ciphertext;
 mod codec;
 mod decrypt;
@@ -115,6 +145,7 @@ pub use codec::{Encoded, Kind, Wire, WireError};
 pub use decrypt::{DecodeError, RawDecryption};
 pub use error::Mismatch;
 pub use evaluate::{PlainMatrix, Polynomial, Sign, mean, variance};
+pub use kernel::{Vectors, limit_vectors};
 pub use keys::{Automorphism, GaloisKey, GaloisKeys, PublicKey, RelinKey, SecretKey};
 pub use live::LiveCiphertext;
 pub use noise::Noise;

@@ -41,8 +41,8 @@ impl SeededCiphertext {
     ///
     /// # Errors
     ///
-    /// [`Mismatch::Length`] if `live` is 0 or over `N`, or if Q at this level has more than 120 bits,
-    /// or if `dropped` is not below Q's length.
+    /// [`Mismatch::Length`] if `live` is 0 or over `N`; [`Mismatch::LiveModulus`] if Q at this level has
+    /// more than 120 bits; [`Mismatch::TooManyDropped`] if `dropped` is not below Q's length.
     pub fn into_live(self, live: usize, dropped: u32) -> Result<LiveCiphertext, Mismatch> {
         let params = &self.params;
         let values = live_values(params, self.b, live, dropped)?;
@@ -112,12 +112,12 @@ impl LiveCiphertext {
     ///
     /// # Errors
     ///
-    /// [`Mismatch`] of parameters, common part, levels, scales or lengths; `self` is then unchanged.
+    /// [`Mismatch`] of parameters, common part, levels, scales, lengths or dropped bits; `self` is then unchanged.
     pub fn add_assign(&mut self, other: &Self) -> Result<(), Mismatch> {
         self.check(&other.params, other.seed, other.level, &other.scale, other.live())?;
         if self.dropped != other.dropped {
-            let (found, wanted) = (other.dropped as usize, self.dropped as usize);
-            return Err(Mismatch::Length { found, wanted });
+            let (left, right) = (self.dropped, other.dropped);
+            return Err(Mismatch::Dropped { left, right });
         }
         let q = modulus(&self.params, self.level);
         for (a, b) in self.values.iter_mut().zip(&other.values) {
@@ -169,9 +169,12 @@ pub(crate) fn live_values(
 ) -> Result<Vec<u128>, Mismatch> {
     let primes = poly.basis().primes();
     let log_q: f64 = (0..primes).map(|i| f64::from(params.prime(i)).log2()).sum();
-    if log_q > MAX_LOG_Q || f64::from(dropped) >= log_q {
-        let (found, wanted) = (log_q.ceil() as usize, MAX_LOG_Q as usize);
-        return Err(Mismatch::Length { found, wanted });
+    let bits = log_q.ceil() as u32;
+    if log_q > MAX_LOG_Q {
+        return Err(Mismatch::LiveModulus { found: bits, max: MAX_LOG_Q as u32 });
+    }
+    if f64::from(dropped) >= log_q {
+        return Err(Mismatch::TooManyDropped { found: dropped, bits });
     }
     if live == 0 || live > params.n() {
         let (found, wanted) = (live, params.n());

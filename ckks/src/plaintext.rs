@@ -1,5 +1,6 @@
 //! Plaintexts: integer polynomials with a scale.
 
+use crate::buffer::Buffer;
 use crate::kernel;
 use crate::params::Params;
 use crate::poly::{Basis, Coeff, Eval, Poly};
@@ -46,7 +47,7 @@ pub enum EncodeError {
 pub struct Plaintext {
     params: Params,
     /// What the polynomial's coefficients are, divided by `2^shift`.
-    coefficients: Vec<i64>,
+    coefficients: Buffer<i64>,
     shift: u32,
     /// `log2` of the largest coefficient.
     log_largest: f64,
@@ -108,8 +109,8 @@ impl Plaintext {
             let scale = scale.clone();
             return Err(EncodeError::Overflow { found, scale, limit });
         }
-        let mut coefficients = values.to_vec();
-        coefficients.resize(params.n(), 0);
+        let mut coefficients = Buffer::zeros(params.n());
+        coefficients[..values.len()].copy_from_slice(values);
         Ok(Self {
             params: params.clone(),
             coefficients,
@@ -121,7 +122,7 @@ impl Plaintext {
 
     fn round(params: &Params, coefficients: &[f64], scale: &Scale) -> Result<Self, EncodeError> {
         let factor = scale.value(params);
-        let mut out = vec![0i64; coefficients.len()];
+        let mut out = Buffer::scratch(coefficients.len());
         let mut largest = 0.0;
         kernel::round(&mut out, coefficients, factor, &mut largest);
         if largest < (1u64 << Self::SLOT_LIMIT) as f64 {
@@ -180,8 +181,10 @@ impl Plaintext {
     /// The residues of message and noise together.
     pub(crate) fn to_noisy_poly(&self, basis: Basis, noise: &[i32]) -> Poly<Coeff> {
         if self.shift == 0 {
-            let sum = self.coefficients.iter().zip(noise).map(|(m, &e)| m + i64::from(e));
-            let sum = Zeroizing::new(sum.collect::<Vec<_>>());
+            let mut sum = Zeroizing::new(self.coefficients.clone());
+            for (sum, &e) in sum.iter_mut().zip(noise) {
+                *sum += i64::from(e);
+            }
             return Poly::from_signed(&self.params, basis, &sum);
         }
         let mut poly = self.to_poly(basis);

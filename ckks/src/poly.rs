@@ -3,6 +3,7 @@
 //! [`Poly<Coeff>`] holds coefficients, [`Poly<Eval>`] the values that the transform gives. Only
 //! `Eval` multiplies; crossing over consumes.
 
+use crate::buffer::Buffer;
 use crate::kernel;
 use crate::params::Params;
 use std::fmt;
@@ -79,24 +80,30 @@ impl Basis {
 pub(crate) struct Poly<F: sealed::Form> {
     n: usize,
     basis: Basis,
-    data: Vec<u32>,
+    data: Buffer,
     form: PhantomData<F>,
 }
 
 impl<F: sealed::Form> Poly<F> {
     pub(crate) fn zero(params: &Params, basis: Basis) -> Self {
-        Self::from_data(params, basis, vec![0; params.n() * basis.len()])
+        Self::from_data(params, basis, Buffer::zeros(params.n() * basis.len()))
+    }
+
+    /// A polynomial for the caller to write all of: what it holds before is arbitrary.
+    pub(crate) fn unwritten(params: &Params, basis: Basis) -> Self {
+        Self::from_data(params, basis, Buffer::scratch(params.n() * basis.len()))
     }
 
     /// Takes rows of residues, which have to be canonical.
-    pub(crate) fn from_data(params: &Params, basis: Basis, data: Vec<u32>) -> Self {
+    pub(crate) fn from_data(params: &Params, basis: Basis, data: Buffer) -> Self {
         assert_eq!(data.len(), params.n() * basis.len());
         Self { n: params.n(), basis, data, form: PhantomData }
     }
 
-    /// Fills each row by `f(index of the prime, row)`.
+    /// Fills each row by `f(index of the prime, row)`, which writes all of it: what the row held before is
+    /// arbitrary.
     pub(crate) fn from_rows(params: &Params, basis: Basis, mut f: impl FnMut(usize, &mut [u32])) -> Self {
-        let mut out = Self::zero(params, basis);
+        let mut out = Self::unwritten(params, basis);
         for (index, row) in out.rows_mut() {
             f(index, row);
         }
@@ -171,8 +178,8 @@ impl<F: sealed::Form> Poly<F> {
     }
 
     /// The residues in rows of Q, a copy.
-    pub(crate) fn copy_rows(&self, range: Range<usize>) -> Vec<u32> {
-        self.data[range.start * self.n..range.end * self.n].to_vec()
+    pub(crate) fn copy_rows(&self, range: Range<usize>) -> Buffer {
+        Buffer::copy(&self.data[range.start * self.n..range.end * self.n])
     }
 
     fn into_form<G: sealed::Form>(mut self) -> Poly<G> {
@@ -242,7 +249,7 @@ impl<F: sealed::Form> Clone for Poly<F> {
 
 impl<F: sealed::Form> PartialEq for Poly<F> {
     fn eq(&self, other: &Self) -> bool {
-        self.basis == other.basis && self.data == other.data
+        self.basis == other.basis && *self.data == *other.data
     }
 }
 

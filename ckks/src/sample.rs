@@ -3,6 +3,7 @@
 //! Secret samplers take the same time whatever they draw. Uniform polynomials are public, so their
 //! rejection may show.
 
+use crate::buffer::Buffer;
 use crate::kernel;
 use crate::params::Params;
 use crate::poly::{Basis, Eval, Poly};
@@ -45,19 +46,19 @@ fn uniform_from<R: Rng>(params: &Params, basis: Basis, stream: impl Fn(usize) ->
 }
 
 /// Uniform in {-1, 0, 1}: `⌊3w/2^32⌋ - 1` of one word each, 2^-32 from uniform.
-pub(crate) fn ternary(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Vec<i32>> {
-    let mut words = Zeroizing::new(vec![0; n]);
+pub(crate) fn ternary(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Buffer<i32>> {
+    let mut words = Zeroizing::new(Buffer::scratch(n));
     fill_words(&mut seed.stream(Purpose::Ternary, part, 0), &mut words);
-    let mut out = Zeroizing::new(vec![0; n]);
+    let mut out = Zeroizing::new(Buffer::scratch(n));
     kernel::ternary(&mut out, &words);
     out
 }
 
 /// Centred binomial with 42 coins: the ones among 21 bits of word `i` minus those of word `n + i`.
-pub(crate) fn error(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Vec<i32>> {
-    let mut words = Zeroizing::new(vec![0; 2 * n]);
+pub(crate) fn error(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Buffer<i32>> {
+    let mut words = Zeroizing::new(Buffer::scratch(2 * n));
     fill_words(&mut seed.stream(Purpose::Error, part, 0), &mut words);
-    let mut out = Zeroizing::new(vec![0; n]);
+    let mut out = Zeroizing::new(Buffer::scratch(n));
     let (plus, minus) = words.split_at(n);
     kernel::centred_binomial(&mut out, plus, minus);
     out
@@ -66,13 +67,13 @@ pub(crate) fn error(n: usize, seed: &SecretSeed, part: usize) -> Zeroizing<Vec<i
 /// A Gaussian of standard deviation `sigma`, rounded to integers; `sigma` below `2^50`.
 ///
 /// Box–Muller on 53-bit uniforms: the tail ends at 8.6σ, which 2^-57 of the mass exceeds.
-pub(crate) fn gaussian(n: usize, sigma: f64, seed: &SecretSeed) -> Zeroizing<Vec<i64>> {
+pub(crate) fn gaussian(n: usize, sigma: f64, seed: &SecretSeed) -> Zeroizing<Buffer<i64>> {
     let mut stream = seed.stream(Purpose::Smudging, 0, 0);
     let mut unit = || {
         // (0, 1]
         ((stream.next_u64() >> 11) as f64 + 1.0) / (1u64 << 53) as f64
     };
-    let mut out = Zeroizing::new(vec![0; n]);
+    let mut out = Zeroizing::new(Buffer::scratch(n));
     for pair in out.chunks_mut(2) {
         let radius = sigma * (-2.0 * unit().ln()).sqrt();
         let (sin, cos) = (std::f64::consts::TAU * unit()).sin_cos();

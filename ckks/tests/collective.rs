@@ -1,9 +1,9 @@
 //! Keys made by several parties together, and ciphertexts opened by them.
 
 use ckks::{
-    ActiveSet, Automorphism, Commitment, GaloisKey, GaloisKeys, KeyShare, Params, PartialDecryption,
-    Plaintext, PublicKey, RelinCeremony, RelinKey, SecretKey, Seed, Smudging, ThresholdError, Wire,
-    joint_seed,
+    ActiveSet, Automorphism, Commitment, GaloisKey, GaloisKeys, KeyShare, Mismatch, Params,
+    PartialDecryption, Plaintext, PublicKey, RelinCeremony, RelinKey, SecretKey, Seed, Smudging,
+    ThresholdError, Wire, joint_seed,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -35,6 +35,19 @@ fn collective_keys_work_as_one() {
     let firsts: Vec<KeyShare> = ceremonies.iter().map(|c| c.first(&mut rng)).collect();
     let seconds: Vec<KeyShare> = ceremonies.iter().map(|c| c.second(&firsts, &mut rng).unwrap()).collect();
     let relin = RelinKey::collective(&firsts, &seconds).unwrap();
+    // Rounds of different ceremonies, or of different parties, are refused.
+    let other = RelinCeremony::new(&secrets[0], seed(7), &mut rng).unwrap();
+    let stranger = [other.first(&mut rng)];
+    let answer = [other.second(&stranger, &mut rng).unwrap()];
+    assert!(matches!(
+        RelinKey::collective(&firsts, &answer),
+        Err(ThresholdError::Mismatch(Mismatch::CommonPart { .. }))
+    ));
+    assert!(ceremonies[0].second(&stranger, &mut rng).is_err());
+    assert_eq!(
+        RelinKey::collective(&firsts, &seconds[..2]).unwrap_err(),
+        ThresholdError::Partials { found: 2, wanted: 3 }
+    );
     assert_eq!(RelinKey::from_bytes(&params, &relin.to_bytes()).unwrap(), relin);
 
     let step = Automorphism::Rotation(1);

@@ -187,19 +187,35 @@ fn signs_approximate_under_encryption() {
     b.assert_slots(&out, &wanted, 1e-6);
 }
 
-/// One comparison to eight bits and a maximum in the largest set.
+/// Two curves of a full scale of 1, with ties, near ties and both ends among their slots: the larger and
+/// the smaller, within 2^-9.8 of the full scale and so within 2^-8, in the 13 levels of the largest set.
 #[test]
-fn the_largest_set_takes_a_maximum() {
+fn the_largest_set_takes_extremes_of_curves() {
     let mut b = Bench::new(Params::largest());
     let n = b.params.slots();
-    let x: Vec<f64> = ramp(n).iter().map(|x| x / 2.0).collect();
-    let y: Vec<f64> = x.iter().rev().map(|y| y * 0.9).collect();
-    let (cx, cy) = (b.encrypt(&x, 13), b.encrypt(&y, 13));
-    let sign = Sign::fine();
-    let max = cx.max(&cy, &sign, &b.params.scale(), &b.relin).unwrap();
-    assert_eq!(max.level(), 0);
-    let wanted: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x.max(*y)).collect();
-    b.assert_slots(&max, &wanted, 2f64.powf(-8.8) * 0.6);
+    let day = |i: usize, phase: f64| 0.5 + 0.5 * (i as f64 / 96.0 * std::f64::consts::TAU + phase).sin();
+    let mut x: Vec<f64> = (0..n).map(|i| day(i, 0.0)).collect();
+    let mut y: Vec<f64> = (0..n).map(|i| day(i, 1.0 + i as f64 / 999.0)).collect();
+    let corners = [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.3, 0.3)];
+    let near = (0..2000).map(|i| (0.5, 0.5 + (f64::from(i) - 1000.0) / 1e5));
+    for (i, pair) in corners.into_iter().chain(near).enumerate() {
+        (x[i], y[i]) = pair;
+    }
+    let top = b.params.max_level();
+    let (cx, cy) = (b.encrypt(&x, top), b.encrypt(&y, top));
+    let (sign, scale) = (Sign::fine(), b.params.scale());
+    assert_eq!(sign.depth() + 1, top);
+    let bound = sign.extreme_error() * 1.001;
+    assert!(bound < 2f64.powi(-8));
+    let with = |f: fn(f64, f64) -> f64| x.iter().zip(&y).map(|(x, y)| f(*x, *y)).collect::<Vec<_>>();
+    let max = cx.max(&cy, &sign, &scale, &b.relin).unwrap();
+    assert_eq!((max.level(), max.scale()), (0, &scale));
+    b.assert_slots(&max, &with(f64::max), bound);
+    // Two levels fewer reach 2^-8 itself, and leave them to go on with.
+    let sign = Sign::medium();
+    let min = cx.min(&cy, &sign, &scale, &b.relin).unwrap();
+    assert_eq!((min.level(), min.scale()), (2, &scale));
+    b.assert_slots(&min, &with(f64::min), sign.extreme_error() * 1.001);
 }
 
 #[test]

@@ -186,3 +186,19 @@ fn secrets_print_nothing() {
     let raw = format!("{:?}", secret.decrypt_raw(&c).unwrap());
     assert!(!raw.contains("digits"), "{raw}");
 }
+
+/// Operations on different objects may run on different threads.
+#[test]
+fn objects_cross_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Params>();
+    crosses::<Plaintext>();
+    crosses::<Ciphertext>();
+    crosses::<SecretKey>();
+    crosses::<PublicKey>();
+    crosses::<RelinKey>();
+    crosses::<GaloisKeys>();
+    crosses::<ckks::PlainMatrix>();
+    crosses::<ckks::SecretShare>();
+    crosses::<ckks::RawDecryption>();
+}

@@ -1,8 +1,8 @@
 //! Sums under a common part, opened by every active set.
 
 use ckks::{
-    ActiveSet, CommonPart, LiveCiphertext, LivePartial, Params, PartialDecryption, Plaintext, PublicKey,
-    SecretKey, SecretShare, Seed, Smudging, Wire, combine_live,
+    ActiveSet, CommonPart, LiveCiphertext, LivePartial, Mismatch, Params, PartialDecryption, Plaintext,
+    PublicKey, SecretKey, SecretShare, Seed, Smudging, Wire, combine_live,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -94,10 +94,26 @@ fn what_does_not_belong_together_is_refused() {
     for (common, live, dropped) in [(&b, 8, 0), (&a, 9, 0), (&a, 8, 1)] {
         let y = secret.encrypt_live(&plaintext, common, live, dropped, &mut rng).unwrap();
         let before = x.clone();
-        assert!(x.add_assign(&y).is_err());
+        let error = x.add_assign(&y).unwrap_err();
+        assert!(
+            matches!(error, Mismatch::CommonPart { .. } | Mismatch::Length { .. } | Mismatch::Dropped { .. }),
+            "{error}"
+        );
         assert_eq!(x, before);
     }
-    assert!(secret.encrypt_live(&plaintext, &a, 0, 0, &mut rng).is_err());
-    assert!(secret.encrypt_live(&plaintext, &a, 4097, 0, &mut rng).is_err());
-    assert!(secret.encrypt_live(&plaintext, &a, 8, 100, &mut rng).is_err());
+    let wide = CommonPart::new(&params, Seed([2; 32]), 0);
+    let fresh = secret.encrypt_under(&plaintext, &a, &mut rng).unwrap();
+    let error = fresh.clone().expand_with(&wide).unwrap_err();
+    assert!(matches!(error, Mismatch::CommonPart { .. }), "{error}");
+    assert_eq!(fresh.clone().expand_with(&a).unwrap(), fresh.expand());
+    let mut refusal =
+        |live, dropped| secret.encrypt_live(&plaintext, &a, live, dropped, &mut rng).unwrap_err().to_string();
+    assert_eq!(refusal(0, 0), "0 values were given where 4096 are wanted");
+    assert_eq!(refusal(4097, 0), "4097 values were given where 4096 are wanted");
+    assert_eq!(refusal(8, 100), "100 low bits cannot be dropped from values of 100 bits");
+    let strong = Params::strong();
+    let long = CommonPart::new(&strong, Seed([1; 32]), 6);
+    let plaintext = Plaintext::from_integers(&strong, &[1], &strong.scale()).unwrap();
+    let error = SecretKey::generate(&strong, &mut rng).encrypt_live(&plaintext, &long, 8, 0, &mut rng);
+    assert!(matches!(error.unwrap_err(), Mismatch::LiveModulus { max: 120, .. }));
 }

@@ -1,16 +1,20 @@
-//! What the operating system hands to a role: the clock, entropy, the wish to stop.
+//! What the operating system hands to a role: the clock, entropy, its files and flags, the wish to stop; and what the role
+//! says of itself in return.
 //!
-//! Roles are pure; the services around them take these three from here, and nothing else in the workspace does.
+//! Roles are pure; the services around them take these from here, and nothing else in the workspace does. [`config`] reads
+//! a configuration, [`membership`] the roster, [`telemetry`] is logs, counters and readiness.
 
-use std::io::IsTerminal as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::unit::Moment;
 use rand::rngs::{StdRng, SysError, SysRng};
 use rand::{SeedableRng, TryRng};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
+
+pub mod config;
+pub mod membership;
+pub mod telemetry;
 
 /// The operating system gives no entropy: then nothing may be sealed, and a role does not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +36,6 @@ pub fn entropy() -> Result<StdRng, EntropyError> {
     let mut seed = Zeroizing::new([0; 32]);
     SysRng.try_fill_bytes(&mut seed[..]).map_err(EntropyError)?;
     Ok(StdRng::from_seed(*seed))
-}
-
-/// Logs go to standard error, in colour for a person; `RUST_LOG` says which (default `info`).
-pub fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let person = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(person).with_writer(std::io::stderr).init();
 }
 
 /// Ends at control-C or SIGTERM, also at one that comes between this call and the first time it is polled.

@@ -1,9 +1,10 @@
 //! What publisher and subscriber have in common: when a connection ends, and when to try the next one.
 
+use std::io;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use rumqttc::ConnectionError;
+use rumqttc::{ConnectReturnCode, mqttbytes};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
@@ -13,7 +14,19 @@ use crate::Settings;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
     #[error("{0}")]
-    Lost(#[from] Box<ConnectionError>),
+    Lost(#[from] io::Error),
+    #[error("no TLS with the broker: {0}")]
+    Tls(#[source] io::Error),
+    #[error("`{0}` is neither a name nor an address, as TLS wants one")]
+    Name(String),
+    #[error("the broker refused the connection: {0:?}")]
+    Refused(ConnectReturnCode),
+    #[error("the broker sent what it should not: {0}")]
+    Malformed(#[from] mqttbytes::Error),
+    #[error("the broker sent what it should not")]
+    Unexpected,
+    #[error("no sign of life for {0:?}")]
+    NoAnswer(Duration),
     #[error("no acknowledgement for {0:?}")]
     Stalled(Duration),
     #[error("the broker refused the subscription to {0}")]
@@ -21,12 +34,6 @@ pub(crate) enum End {
     /// We want no more.
     #[error("closed")]
     Closed,
-}
-
-impl From<ConnectionError> for End {
-    fn from(error: ConnectionError) -> Self {
-        Box::new(error).into()
-    }
 }
 
 /// The pauses between connections, which grow and are jittered, so that a thousand clients do not come back at once.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Login, Settings};
+use crate::tls::{Tls, TlsError, TlsFiles};
 
 /// The broker's address and a login.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,6 +20,9 @@ pub struct Endpoint {
     pub user: Option<String>,
     /// A file with the user's password in its first line, mode 0600.
     pub password_file: Option<PathBuf>,
+    /// TLS instead of plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
 }
 
 /// Why an endpoint can't be used.
@@ -44,12 +48,15 @@ pub enum EndpointError {
         /// Its mode.
         mode: u32,
     },
+    /// The connection can't be protected.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Endpoint {
     /// An endpoint without a login.
     pub fn new(address: impl Into<String>) -> Self {
-        Self { address: address.into(), user: None, password_file: None }
+        Self { address: address.into(), user: None, password_file: None, tls: None }
     }
 
     /// The settings of a client of this endpoint; relative paths are of `directory`.
@@ -69,6 +76,7 @@ impl Endpoint {
             };
             settings.login = Some(Login { user: user.clone(), password });
         }
+        settings.tls = self.tls.as_ref().map(|files| Tls::load(directory, files)).transpose()?;
         Ok(settings)
     }
 }

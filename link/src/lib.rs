@@ -13,22 +13,24 @@
 //! What it cannot do: a broker may lose what it has acknowledged, at a restart for instance. Whoever must not lose
 //! anything keeps it until the other end has said that it has it.
 //!
-//! # Why every connection gets a client of its own
+//! # What of rumqttc is used
 //!
-//! [rumqttc](https://docs.rs/rumqttc) 0.25.1 keeps unacknowledged messages over a lost connection, and drops them, and
-//! what is still queued, when the broker has forgotten the session; it retries a message for ever that is over the
-//! limit; its identifiers collide when it resends more than it may have in flight; it stalls for good when the broker
-//! forgets one acknowledgement; and its `poll` loses a packet when it is cancelled at the wrong moment. So here an
-//! event loop lives for one connection, is polled without being cancelled, holds nothing that is not held elsewhere
-//! too, and is thrown away with the connection.
+//! Its packets. [rumqttc](https://docs.rs/rumqttc) 0.25.1's own event loop drops what is queued when the broker has
+//! forgotten the session, retries a message for ever that is over the limit, stalls for good when the broker forgets one
+//! acknowledgement, loses a packet when it is cancelled at the wrong moment, and brings certificate parsers with open
+//! advisories as soon as it is to speak TLS. So a connection here is `wire`, over TCP or over rustls with ring: it lives
+//! for one connection, may be cancelled at any time, and holds nothing that is not held elsewhere too.
 
 mod connection;
 mod endpoint;
 mod publisher;
 mod settings;
 mod subscriber;
+mod tls;
+mod wire;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use publisher::{LinkState, Message, PublishError, Publisher};
 pub use settings::{Login, Settings, Will};
 pub use subscriber::{Delivery, Subscriber};
+pub use tls::{IdentityFiles, Tls, TlsError, TlsFiles};

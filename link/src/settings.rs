@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use rumqttc::{LastWill, MqttOptions, QoS};
+use rumqttc::mqttbytes::v4;
+use rumqttc::{LastWill, QoS};
+
+use crate::Tls;
 
 /// How to reach the broker, and how patient to be with it.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub struct Settings {
     pub client_id: String,
     /// User and password, if the broker wants them.
     pub login: Option<Login>,
+    /// TLS, unless plain text is to be spoken.
+    pub tls: Option<Tls>,
     /// How often to ask the broker for a sign of life when there is nothing else to say, in whole seconds, at least
     /// one. A connection is given up after two of these without one. Default 20 s.
     pub keep_alive: Duration,
@@ -48,6 +53,7 @@ impl Settings {
             port,
             client_id: client_id.into(),
             login: None,
+            tls: None,
             keep_alive: Duration::from_secs(20),
             max_packet: 64 << 10,
             inflight: 100,
@@ -59,24 +65,15 @@ impl Settings {
         }
     }
 
-    /// For one role of this client.
-    pub(crate) fn options(&self, role: &str) -> MqttOptions {
-        let host = if self.host.contains(':') && !self.host.starts_with('[') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
-        let mut options = MqttOptions::new(format!("{}-{role}", self.client_id), host, self.port);
+    /// What one role of this client says when it connects.
+    pub(crate) fn connect(&self, role: &str) -> v4::Connect {
         let seconds = self.keep_alive.as_secs().clamp(1, u16::MAX.into());
-        options
-            .set_keep_alive(Duration::from_secs(seconds))
-            // without a limit of its own rumqttc's is 10 KiB; outgoing it counts the fixed header too
-            .set_max_packet_size(self.max_packet, self.max_packet + 5)
-            .set_inflight(self.inflight.max(1));
+        let mut connect = v4::Connect::new(format!("{}-{role}", self.client_id));
+        connect.keep_alive = u16::try_from(seconds).unwrap_or(u16::MAX);
         if let Some(Login { user, password }) = &self.login {
-            options.set_credentials(user, password);
+            connect.set_login(user, password);
         }
-        options
+        connect
     }
 
     /// The last will, for publishers.
@@ -126,15 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_set_rumqttc_can_bear() {
+    fn a_keep_alive_is_one_second_or_more() {
         let mut settings = Settings::new("::1", 1883, "meter-1");
         settings.keep_alive = Duration::ZERO;
-        settings.inflight = 0;
-        let options = settings.options("pub");
-        assert_eq!(options.keep_alive(), Duration::from_secs(1));
-        assert_eq!(options.inflight(), 1);
-        assert_eq!(options.broker_address().0, "[::1]");
+        assert_eq!(settings.connect("pub").keep_alive, 1);
         settings.keep_alive = Duration::MAX;
-        assert_eq!(settings.options("pub").keep_alive(), Duration::from_secs(65535));
+        assert_eq!(settings.connect("pub").keep_alive, 65535);
     }
 }

@@ -1,37 +1,82 @@
 //! The meter agent as a command: its flags, and what it does with them.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use host::config::ConfigArguments;
+use host::telemetry;
 
 use crate::config::Config;
-use crate::service;
+use crate::rebase::RebaseArguments;
+use crate::{dry_run, service};
 
 /// Turns register readings into sealed, signed shares and delivers them, until it is stopped
+///
+/// Every parameter of the configuration can be set over the file: in the environment (WATTVEIL_PACE__BATCH_SLOTS=8) or with
+/// --set (--set pace.batch_slots=8).
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Command {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(subcommand)]
+    other: Option<Other>,
+    // always there without a subcommand: --config is required then
+    #[command(flatten)]
+    config: Option<ConfigArguments>,
     /// End once the source has ended and every record has its receipts
     #[arg(long)]
     until_done: bool,
+    /// Print what would be sent, and send nothing
+    #[arg(long, conflicts_with = "until_done")]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    Rebase(RebaseArguments),
 }
 
 impl Command {
-    /// Runs until control-C or SIGTERM.
+    /// Runs until control-C or SIGTERM, or takes down a rebase.
     ///
     /// # Errors
     ///
     /// A file that is not what it should be, and whatever makes going on impossible.
     pub async fn run(self) -> anyhow::Result<()> {
-        host::log_to_stderr();
+        let Self { other, config, until_done, dry_run } = self;
+        if let Some(Other::Rebase(rebase)) = other {
+            return rebase.run();
+        }
+        let arguments = config.context("--config FILE is missing")?;
+        let config: Config = arguments.read()?;
+        telemetry::log_to_stderr(config.log);
         let stopped = host::stopped();
-        let config = Config::read(&self.config)?;
-        let directory = self.config.parent().unwrap_or_else(|| Path::new("."));
-        let done = service::run_configured(&config, directory, self.until_done, stopped).await;
+        let directory = arguments.directory();
+        if dry_run {
+            return dry_run::run(&config, directory, stopped).await.context("the dry run stopped");
+        }
+        telemetry::serve_metrics(config.metrics)?;
+        let done = service::run_configured(&config, directory, until_done, stopped).await;
         done.context("the meter agent stopped")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The agent runs by --config alone and rebases by a subcommand; neither goes without its file.
+    #[test]
+    fn it_wants_its_configuration() {
+        let parse = |line: &str| Command::try_parse_from(line.split(' '));
+        assert!(parse("meter-agent --config a.toml").unwrap().config.is_some());
+        assert!(parse("meter-agent --config a.toml --set a=b --dry-run").unwrap().dry_run);
+        assert!(parse("meter-agent rebase --config a.toml").unwrap().other.is_some());
+        for line in [
+            "meter-agent",
+            "meter-agent --dry-run",
+            "meter-agent rebase",
+            "meter-agent --config a rebase --config b",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 }

@@ -1,16 +1,23 @@
 //! The meter agent's configuration file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use host::config::ConfigError;
+use host::membership::read_roster;
+use host::telemetry::LogFormat;
 use link::Endpoint;
 use protocol::id::MeterId;
 use protocol::roster::Roster;
 use protocol::roster::floor::Floor;
-use protocol::unit::Register;
+use protocol::unit::SlotLength;
 use serde::{Deserialize, Serialize};
 
 use crate::meter::{Identity, Pace};
+use crate::register::Limits;
+
+pub use crate::source::config::SourceConfig;
 
 /// A meter agent's configuration; relative paths are relative to the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -33,11 +40,20 @@ pub struct Config {
     /// Whether batches are also encrypted under the utility's collective key. That trusts meters to encrypt honestly.
     #[serde(default)]
     pub analysis: bool,
+    /// How log lines look.
+    #[serde(default)]
+    pub log: LogFormat,
+    /// Where counters are served, on loopback.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
     /// What was pinned at commissioning.
     pub floor: Floor,
     /// Batches and repeats.
     #[serde(default)]
     pub pace: PaceConfig,
+    /// What is believed of registers.
+    #[serde(default)]
+    pub registers: RegistersConfig,
     /// Where readings come from.
     pub source: SourceConfig,
 }
@@ -56,37 +72,19 @@ pub struct PaceConfig {
     pub retention_days: u64,
 }
 
-/// Where readings come from.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum SourceConfig {
-    /// A column of a CSV file, replayed.
-    Csv {
-        /// The file.
-        file: PathBuf,
-        /// The home's column.
-        column: String,
-        /// The register before the first interval, in watt-hours.
-        #[serde(default)]
-        register: u64,
-        /// Slots a second; 0 is as fast as receipts allow.
-        #[serde(default)]
-        slots_per_second: f64,
-    },
-    /// A synthetic home, replayed.
-    Synthetic {
-        /// The seed of all homes.
-        seed: u64,
-        /// Which home.
-        index: u32,
-        /// The first slot.
-        start: u32,
-        /// How many slots.
-        slots: u32,
-        /// Slots a second; 0 is as fast as receipts allow.
-        #[serde(default)]
-        slots_per_second: f64,
-    },
+/// What is believed of a live source's registers; see [`Limits`].
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistersConfig {
+    /// The most that the connection carries, in watts; without it, as much as a slot can hold.
+    pub most_watts: Option<u32>,
+    /// How far from a slot's start a register may have been read to count as read then, in seconds; without it, a sixth of a
+    /// slot.
+    pub tolerance_s: Option<u32>,
+    /// How far the meter's clock may be ahead of this machine's, in seconds; without it, 300.
+    pub ahead_s: Option<u32>,
+    /// The longest pause between two powers that still says what was used between them, in seconds; without it, 300.
+    pub pause_s: Option<u32>,
 }
 
 impl Default for PaceConfig {
@@ -117,17 +115,49 @@ impl PaceConfig {
     }
 }
 
+impl RegistersConfig {
+    /// What is believed.
+    ///
+    /// # Errors
+    ///
+    /// For a tolerance beyond half a slot, or a connection that carries nothing.
+    pub fn to_limits(&self, slot: SlotLength) -> anyhow::Result<Limits> {
+        let default = Limits::new(slot);
+        let tolerance = self.tolerance_s.unwrap_or(default.tolerance);
+        anyhow::ensure!(
+            tolerance <= slot.seconds() / 2,
+            "a tolerance_s of {tolerance} is over half a slot of {} s: a register would count for two slots",
+            slot.seconds()
+        );
+        let most_watts = self.most_watts.map_or(default.most_watts, Into::into);
+        anyhow::ensure!(!most_watts.is_zero(), "a connection of 0 most_watts carries nothing");
+        Ok(Limits {
+            most_watts,
+            tolerance,
+            ahead: self.ahead_s.unwrap_or(default.ahead),
+            hold: self.pause_s.unwrap_or(default.hold),
+            ..default
+        })
+    }
+}
+
 impl Config {
-    /// Reads a file.
+    /// Reads a file, and the environment over it.
     ///
     /// # Errors
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        toml::from_str(&text)
-            .with_context(|| format!("{} is not a meter agent's configuration", path.display()))
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        host::config::read(path, &[])
+    }
+
+    /// Reads the roster alone.
+    ///
+    /// # Errors
+    ///
+    /// A file that is missing or not what it should be.
+    pub fn read_roster(&self, directory: &Path) -> anyhow::Result<Roster> {
+        Ok(read_roster(&directory.join(&self.registrar), &directory.join(&self.roster))?.1)
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -136,55 +166,21 @@ impl Config {
     ///
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
-        let registrar = keyfile::read_verifying_key(&directory.join(&self.registrar))?;
+        let (registrar, roster) =
+            read_roster(&directory.join(&self.registrar), &directory.join(&self.roster))?;
         let certificate = directory.join(&self.certificate);
         let certificate = std::fs::read(&certificate)
             .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
-        let path = directory.join(&self.roster);
-        let roster =
-            std::fs::read(&path).with_context(|| format!("cannot read the roster {}", path.display()))?;
-        let roster = Roster::accept(&roster, &registrar)
-            .with_context(|| format!("the roster {} was refused", path.display()))?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
-        let meter: MeterId = self.meter.parse()?;
-        Ok((Identity { meter, key, certificate, registrar }, roster))
+        Ok((Identity { meter: self.meter()?, key, certificate, registrar }, roster))
     }
-}
 
-impl SourceConfig {
-    /// The home's series, the register it starts with, and its speed in slots a second.
+    /// The meter's pseudonym.
     ///
     /// # Errors
     ///
-    /// A file that can't be read, or a column that it does not have.
-    pub fn open(
-        &self,
-        directory: &Path,
-        slot: protocol::unit::SlotLength,
-    ) -> anyhow::Result<(crate::source::Series, Register, f64)> {
-        match self {
-            Self::Csv { file, column, register, slots_per_second } => {
-                let path = directory.join(file);
-                let homes = crate::source::csv::read_file(&path)
-                    .with_context(|| format!("the load data {} was refused", path.display()))?;
-                let names: Vec<String> = homes.iter().map(|home| home.name.clone()).collect();
-                let home = homes.into_iter().find(|home| home.name == *column);
-                let home = home.with_context(|| {
-                    format!("{} has no column `{column}`; it has {}", path.display(), names.join(", "))
-                })?;
-                anyhow::ensure!(
-                    home.slot == slot,
-                    "the data's intervals are {} s, the roster's slots {} s",
-                    home.slot.seconds(),
-                    slot.seconds()
-                );
-                Ok((home, Register::try_from(*register)?, *slots_per_second))
-            }
-            Self::Synthetic { seed, index, start, slots, slots_per_second } => {
-                let start = protocol::unit::Slot(*start);
-                let home = crate::source::synthetic::home(*seed, *index, start, *slots, slot);
-                Ok((home, Register::try_from(0)?, *slots_per_second))
-            }
-        }
+    /// If it is none.
+    pub fn meter(&self) -> anyhow::Result<MeterId> {
+        Ok(self.meter.parse()?)
     }
 }

@@ -28,10 +28,12 @@ use protocol::unit::{Moment, Slot};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
+use self::grid::Grid;
 use self::levelled::{Levelled, Own};
 use self::open_batch::{FullBatch, OpenBatch};
-use self::outbox::Outbox;
+use self::outbox::{Carries, Outbox};
 
+mod grid;
 mod levelled;
 pub mod open_batch;
 pub mod outbox;
@@ -142,6 +144,7 @@ pub struct Meter {
     floor: Floor,
     pace: Pace,
     open: OpenBatch,
+    grid: Grid,
     outbox: Outbox,
     assembly: Assembly,
     /// Why the roster is not sealed under just now.
@@ -180,6 +183,7 @@ impl Meter {
             return Err(MeterError::BatchSlots(pace.batch_slots));
         }
         let open = OpenBatch::load(store)?;
+        let grid = Grid::load(store)?;
         let outbox = Outbox::load(store, now)?;
         let roster = newest_roster(roster, &identity, store)?;
         Ok(Self {
@@ -188,6 +192,7 @@ impl Meter {
             floor,
             pace,
             open,
+            grid,
             outbox,
             assembly: Assembly::default(),
             refused: None,
@@ -275,6 +280,7 @@ impl Meter {
     }
 
     fn queue(&mut self, batch: &FullBatch, store: &mut dyn Store) -> Result<(), MeterError> {
+        self.grid.take(batch, self.roster.policy().interval_slots(self.roster.slot()), store)?;
         self.outbox.queue(batch, store)?;
         self.levelled.as_mut().map_or(Ok(()), |levelled| levelled.queue(batch, store))
     }
@@ -346,7 +352,7 @@ impl Meter {
         for (seq, point) in self.outbox.due(now, self.pace.burst) {
             let Some(payload) = outbox::message(seq, point, store)? else { continue };
             self.outbox.sent(seq, point, now, &self.pace, rng);
-            if let Some(topic) = self.share_topic(point) {
+            if let Some(topic) = self.topic_of(seq, point) {
                 sends.push(Outgoing::new(topic, payload));
             }
         }
@@ -388,9 +394,14 @@ impl Meter {
         channel.of(&self.roster.document().deployment)
     }
 
-    fn share_topic(&self, point: Point) -> Option<Topic> {
-        let aggregator = self.roster.aggregator(point)?;
-        Some(self.topic(Channel::Share(aggregator.id.clone(), self.identity.meter)))
+    /// Where an entry of the outbox goes.
+    fn topic_of(&self, seq: u64, point: Point) -> Option<Topic> {
+        let (name, meter) = (self.roster.aggregator(point)?.id.clone(), self.identity.meter);
+        Some(self.topic(match self.outbox.carries(seq)? {
+            Carries::Shares => Channel::Share(name, meter),
+            Carries::Vector => Channel::Grid(name, meter),
+            Carries::Deal => Channel::Deal(name, meter),
+        }))
     }
 
     /// The certificate, when it is to be announced.
@@ -408,7 +419,8 @@ impl Meter {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, MeterError> {
-        if self.outbox.queued() == 0 {
+        let grid = self.grid.is_due(&self.roster, store)?;
+        if self.outbox.queued() == 0 && !grid {
             return Ok(Vec::new());
         }
         self.refused = self.floor.admits(&self.roster, now.timestamp()).err();
@@ -423,6 +435,7 @@ impl Meter {
         }
         // Who does not know the certificate yet refuses the record that comes before it.
         let mut sends = self.announcement();
+        let mut sealed = Vec::new();
         for FullBatch { slots, energies, close } in self.outbox.take_queued(store)? {
             let head = Head {
                 kind: Kind::Import,
@@ -433,13 +446,28 @@ impl Meter {
                 slots,
             };
             let batch = Batch::new(&energies, close)?;
-            let sealed = seal(&batch, head, &self.identity.key, &self.roster, now.timestamp(), rng)?;
-            self.outbox.insert(head.seq, slots, &sealed, now, store)?;
-            for (point, payload) in sealed.messages {
-                self.outbox.sent(head.seq, point, now, &self.pace, rng);
-                if let Some(topic) = self.share_topic(point) {
-                    sends.push(Outgoing::new(topic, payload));
-                }
+            let shares = seal(&batch, head, &self.identity.key, &self.roster, now.timestamp(), rng)?;
+            self.outbox.insert(head.seq, &shares.into(), now, store)?;
+            sealed.push(head.seq);
+        }
+        if grid {
+            sealed.extend(self.grid.seal(
+                &self.identity,
+                &self.roster,
+                now,
+                (&mut self.outbox, store),
+                rng,
+            )?);
+        }
+        for seq in sealed {
+            for point in self.outbox.points_of(seq) {
+                let (Some(payload), Some(topic)) =
+                    (outbox::message(seq, point, store)?, self.topic_of(seq, point))
+                else {
+                    continue;
+                };
+                self.outbox.sent(seq, point, now, &self.pace, rng);
+                sends.push(Outgoing::new(topic, payload));
             }
         }
         Ok(sends)
@@ -461,7 +489,12 @@ impl Meter {
                 Rule::UnknownMeter => self.announce = true,
                 // The aggregator will never take this record: asking again would not change its mind. Only what it
                 // says of a record that we signed counts; anybody can send it forged ones with our numbers.
-                Rule::Late | Rule::Equivocation | Rule::BadShare => {
+                Rule::Late
+                | Rule::Equivocation
+                | Rule::BadShare
+                | Rule::LoadVector
+                | Rule::KeyDeal
+                | Rule::Interval => {
                     self.outbox.drop_for(receipt.point, refused.seq, store)?;
                 }
                 _ => {}

@@ -4,15 +4,16 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use host::{entropy, now};
+use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::topic::Outgoing;
 use store::{FileStore, Store};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::feed::{Fed, Feed};
 use crate::meter::{Meter, Reading};
 
 /// How often time passes for the role.
@@ -20,9 +21,6 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Records that a quorum may owe a receipt for before a replay without a speed waits; a meter that measures never does.
 const WINDOW: usize = 128;
-
-/// Readings taken at once by a replay without a speed.
-const GROUP: usize = 64;
 
 /// How far an agent has come.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -41,23 +39,21 @@ pub struct Progress {
 
 /// What runs: a role, its store, its link, its readings.
 #[derive(Debug)]
-pub struct Agent<S, I> {
+pub struct Agent<S> {
     /// The role.
     pub meter: Meter,
     /// Its store.
     pub store: S,
     /// Its link.
     pub link: Settings,
-    /// Its readings.
-    pub readings: I,
-    /// Slots a second; 0 is as fast as receipts allow.
-    pub slots_per_second: f64,
+    /// Where its readings come from.
+    pub feed: Feed,
     /// Whether it ends once every record has its receipts.
     pub until_done: bool,
 }
 
 /// The store's cache in bytes: an agent is small.
-const CACHE: usize = 1 << 20;
+pub(crate) const CACHE: usize = 1 << 20;
 
 /// Runs what a configuration says until `shutdown`, or until done if so asked.
 ///
@@ -71,20 +67,21 @@ pub async fn run_configured(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (identity, roster) = config.identity(directory)?;
-    let (series, register, slots_per_second) = config.source.open(directory, roster.slot())?;
+    let source = config.source.open(directory, roster.slot(), &config.broker, &identity.meter)?;
     let mut store = FileStore::open(&directory.join(&config.store), CACHE)?;
     let link = config.broker.settings(directory, &format!("meter-{}", identity.meter))?;
     let pace = config.pace.to_pace()?;
+    let limits = config.registers.to_limits(roster.slot())?;
     let mut meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
     if config.analysis {
         meter = meter.with_analysis(&store, now())?;
     }
-    let readings = series.readings(register).collect::<Vec<_>>().into_iter();
-    let agent = Agent { meter, store, link, readings, slots_per_second, until_done };
+    let feed = source.feed(directory, limits, &store)?;
+    let agent = Agent { meter, store, link, feed, until_done };
     agent.run(watch::Sender::new(Progress::default()), shutdown).await
 }
 
-impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
+impl<S: Store> Agent<S> {
     /// Runs until `shutdown`, or until done if so asked.
     ///
     /// # Errors
@@ -95,28 +92,19 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
         progress: watch::Sender<Progress>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let Self { mut meter, mut store, link, readings, slots_per_second, until_done } = self;
+        let Self { mut meter, mut store, link, mut feed, until_done } = self;
         let mut rng = entropy()?;
-        let mut readings = readings.peekable();
         let mut state = Progress::default();
         // What was taken before the last stop is passed over at once, whatever the speed.
-        let resume = meter.resume_at();
-        while readings.next_if(|reading| resume.is_some_and(|resume| reading.at <= resume)).is_some() {
-            state.readings += 1;
-        }
+        state.readings += feed.resume(meter.resume_at());
         let (publisher, mut subscriber) = connect(&meter, link);
         offer(&publisher, [meter.status("up")]);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut due = Instant::now();
-        let step = if slots_per_second > 0.0 {
-            Duration::from_secs_f64(slots_per_second.recip())
-        } else {
-            Duration::ZERO
-        };
+        telemetry::ready();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
-            let ready = readings.peek().is_some() && (!step.is_zero() || meter.lag() < WINDOW);
+            let ready = !feed.waits_for_receipts() || meter.lag() < WINDOW;
             tokio::select! {
                 () = &mut shutdown => break,
                 delivery = subscriber.recv() => {
@@ -128,29 +116,36 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
                     store.commit()?;
                     offer(&publisher, sends);
                 }
-                () = tokio::time::sleep_until(due), if ready => {
+                fed = feed.next(), if ready => {
+                    let Fed { boundaries, ended } = fed;
                     let mut sends = Vec::new();
-                    let group = if step.is_zero() { GROUP } else { 1 };
-                    for reading in readings.by_ref().take(group) {
+                    for boundary in boundaries {
                         state.readings += 1;
-                        match meter.observe(reading, now(), &mut store, &mut rng)? {
+                        telemetry::count("wattveil_readings_total", 1);
+                        let reading = Reading { at: boundary.at, register: boundary.import };
+                        let taken = || meter.observe(reading, now(), &mut store, &mut rng);
+                        match telemetry::timed("seal", taken)? {
                             Ok(sealed) => sends.extend(sealed),
-                            Err(error) => warn!(error = &error as &dyn std::error::Error, "reading refused"),
+                            Err(error) => {
+                                telemetry::count("wattveil_readings_refused_total", 1);
+                                warn!(error = &error as &dyn std::error::Error, "reading refused");
+                            }
                         }
                     }
-                    due += step;
-                    if readings.peek().is_none() {
+                    if ended {
                         sends.extend(meter.flush(now(), &mut store, &mut rng)?);
                         info!(readings = state.readings, "the source has ended");
                     }
-                    store.commit()?;
+                    feed.save(&mut store)?;
+                    telemetry::timed("commit", || store.commit())?;
                     offer(&publisher, sends);
                 }
             }
             state.sealed = meter.sealed();
             state.backlog = meter.backlog();
             state.lag = meter.lag();
-            state.drained = readings.peek().is_none();
+            state.drained = feed.has_ended();
+            telemetry::level("wattveil_backlog", state.backlog as u64);
             progress.send_if_modified(|shown| {
                 let changed = *shown != state;
                 shown.clone_from(&state);
@@ -160,6 +155,7 @@ impl<S: Store, I: Iterator<Item = Reading>> Agent<S, I> {
                 break;
             }
         }
+        telemetry::stopping();
         offer(&publisher, [meter.status("down")]);
         publisher.close(Duration::from_secs(1)).await;
         subscriber.close().await;
@@ -192,7 +188,8 @@ fn take<S: Store>(
             warn!(topic = delivery.topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
         }
     }
-    store.commit()?;
+    telemetry::count("wattveil_messages_taken_total", group.len() as u64);
+    telemetry::timed("commit", || store.commit())?;
     for delivery in group {
         subscriber.ack(delivery);
     }
@@ -202,6 +199,7 @@ fn take<S: Store>(
 /// Queues messages; what finds no room is sent again when it is due.
 fn offer(publisher: &Publisher, sends: impl IntoIterator<Item = Outgoing>) {
     for Outgoing { topic, payload, retain } in sends {
+        telemetry::count("wattveil_messages_sent_total", 1);
         let message = Message { topic: topic.to_string(), payload, retain };
         if let Err(error) = publisher.try_publish(message) {
             tracing::debug!(error = &error as &dyn std::error::Error, "left for a repeat");

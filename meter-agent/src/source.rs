@@ -1,11 +1,28 @@
-//! Sources of readings.
+//! Sources of readings: load data that is replayed, and meters that are listened to.
 
+use std::io;
+use std::path::Path;
+
+use jiff::tz::Offset;
 use protocol::unit::{Register, Slot, SlotLength, WattHours};
+use tokio::sync::mpsc;
 
+use self::input::{Input, Line};
+use self::lines::LineFault;
+use self::message::{Field, MessageFault};
+use self::sml::{SmlError, Transmissions};
+use self::telegram::{TelegramError, Telegrams};
+use crate::measurement::Measurement;
 use crate::meter::Reading;
 
+pub mod config;
 pub mod csv;
+pub mod input;
+pub mod lines;
+pub mod message;
+pub mod sml;
 pub mod synthetic;
+pub mod telegram;
 
 /// A home's energy over consecutive slots, from which registers are replayed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,5 +57,123 @@ impl Series {
     /// The sum of all energies.
     pub fn total(&self) -> WattHours {
         WattHours(self.energies.iter().map(|energy| energy.0).sum())
+    }
+}
+
+/// What a live source hears: a measurement, or something that was none.
+pub type Heard = Result<Measurement, SourceError>;
+
+/// Why something that was heard is no measurement.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A text telegram.
+    #[error(transparent)]
+    Telegram(#[from] TelegramError),
+    /// An SML transmission.
+    #[error(transparent)]
+    Sml(#[from] SmlError),
+    /// A line of JSON.
+    #[error("line {line}: {fault}")]
+    Line {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        fault: LineFault,
+    },
+    /// A message of a broker.
+    #[error("the message on `{topic}` {fault}")]
+    Message {
+        /// Its topic.
+        topic: String,
+        /// What is wrong with it.
+        fault: MessageFault,
+    },
+    /// A port, socket or file that can't be read.
+    #[error("cannot read {input}")]
+    Lost {
+        /// Where from.
+        input: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A port or socket that ended; it is opened again.
+    #[error("{input} was closed by the other end")]
+    Closed {
+        /// Where from.
+        input: String,
+    },
+}
+
+impl SourceError {
+    /// Its name in counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Telegram(_) => "telegram",
+            Self::Sml(_) => "sml",
+            Self::Line { .. } => "line",
+            Self::Message { .. } => "message",
+            Self::Lost { .. } | Self::Closed { .. } => "lost",
+        }
+    }
+}
+
+/// What a live source listens to.
+#[derive(Debug)]
+pub enum Live {
+    /// One JSON object a line of standard input, or of a file.
+    Lines(Input),
+    /// P1 or IEC 62056-21 text telegrams; the offset is that of the meter's winter time.
+    Telegrams(Input, Line, Offset),
+    /// SML transmissions.
+    Sml(Input, Line),
+    /// JSON messages of a broker.
+    Messages(Box<link::Settings>, Field),
+}
+
+/// Measurements that may wait to be taken.
+const WAITING: usize = 64;
+
+impl Live {
+    /// Starts to listen on the current tokio runtime, until the source ends or nobody takes any more.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn listen(self, directory: &Path) -> mpsc::Receiver<Heard> {
+        let (heard, hears) = mpsc::channel(WAITING);
+        let directory = directory.to_owned();
+        tokio::spawn(async move {
+            match self {
+                Self::Lines(input) => {
+                    let mut lines = lines::Lines::default();
+                    input::read(&input, &directory, Line::P1, |bytes| lines.take(bytes), &heard).await;
+                }
+                Self::Telegrams(input, line, standard) => {
+                    let mut telegrams = Telegrams::default();
+                    let decode = |bytes: Option<&[u8]>| {
+                        let cut = match bytes {
+                            Some(bytes) => telegrams.take(bytes),
+                            None => telegrams.finish(),
+                        };
+                        let now = host::now().timestamp();
+                        let read = |telegram: Vec<u8>| telegram::read(&telegram, now, standard);
+                        cut.into_iter().map(|telegram| Ok(telegram.and_then(read)?)).collect()
+                    };
+                    input::read(&input, &directory, line, decode, &heard).await;
+                }
+                Self::Sml(input, line) => {
+                    let mut transmissions = Transmissions::default();
+                    let decode = |bytes: Option<&[u8]>| {
+                        let now = host::now().timestamp();
+                        let told = bytes.map_or_else(Vec::new, |bytes| transmissions.take(bytes, now));
+                        told.into_iter().map(|told| Ok(told?)).collect()
+                    };
+                    input::read(&input, &directory, line, decode, &heard).await;
+                }
+                Self::Messages(settings, field) => message::listen(*settings, &field, &heard).await,
+            }
+        });
+        hears
     }
 }

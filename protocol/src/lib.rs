@@ -23,12 +23,17 @@
 //! | vote | an aggregator's final word for one cut |
 //! | certificate | a quorum of votes for one cut |
 //! | result | an aggregator's sealed share of the released values |
+//! | load vector | what a meter encrypts for an interval: energies, squares, one-hot bins |
+//! | key deal | a meter's shares of its grid key, an independent sharing for every active set |
+//! | active set | t aggregators that open a sum together |
+//! | piece | an aggregator's part of an opening: the encrypted sum, and partial decryptions of it |
 //! | outcome | the utility's signed note that a release has ended, and who answered wrongly |
 //!
 //! # Order of reading
 //!
 //! [`field`] → [`shamir`] → [`decode`] (the mathematics); [`wire`] → [`signature`] → [`hpke_box`] (the envelope);
 //! [`roster`], [`certificate`] (who is who); [`record`] → [`share`] → [`receipt`] (intake);
+//! [`grid`] (load vectors and key deals);
 //! [`release`] (query, inventory, cut, vote, result, outcome) and [`policy`], [`tariff`] (what may be released);
 //! [`analysis`] (what is computed under encryption).
 
@@ -37,6 +42,7 @@ pub mod certificate;
 pub mod codeword;
 pub mod decode;
 pub mod field;
+pub mod grid;
 pub mod hpke_box;
 pub mod id;
 pub mod part;

@@ -13,10 +13,19 @@
 //!
 //! The two rules hold for each release alone. Together they do not: with every member's bill but one over the same
 //! cells, the group's curve gives the last member's cells, and its own bill over other cells then gives the difference.
-//! So the first bill of a group fixes window and cells ([`partition`]); a bill that is like it and has no gap is
-//! *regular*. A member whose bill is not regular is in no curve that overlaps it, and a member that is in a curve gets
-//! no other than a regular bill ([`Rule::Differencing`]). Tariffs that differ within a group are asked for together,
+//! So the first bill of a group fixes window and cells ([`partition`]); a bill that is like it, is for all of its query's period and has no
+//! gap is *regular*. A member whose bill is not regular is in no curve that overlaps it, and a member that is in a curve gets
+//! no other than a regular bill ([`Rule::Differencing`]). Curves and bills of a group that overlap have one window: at the
+//! edge of a curve that reaches into another window, a member that is not in it would stand alone. Tariffs that differ within a group are asked for together,
 //! so that all its bills have the same cells.
+//!
+//! # Days as they come
+//!
+//! On the grid path a group's intervals are released one by one, before the bills of their period. Were a member in some of
+//! them only, all bills less all intervals would be what it used in the others. So the first interval names a *window*,
+//! which is that of the group's bills, and a member set; every interval of the window has exactly this set or is not
+//! released ([`Rule::MemberSet`]): what the intervals lack, they lack of all members at once. A bill that is not
+//! regular gives a member of the set its register difference only, from one window's edge to another's.
 //!
 //! # Gaps
 //!
@@ -51,11 +60,13 @@ pub struct Policy {
     pub tariff_meters: u16,
     /// How long after its last slot a record is still taken, in seconds.
     pub late_grace: u32,
+    /// The seconds of a load vector on the grid path, whole slots and a part of a day; 0 for no grid path.
+    pub grid_interval: u32,
 }
 
 impl Policy {
     /// What a production roster should demand at least: k = 15, 28 days, 95 %, 4 functionals, cells of 25 slots,
-    /// 15 meters a tariff, 92 days of grace.
+    /// 15 meters a tariff, 92 days of grace; a load vector a day.
     pub fn production() -> Self {
         Self {
             k: 15,
@@ -65,12 +76,20 @@ impl Policy {
             smallest_cell: 25,
             tariff_meters: 15,
             late_grace: 92 * 86_400,
+            grid_interval: 86_400,
         }
     }
 
     /// The shortest bill in slots.
     pub fn bill_slots(&self, slot: SlotLength) -> usize {
         usize::from(self.bill_days) * slot.per_day() as usize
+    }
+
+    /// The slots of a load vector on the grid path; `None` if there is no such path, or the interval is no part of a day in
+    /// whole slots.
+    pub fn interval_slots(&self, slot: SlotLength) -> Option<u32> {
+        let whole = self.grid_interval.is_multiple_of(slot.seconds()) && self.grid_interval != 0;
+        (whole && 86_400_u32.is_multiple_of(self.grid_interval)).then(|| self.grid_interval / slot.seconds())
     }
 
     /// Whether `known` of `all` slots reach the coverage.

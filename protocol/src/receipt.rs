@@ -1,6 +1,8 @@
 //! Receipts: an aggregator's signed word that shares are stored durably, cumulative like TCP's selective
 //! acknowledgements [RFC 2018].
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
@@ -119,17 +121,24 @@ impl SeqRanges {
         &self.0
     }
 
-    /// The newest [`MAX_RANGES`] ranges.
+    /// At most [`MAX_RANGES`] ranges: those that hold one of `seqs`, and the newest.
     #[must_use]
-    pub fn newest(&self) -> Self {
-        Self(self.0[self.0.len().saturating_sub(MAX_RANGES)..].to_vec())
+    pub fn about(&self, seqs: &BTreeSet<u64>) -> Self {
+        let holds = |(from, to): &&(u64, u64)| seqs.range(from..=to).next().is_some();
+        let mut ranges: BTreeSet<(u64, u64)> =
+            self.0.iter().filter(holds).take(MAX_RANGES).copied().collect();
+        for range in self.0.iter().rev() {
+            if ranges.len() == MAX_RANGES {
+                break;
+            }
+            ranges.insert(*range);
+        }
+        Self(ranges.into_iter().collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -147,6 +156,17 @@ mod tests {
                 prop_assert_eq!(ranges.contains(seq), set.contains(&seq));
             }
         }
+    }
+
+    /// Of many ranges a receipt names those that are asked about, and the newest.
+    #[test]
+    fn receipts_name_what_they_are_about() {
+        let all = SeqRanges::try_from((0..40).map(|i| (10 * i, 10 * i + 3)).collect::<Vec<_>>()).unwrap();
+        let about = all.about(&BTreeSet::from([12, 57, 52]));
+        assert_eq!(about.as_slice().len(), MAX_RANGES);
+        assert!(about.contains(12) && about.contains(52) && !about.contains(57) && about.contains(393));
+        assert!(SeqRanges::try_from(about.0).is_ok());
+        assert_eq!(all.about(&BTreeSet::new()).0, all.0[40 - MAX_RANGES..]);
     }
 
     /// Malformed ranges are refused.

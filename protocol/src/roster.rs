@@ -130,7 +130,21 @@ pub enum RosterError {
     /// It ends before it starts.
     #[error("the roster's validity runs backwards")]
     Validity,
+    /// An interval that no load vector can have, or more active sets than a key is dealt to.
+    #[error(
+        "a grid interval of {seconds} s must be 0 or whole slots and a part of a day, with at most {MAX_SETS} sets of t \
+         aggregators (there are {sets})"
+    )]
+    Interval {
+        /// The interval.
+        seconds: u32,
+        /// The active sets.
+        sets: usize,
+    },
 }
+
+/// The most active sets on the grid path: a meter deals its key to each.
+pub const MAX_SETS: usize = 35;
 
 impl Roster {
     /// Takes a roster, its registrar known beforehand.
@@ -301,7 +315,16 @@ fn check_numbers(document: &RosterDocument) -> Result<(), RosterError> {
             }
         }
     }
+    let (seconds, sets) = (document.policy.grid_interval, combinations(n, t));
+    if seconds != 0 && (sets > MAX_SETS || document.policy.interval_slots(document.slot).is_none()) {
+        return Err(RosterError::Interval { seconds, sets });
+    }
     if document.valid_from < document.valid_to { Ok(()) } else { Err(RosterError::Validity) }
+}
+
+/// How many sets of t there are among n.
+fn combinations(n: usize, t: usize) -> usize {
+    (0..t).fold(1, |sets, i| sets * (n - i) / (i + 1))
 }
 
 /// The smallest quorum for n and t: Q with 2Q > n + t − 1 and Q ≥ t.

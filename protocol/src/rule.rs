@@ -100,6 +100,15 @@ rules! {
     QueryUnknown = 44, "query-unknown";
     /// The signature is not by the aggregator named.
     NotTheAggregator = 45, "not-the-aggregator";
+    // grid path
+    /// A load vector under other parameters, of another length, or for other slots than the roster's grid path has.
+    LoadVector = 50, "load-vector";
+    /// A key deal that is not of the roster's active sets, or one more than a meter may have.
+    KeyDeal = 51, "key-deal";
+    /// Another member set, or another window, than the group's other releases of this window have; or a member lacks a part.
+    MemberSet = 52, "member-set";
+    /// The roster has no grid path, or not this interval.
+    Interval = 53, "interval";
     // analytics under encryption
     /// There is no such collective key, or it is not made yet.
     KeyUnknown = 60, "key-unknown";
@@ -111,8 +120,6 @@ rules! {
     Copied = 63, "copied";
     /// The key's parameters do not allow the function, or its weights or subjects are not as many as it takes.
     Function = 64, "function";
-    /// Another member set is fixed for this group and window, or a member lacks a part of the window.
-    MemberSet = 65, "member-set";
     /// The key has been used for as many openings as its smudging allows.
     Exhausted = 66, "exhausted";
     /// The aggregators asked are no active set, or no quorum voted for the cut.

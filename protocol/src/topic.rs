@@ -19,6 +19,10 @@ pub enum Channel {
     Certificate(MeterId),
     /// A meter's shares for one aggregator.
     Share(AggregatorId, MeterId),
+    /// A meter's load vector, encrypted: the same bytes to each aggregator.
+    Grid(AggregatorId, MeterId),
+    /// A meter's shares of its grid key for one aggregator.
+    Deal(AggregatorId, MeterId),
     /// An aggregator's receipt for a meter.
     Receipt(MeterId, AggregatorId),
     /// The utility's query, in parts.
@@ -98,6 +102,8 @@ impl fmt::Display for Channel {
             Self::Tariff(id) => write!(f, "tariff/{id}"),
             Self::Certificate(meter) => write!(f, "cert/{meter}"),
             Self::Share(agg, meter) => write!(f, "agg/{agg}/share/{meter}"),
+            Self::Grid(agg, meter) => write!(f, "agg/{agg}/grid/{meter}"),
+            Self::Deal(agg, meter) => write!(f, "agg/{agg}/deal/{meter}"),
             Self::Receipt(meter, agg) => write!(f, "receipt/{meter}/{agg}"),
             Self::Query => f.write_str("query"),
             Self::Cut => f.write_str("cut"),
@@ -125,6 +131,8 @@ impl Channel {
             ["tariff", id] => Self::Tariff(id.parse()?),
             ["cert", meter] => Self::Certificate(meter.parse()?),
             ["agg", agg, "share", meter] => Self::Share(agg.parse()?, meter.parse()?),
+            ["agg", agg, "grid", meter] => Self::Grid(agg.parse()?, meter.parse()?),
+            ["agg", agg, "deal", meter] => Self::Deal(agg.parse()?, meter.parse()?),
             ["receipt", meter, agg] => Self::Receipt(meter.parse()?, agg.parse()?),
             ["query"] => Self::Query,
             ["cut"] => Self::Cut,

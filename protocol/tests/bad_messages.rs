@@ -1,13 +1,14 @@
 //! Bad messages: cut, flipped, of another shape, encoded otherwise, with hostile lengths or values. All are refused,
 //! without a panic and without a large allocation.
 
+use protocol::grid::{DealMessage, LoadVector};
 use protocol::hpke_box::SealedBox;
 use protocol::id::{Hash, Rid};
 use protocol::receipt::Receipt;
 use protocol::record::Record;
 use protocol::release::inventory::{Held, Inventory};
-use protocol::release::query::Query;
-use protocol::release::result::{ResultError, ResultShare};
+use protocol::release::query::{Ask, Query};
+use protocol::release::result::{Pieces, ResultError, ResultShare};
 use protocol::release::vote::Vote;
 use protocol::roster::RosterDocument;
 use protocol::rule::Rule;
@@ -23,6 +24,7 @@ use crate::deployment::{Deployment, NOW, meter_key, point, signer, slots, stream
 use crate::samples::{self, Sample};
 use value::Value;
 
+mod grid;
 mod item;
 mod value;
 
@@ -139,7 +141,12 @@ fn wrong_arity_is_refused() {
         ("receipt", vec!["3", "4", "5"]),
         ("query-bill", vec!["2.Bill.0", "2.Bill.1", "3"]),
         ("query-group", vec!["2.Group.1", "3", "3.0.1"]),
-        ("inventory", vec!["2.Holdings", "2.Holdings.0.Records", "3"]),
+        ("query-grid", vec!["2.Grid.1", "3"]),
+        ("deal", vec!["3"]),
+        (
+            "inventory",
+            vec!["2.Holdings", "2.Holdings.0.Records", "2.Holdings.2.Vector.0", "2.Holdings.3.Vector.0", "3"],
+        ),
         ("inventory-refused", vec!["3"]),
         ("cut", vec!["1"]),
         ("votes", vec![""]),
@@ -174,7 +181,12 @@ fn wrong_arity_is_refused() {
 /// A field of another type is refused, at every place; only what is optional may be null.
 #[test]
 fn wrong_types_are_refused() {
-    let optional = [("certificate", vec!["6"]), ("roster", vec!["2"]), ("query-bill", vec!["2.Bill.1.0.1"])];
+    let optional = [
+        ("certificate", vec!["6"]),
+        ("roster", vec!["2"]),
+        ("query-bill", vec!["2.Bill.1.0.1"]),
+        ("inventory", vec!["2.Holdings.2.Vector.1"]),
+    ];
     let (_, samples) = all();
     for Sample { name, body, encoded_again, .. } in &samples {
         let expected = optional.iter().find(|(of, _)| of == name).map_or(&[][..], |(_, paths)| &paths[..]);
@@ -226,10 +238,13 @@ fn points_out_of_range_are_refused() {
         let share = &samples::sealed(&deployment).messages[0].1;
         let share = Value::parse(share).replaced(&["2".to_owned()], &bad.into());
         assert_eq!(ShareMessage::parse(&share).is_ok(), fits, "share for {bad}");
+        let chunk = &samples::deal(&deployment).messages[0][0].1;
+        let chunk = Value::parse(chunk).replaced(&["1".to_owned()], &bad.into());
+        assert_eq!(DealMessage::parse(&chunk).is_ok(), fits, "chunk for {bad}");
     }
 }
 
-/// Slots that run backwards or are none are refused in queries, inventories and outcomes.
+/// Slots that run backwards or are none are refused in queries, inventories and load vectors.
 #[test]
 fn slots_run_forwards() {
     let held = Held { slots: slots(5, 7), rid: Rid::from([1; 32]) };
@@ -238,6 +253,12 @@ fn slots_run_forwards() {
         let mut query = samples::bill_query();
         query.period = slots(5, 7);
         assert_eq!(decodes::<Query>(&with(&query, "1.1", end)), fits, "period 5..{end}");
+        let mut query = samples::grid_query();
+        let Ask::Grid(ask) = &mut query.ask else { panic!("an interval is asked for") };
+        ask.window = slots(5, 7);
+        assert_eq!(decodes::<Query>(&with(&query, "2.Grid.2.1", end)), fits, "window 5..{end}");
+        let vector = LoadVector { slots: slots(5, 7), ..samples::load_vector() };
+        assert_eq!(decodes::<LoadVector>(&with(&vector, "3.1", end)), fits, "load vector of 5..{end}");
     }
 }
 
@@ -292,7 +313,7 @@ fn residues_from_p_on_are_refused() {
         let opened = share_with(&deployment, &[1, residue, 2, 3].map(u64::to_le_bytes).concat());
         let refused = BadShareError::Elements { found: 32, wanted: 4 };
         assert_eq!(opened, if fits { Ok(()) } else { Err(refused) }, "share {residue}");
-        let plain = (ByteBuf::from([1, residue].map(u64::to_le_bytes).concat()),);
+        let plain = plain([ByteBuf::from([1, residue].map(u64::to_le_bytes).concat())]);
         assert_eq!(result_with(&deployment, &plain, &[2]).is_ok(), fits, "result {residue}");
     }
 }
@@ -311,13 +332,59 @@ fn shares_of_another_length_are_refused() {
 fn results_of_another_shape_are_refused() {
     let deployment = samples::deployment();
     let answer = |len: usize| ByteBuf::from(vec![0; len]);
-    assert_eq!(result_with(&deployment, &(answer(16), answer(8)), &[2, 1]), Ok(()));
+    assert_eq!(result_with(&deployment, &plain([answer(16), answer(8)]), &[2, 1]), Ok(()));
+    assert_eq!(result_with(&deployment, &plain([Some(answer(16)), None]), &[2, 1]), Ok(()));
     for lengths in [&[][..], &[2], &[1, 2], &[2, 2], &[2, 1, 0], &[2, usize::MAX / 8]] {
-        let result = result_with(&deployment, &(answer(16), answer(8)), lengths);
+        let result = result_with(&deployment, &plain([answer(16), answer(8)]), lengths);
         assert_eq!(result, Err(ResultError::Shape), "{lengths:?}");
     }
     assert_eq!(result_with(&deployment, &"text", &[1]), Err(ResultError::Shape));
-    assert_eq!(result_with(&deployment, &(answer(7),), &[1]), Err(ResultError::Shape));
+    assert_eq!(result_with(&deployment, &plain([answer(7)]), &[1]), Err(ResultError::Shape));
+    // the answers alone, and with more than the pieces beside them
+    let none = None::<Pieces>;
+    assert_eq!(result_with(&deployment, &([answer(8)],), &[1]), Err(ResultError::Shape));
+    assert_eq!(result_with(&deployment, &([answer(8)], &none, &none), &[1]), Err(ResultError::Shape));
+}
+
+/// Pieces of another shape than a sum and a list of partial decryptions are refused.
+#[test]
+fn pieces_of_another_shape_are_refused() {
+    let deployment = samples::deployment();
+    let (sum, partial) = (ByteBuf::from([1; 3]), ByteBuf::from([2; 2]));
+    let open = |pieces: Value| {
+        let bytes = wire::encode(&([ByteBuf::from([0; 8])], samples::pieces()));
+        let plain = Value::parse(&bytes).replaced(&["1".to_owned()], &pieces);
+        open_result(&deployment, &plain, &[1])
+    };
+    let bytes = |bytes: &ByteBuf| Value::from(bytes.to_vec());
+    let list = |items: &[&ByteBuf]| Value::Array(items.iter().map(|item| bytes(item)).collect());
+    for (what, pieces) in [
+        ("none", Value::Null),
+        ("a sum alone", Value::Array(vec![bytes(&sum), list(&[])])),
+        ("a sum and two partials", Value::Array(vec![bytes(&sum), list(&[&partial, &partial])])),
+    ] {
+        assert_eq!(open(pieces), Ok(()), "{what}");
+    }
+    for (what, pieces) in [
+        ("no fields", Value::Array(Vec::new())),
+        ("no partials", Value::Array(vec![bytes(&sum)])),
+        ("partials that are one", Value::Array(vec![bytes(&sum), bytes(&partial)])),
+        ("partials that are a sum", Value::Array(vec![list(&[&sum]), list(&[&partial])])),
+        ("the partials first", Value::Array(vec![list(&[&partial]), bytes(&sum)])),
+        ("no sum", Value::Array(vec![Value::Null, list(&[&partial])])),
+        ("no list", Value::Array(vec![bytes(&sum), Value::Null])),
+        ("a partial that is none", Value::Array(vec![bytes(&sum), Value::Array(vec![Value::Null])])),
+        ("a partial of numbers", Value::Array(vec![bytes(&sum), Value::Array(vec![1.into()])])),
+        ("a third field", Value::Array(vec![bytes(&sum), list(&[&partial]), Value::Null])),
+        ("a sum for all", bytes(&sum)),
+    ] {
+        assert_eq!(open(pieces), Err(ResultError::Shape), "{what}");
+    }
+}
+
+/// Answers without pieces, as an aggregator seals them.
+fn plain<T: Serialize, const N: usize>(answers: [T; N]) -> (Vec<T>, Option<Pieces>) {
+    (answers.into(), None)
 }
 
 /// Opens a share box with this plaintext, signed by its meter.
@@ -347,11 +414,16 @@ fn result_with(
     plain: &impl Serialize,
     lengths: &[usize],
 ) -> Result<(), ResultError> {
+    open_result(deployment, &wire::encode(plain), lengths)
+}
+
+/// Opens a result box with these bytes.
+fn open_result(deployment: &Deployment, plain: &[u8], lengths: &[usize]) -> Result<(), ResultError> {
     let roster = &deployment.roster;
     let cut = Hash::from([0xcc; 32]);
     let aad = [&roster.hash().as_bytes()[..], cut.as_bytes(), &[1]].concat();
     let key = &roster.document().utility.box_key;
-    let sealed = key.seal(b"wv/1 result", &aad, &wire::encode(plain), &mut stream(1)).unwrap();
+    let sealed = key.seal(b"wv/1 result", &aad, plain, &mut stream(1)).unwrap();
     let result = ResultShare { query: samples::vote().query, cut, point: point(1), sealed };
     result.open(&deployment.sink, roster, lengths).map(|_| ())
 }

@@ -2,6 +2,7 @@
 
 use protocol::certificate::{MeterCertificate, deployment_context};
 use protocol::codeword::{Verdict, judge};
+use protocol::grid::{Deal, DealMessage, LoadVector};
 use protocol::hpke_box::{OpeningKey, SealedBox, Suite};
 use protocol::id::Hash;
 use protocol::part::{self, Assembly};
@@ -77,7 +78,7 @@ fn roster() {
     let roster = Roster::accept(&hex(messages::ROSTER), &registrar().verifying_key()).unwrap();
     assert_eq!(*roster.document(), document(3, 2));
     assert_eq!(samples::deployment().roster.bytes(), hex(messages::ROSTER));
-    let hash = "4844aab1dcfc342dfb7c222b9fc44cf4f4618f517c33a764054b6c515a87ab05";
+    let hash = "daf102a95b6f0840647f4fc80dee209bcaf86b3fb05824c6c162966ad9268f4e";
     assert_eq!(roster.hash().to_string(), hash);
     assert_eq!(roster.hash(), sha256("roster", &[&wire::encode(&document(3, 2))]));
     assert_eq!(
@@ -99,7 +100,7 @@ fn share() {
     // 3 bytes: the message, the record's length; 143 of record; 2 + 64 of signature
     let record = &bytes[3..146];
     assert_eq!(wire::encode(&Record::decode(record).unwrap()), record);
-    assert_eq!(sealed.rid.to_string(), "bf2083b69fdf4feff1f335f29e67e3c649d1b01eb0d37bf4c49d2cb6574ec28e");
+    assert_eq!(sealed.rid.to_string(), "63d6c5a0f2374043c896062ded4f847a0b18c7eca0ab9bdd7888b5d15009241a");
     let rid = sha256("record", &[deployment.roster.hash().as_bytes(), record]);
     assert_eq!(rid.as_bytes(), sealed.rid.as_bytes());
     let signature = meter_key(1).sign("record", &context, rid.as_bytes());
@@ -134,7 +135,7 @@ fn receipt() {
     is::<Receipt>(samples::receipt(&deployment, &sealed, 1), messages::RECEIPT, &signer(1), &context);
 
     let check = samples::opened(&deployment, &sealed, 1).check(&sealed.rid);
-    assert_eq!(check.to_canonical(), 6_658_801_723_424_085_766);
+    assert_eq!(check.to_canonical(), 16_604_205_468_625_531_614);
     let shares = samples::opened(&deployment, &sealed, 1).to_bytes();
     let elements: Vec<u128> = shares
         .chunks_exact(8)
@@ -152,6 +153,47 @@ fn receipt() {
     assert_eq!(judge(&checks, 2), Verdict::Consistent);
 }
 
+/// A load vector.
+#[test]
+fn load_vector() {
+    let (_, context) = deployment();
+    is::<LoadVector>(samples::load_vector(), messages::VECTOR, &meter_key(1), &context);
+}
+
+/// A chunk of a key deal; the deal in it, which names the hash of the hashes of each aggregator's chunks; and the
+/// bytes that it is sealed around.
+#[test]
+fn deal() {
+    let (deployment, context) = deployment();
+    let sealed = samples::deal(&deployment);
+    let bytes = hex(messages::DEAL);
+    assert_eq!(sealed.messages.len(), 1);
+    assert_eq!(sealed.messages[0][1], (point(2), bytes.clone()));
+
+    // 3 bytes: the message, the deal's length; 3: the envelope, the body's length; 131 of body; 2 + 64 of signature
+    let body = &bytes[6..137];
+    let deal: Deal = wire::decode(body).unwrap();
+    assert_eq!((deal.roster_epoch, deal.meter, deal.seq), (3, samples::head().meter, (7 << 32) + 7));
+    assert_eq!(wire::encode(&meter_key(1).sign("deal", &context, body)), bytes[137..203]);
+    assert_eq!(sealed.hash, sha256("deal", &[body]));
+
+    for ((to, message), named) in sealed.messages[0].iter().zip(&deal.chunks) {
+        // 4 bytes: point, hashes, the hash's length; 32 of hash; 5: index, box, key id, the encapsulated key's length;
+        // 32 of encapsulated key; 1: the ciphertext's length; the ciphertext
+        let rest = &message[203..];
+        let (chunk, enc, ct) = (&rest[4..36], &rest[41..73], &rest[74..]);
+        let (key_id, enc_len) = (1_u32.to_be_bytes(), 32_u64.to_be_bytes());
+        assert_eq!(chunk, sha256("box", &[&[u8::from(*to)], &key_id, &enc_len, enc, ct]).as_bytes());
+        assert_eq!(*named, sha256("chunks", &[chunk]), "aggregator {to}");
+    }
+    assert_eq!(deal.chunks.len(), 3);
+
+    let message = DealMessage::parse(&bytes).unwrap();
+    assert_eq!((message.deal(), message.point(), message.index()), (sealed.hash, point(2), 0));
+    let chunk = message.verify(&meter_key(1).verifying_key(), &deployment.roster).unwrap();
+    assert_eq!(chunk.open(&deployment.openers[1..2], &deployment.roster).unwrap()[..], [2, 0x5e]);
+}
+
 /// A part, named by the document's hash.
 #[test]
 fn part() {
@@ -161,12 +203,13 @@ fn part() {
     assert_eq!(hex(messages::PART)[3..35], *sha256("part", &[b"a document"]).as_bytes());
 }
 
-/// A query for bills, and one for a curve with an exclusion that its receipts prove.
+/// Queries: for bills, for a curve with an exclusion that its receipts prove, for an interval.
 #[test]
 fn query() {
     let (deployment, context) = deployment();
     is::<Query>(samples::bill_query(), messages::QUERY_BILL, &utility(), &context);
     is::<Query>(samples::group_query(&deployment), messages::QUERY_GROUP, &utility(), &context);
+    is::<Query>(samples::grid_query(), messages::QUERY_GRID, &utility(), &context);
     let bad = samples::badly_dealt(&deployment).rid;
     assert_eq!(samples::group_query(&deployment).excluded[0].verify(&deployment.roster), Ok(bad));
 }
@@ -189,13 +232,15 @@ fn cut_and_votes() {
     assert_eq!(wire::decode::<Votes>(&hex(messages::VOTES)).unwrap(), samples::votes(&deployment));
 }
 
-/// A sealed result; the sink opens it to 831, −1 and no answer.
+/// A sealed result; the sink opens it to 831, −1 and no answer, and to the pieces of an opening.
 #[test]
 fn result() {
     let (deployment, context) = deployment();
     is::<ResultShare>(samples::result(&deployment), messages::RESULT, &signer(1), &context);
     let result = samples::result(&deployment);
-    assert_eq!(result.open(&deployment.sink, &deployment.roster, &[2, 1]).unwrap(), samples::answers());
+    let (answers, pieces) = result.open(&deployment.sink, &deployment.roster, &[2, 1]).unwrap();
+    assert_eq!(answers, samples::answers());
+    assert_eq!(pieces, Some(samples::pieces()));
 }
 
 /// An outcome, a tariff, a status.

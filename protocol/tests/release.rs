@@ -10,6 +10,7 @@ use crate::deployment::Deployment;
 
 mod answers;
 mod attacks;
+mod grid;
 mod refusals;
 mod selection;
 
@@ -28,6 +29,7 @@ fn days() -> Deployment {
             smallest_cell: 6,
             tariff_meters: 1,
             late_grace: 86_400,
+            grid_interval: 21_600,
         };
     })
 }

@@ -9,16 +9,17 @@ use protocol::analysis::plan::{Plan, Profile};
 use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
 use protocol::analysis::upload::{NotTaken, Taken, Upload};
 use protocol::certificate::{MeterCertificate, deployment_context};
+use protocol::grid::{Deal, DealMessage, LoadVector, SealedDeal, seal_deal};
 use protocol::id::{Hash, QueryId};
 use protocol::part::{self, Assembly};
 use protocol::receipt::{Receipt, RecordCheck, Refused, SeqRanges};
 use protocol::record::{Head, Kind, Record};
 use protocol::release::cut::Cut;
 use protocol::release::exclusion::Exclusion;
-use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer};
+use protocol::release::inventory::{Held, HeldVector, Holding, Inventory, InventoryAnswer};
 use protocol::release::outcome::Outcome;
-use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Path, Query};
-use protocol::release::result::{Answers, ResultShare};
+use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Path, Query};
+use protocol::release::result::{Answers, Pieces, ResultShare};
 use protocol::release::vote::{Vote, Votes};
 use protocol::roster::{Roster, RosterDocument};
 use protocol::rule::Rule;
@@ -145,6 +146,37 @@ pub(crate) fn group_query(deployment: &Deployment) -> Query {
     }
 }
 
+pub(crate) fn grid_query() -> Query {
+    Query {
+        id: QueryId::from([0x53; 16]),
+        period: slots(472_296, 472_320),
+        ask: Ask::Grid(GridAsk {
+            group: "north".parse().unwrap(),
+            members: vec![meter(1), meter(2)],
+            window: slots(472_296, 472_968),
+        }),
+        excluded: Vec::new(),
+    }
+}
+
+pub(crate) fn load_vector() -> LoadVector {
+    LoadVector {
+        roster_epoch: 3,
+        meter: meter(1),
+        seq: (7 << 32) + 6,
+        slots: slots(472_296, 472_320),
+        deal: Hash::from([0xde; 32]),
+        ciphertext: ByteBuf::from([0xc7; 20]),
+    }
+}
+
+/// Shares of a key, two bytes for each aggregator.
+pub(crate) fn deal(deployment: &Deployment) -> SealedDeal {
+    let plaintexts: Vec<_> = (1..=3).map(|i| zeroize::Zeroizing::new(vec![i, 0x5e])).collect();
+    let number = (meter(1), (7 << 32) + 7);
+    seal_deal(&plaintexts, number, &meter_key(1), &deployment.roster, NOW, &mut stream(0x0b)).unwrap()
+}
+
 pub(crate) fn vote() -> Vote {
     Vote {
         query: QueryId::from([0x51; 16]),
@@ -166,6 +198,11 @@ pub(crate) fn inventory(deployment: &Deployment) -> Inventory {
         answer: InventoryAnswer::Holdings(vec![
             Holding::Records(vec![Held { slots: slots(472_300, 472_302), rid: sealed(deployment).rid }]),
             Holding::Refused(Rule::AlreadyReleased),
+            Holding::Vector(
+                Vec::new(),
+                Some(HeldVector { vector: Hash::from([0x4c; 32]), deal: Hash::from([0xde; 32]) }),
+            ),
+            Holding::Vector(Vec::new(), None),
         ]),
         seen: vec![signed_vote(deployment).into_bytes().into()],
     }
@@ -198,9 +235,15 @@ pub(crate) fn answers() -> Answers {
     vec![Some(zeroize::Zeroizing::new(vec![Fe::from_u64(831), Fe::from_i64(-1)])), None]
 }
 
+/// A sum of three bytes and one partial decryption of two.
+pub(crate) fn pieces() -> Pieces {
+    Pieces { sum: ByteBuf::from([0x50; 3]), partials: vec![ByteBuf::from([0x51; 2])] }
+}
+
 pub(crate) fn result(deployment: &Deployment) -> ResultShare {
     let (query, cut) = (QueryId::from([0x51; 16]), Hash::from([0xcc; 32]));
-    ResultShare::seal(query, cut, point(1), &answers(), &deployment.roster, &mut stream(0x0a)).unwrap()
+    let rng = &mut stream(0x0a);
+    ResultShare::seal(query, cut, point(1), &answers(), Some(pieces()), &deployment.roster, rng).unwrap()
 }
 
 pub(crate) fn outcome() -> Outcome {
@@ -298,6 +341,22 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
         },
         of("query-bill", &Signed::sign(bill_query(), by_utility, &context), query_believed),
         of("query-group", &Signed::sign(group_query(deployment), by_utility, &context), query_believed),
+        of("query-grid", &Signed::sign(grid_query(), by_utility, &context), query_believed),
+        of("vector", &Signed::sign(load_vector(), &meter_key(1), &context), |d, bytes| {
+            opens::<LoadVector>(bytes, &meter_key(1).verifying_key(), &d.roster.context())
+        }),
+        Sample {
+            name: "deal",
+            bytes: deal(deployment).messages[0][1].1.clone(),
+            body: signed_deal(&deal(deployment).messages[0][1].1),
+            believed: |d, bytes| {
+                DealMessage::parse(bytes)
+                    .ok()
+                    .and_then(|message| message.verify(&meter_key(1).verifying_key(), &d.roster).ok())
+                    .is_some_and(|chunk| chunk.open(&d.openers[1..2], &d.roster).is_ok())
+            },
+            encoded_again: |body| wire::decode::<Deal>(body).ok().map(|deal| wire::encode(&deal)),
+        },
         of("inventory", &Signed::sign(inventory(deployment), &signer(1), &context), |d, bytes| {
             opens::<Inventory>(bytes, &signer(1).verifying_key(), &d.roster.context())
         }),
@@ -521,6 +580,14 @@ fn query_believed(deployment: &Deployment, bytes: &[u8]) -> bool {
 
 fn vote_believed(deployment: &Deployment, bytes: &[u8]) -> bool {
     opens::<Vote>(bytes, &signer(2).verifying_key(), &deployment.roster.context())
+}
+
+/// The body of the deal within a chunk.
+fn signed_deal(message: &[u8]) -> Vec<u8> {
+    type Chunk = (ByteBuf, u8, Vec<Hash>, u16, (u32, ByteBuf, ByteBuf));
+    let (deal, ..): Chunk = wire::decode(message).unwrap();
+    let (body, _): (ByteBuf, ByteBuf) = wire::decode(&deal).unwrap();
+    body.into_vec()
 }
 
 /// The record within a share message.

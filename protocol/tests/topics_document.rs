@@ -66,6 +66,8 @@ fn variant(channel: &Channel) -> &'static str {
         Channel::Tariff(_) => "tariff",
         Channel::Certificate(_) => "certificate",
         Channel::Share(..) => "share",
+        Channel::Grid(..) => "vector",
+        Channel::Deal(..) => "deal",
         Channel::Receipt(..) => "receipt",
         Channel::Query => "query",
         Channel::Cut => "cut",
@@ -89,11 +91,12 @@ fn variant(channel: &Channel) -> &'static str {
 }
 
 /// Every channel.
-const VARIANTS: [&str; 22] = [
+const VARIANTS: [&str; 24] = [
     "certificate",
     "collective",
     "contribution",
     "cut",
+    "deal",
     "direction",
     "inventory",
     "outcome",
@@ -109,6 +112,7 @@ const VARIANTS: [&str; 22] = [
     "status",
     "tariff",
     "upload",
+    "vector",
     "vote",
     "votes",
     "word",
@@ -217,7 +221,7 @@ fn fields_are_named_in_order() {
     for (rule, fields) in [
         ("vote", "query cut point height previous"),
         ("outcome", "query cut path taken used faulty result at"),
-        ("policy", "k bill-days coverage functionals smallest-cell tariff-meters late-grace"),
+        ("policy", "k bill-days coverage functionals smallest-cell tariff-meters late-grace grid-interval"),
         ("head", "version kind roster-epoch meter seq sealed-anew first slots flags"),
         ("receipt", "point meter roster-epoch stored checks refused at"),
         ("certificate", "meter key service-point group valid-from valid-to previous"),

@@ -1,21 +1,24 @@
 //! The utility sink as a command: its flags, what it does with them, and what it prints.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-
 use anyhow::Context as _;
 use clap::Parser;
+use host::config::ConfigArguments;
+use host::telemetry;
+use std::io::{self, Write as _};
 
 use crate::config::Config;
 use crate::service::{self, Released};
+use crate::sink::Agreement;
 
 /// Asks for certified releases, decodes them, keeps the ledger of bills and curves, until it is stopped
+///
+/// Every parameter of the configuration can be set over the file: in the environment (WATTVEIL_PACE__SETTLE_MS=500) or with
+/// --set (--set pace.settle_ms=500).
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArguments,
     /// End once every configured release has ended
     #[arg(long)]
     until_done: bool,
@@ -28,10 +31,11 @@ impl Command {
     ///
     /// A file that is not what it should be, and whatever makes going on impossible.
     pub async fn run(self) -> anyhow::Result<()> {
-        host::log_to_stderr();
+        let config: Config = self.config.read()?;
+        telemetry::log_to_stderr(config.log);
         let stopped = host::stopped();
-        let config = Config::read(&self.config)?;
-        let directory = self.config.parent().unwrap_or_else(|| Path::new("."));
+        telemetry::serve_metrics(config.metrics)?;
+        let directory = self.config.directory();
         let done = service::run_configured(&config, directory, self.until_done, stopped).await;
         print(&done.context("the utility sink stopped")?).context("cannot print what was released")
     }
@@ -71,6 +75,19 @@ fn print(released: &Released) -> io::Result<()> {
             "members": finding.members,
             "values": finding.values,
             "deviation": finding.error,
+        });
+        writeln!(out, "{line}")?;
+    }
+    for interval in &released.intervals {
+        let energies: Vec<i64> = interval.energies.iter().map(|energy| energy.0).collect();
+        let line = serde_json::json!({
+            "group": interval.group.to_string(),
+            "from_slot": interval.slots.start().0,
+            "members": interval.members.len(),
+            "energy_wh": energies,
+            "energy_wh_by_ciphertexts": interval.sums.as_ref().map(|sums| &sums.energies),
+            "squares_wh2": interval.sums.as_ref().map(|sums| &sums.squares),
+            "paths_agree": interval.agreement == Agreement::Agrees,
         });
         writeln!(out, "{line}")?;
     }

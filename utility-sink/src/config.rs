@@ -1,8 +1,12 @@
 //! The utility sink's configuration file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use host::config::ConfigError;
+use host::membership::read_roster;
+use host::telemetry::LogFormat;
 use link::Endpoint;
 use protocol::id::{GroupId, MeterId};
 use protocol::roster::Roster;
@@ -32,6 +36,12 @@ pub struct Config {
     pub roster: PathBuf,
     /// Queries, cuts, bills and curves.
     pub store: PathBuf,
+    /// How log lines look.
+    #[serde(default)]
+    pub log: LogFormat,
+    /// Where counters are served, on loopback.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
     /// Tariff files to publish.
     #[serde(default)]
     pub tariffs: Vec<PathBuf>,
@@ -82,6 +92,17 @@ pub enum ReleaseConfig {
         /// The members' pseudonyms.
         meters: Vec<String>,
     },
+    /// A group's curve and statistics, interval by interval as they end.
+    Grid {
+        /// Its name, unique in the file.
+        name: String,
+        /// First slot and the slot after the last of the bill window that the intervals are in.
+        period: (u32, u32),
+        /// The group.
+        group: String,
+        /// The members' pseudonyms. Who has sent nothing for the window's first interval is left out of all.
+        meters: Vec<String>,
+    },
 }
 
 impl Default for PaceConfig {
@@ -102,7 +123,7 @@ impl ReleaseConfig {
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
-            Self::Bill { name, .. } | Self::Curve { name, .. } => name,
+            Self::Bill { name, .. } | Self::Curve { name, .. } | Self::Grid { name, .. } => name,
         }
     }
 
@@ -112,7 +133,7 @@ impl ReleaseConfig {
     ///
     /// For slots that run backwards.
     pub fn period(&self) -> anyhow::Result<SlotRange> {
-        let (Self::Bill { period, .. } | Self::Curve { period, .. }) = self;
+        let (Self::Bill { period, .. } | Self::Curve { period, .. } | Self::Grid { period, .. }) = self;
         Ok(SlotRange::new(Slot(period.0), Slot(period.1))?)
     }
 
@@ -122,11 +143,11 @@ impl ReleaseConfig {
     ///
     /// For a pseudonym that is none.
     pub fn meters(&self) -> anyhow::Result<Vec<MeterId>> {
-        let (Self::Bill { meters, .. } | Self::Curve { meters, .. }) = self;
+        let (Self::Bill { meters, .. } | Self::Curve { meters, .. } | Self::Grid { meters, .. }) = self;
         meters.iter().map(|meter| Ok(meter.parse()?)).collect()
     }
 
-    /// Its group, if it asks for a curve.
+    /// Its group, if it is of one.
     ///
     /// # Errors
     ///
@@ -134,22 +155,19 @@ impl ReleaseConfig {
     pub fn group(&self) -> anyhow::Result<Option<GroupId>> {
         match self {
             Self::Bill { .. } => Ok(None),
-            Self::Curve { group, .. } => Ok(Some(group.parse()?)),
+            Self::Curve { group, .. } | Self::Grid { group, .. } => Ok(Some(group.parse()?)),
         }
     }
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file, and the environment over it.
     ///
     /// # Errors
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        toml::from_str(&text)
-            .with_context(|| format!("{} is not a utility sink's configuration", path.display()))
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        host::config::read(path, &[])
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -158,12 +176,8 @@ impl Config {
     ///
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
-        let registrar = keyfile::read_verifying_key(&directory.join(&self.registrar))?;
         let path = directory.join(&self.roster);
-        let roster =
-            std::fs::read(&path).with_context(|| format!("cannot read the roster {}", path.display()))?;
-        let roster = Roster::accept(&roster, &registrar)
-            .with_context(|| format!("the roster {} was refused", path.display()))?;
+        let (_, roster) = read_roster(&directory.join(&self.registrar), &path)?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
         let box_path = directory.join(&self.box_key);
         let box_key = keyfile::read_opening_key(&box_path)?;

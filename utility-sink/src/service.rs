@@ -1,16 +1,18 @@
 //! The service around the sink role: deliveries, time, and the requests of whoever runs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use host::{entropy, now};
+use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
-use protocol::id::{Hash, QueryId};
+use protocol::id::{GroupId, Hash, MeterId, QueryId};
+use protocol::roster::Roster;
 use protocol::topic::Outgoing;
+use protocol::unit::{Slot, SlotRange};
 use rand::rngs::StdRng;
 use store::{FileStore, Store, Table};
 use tokio::sync::mpsc;
@@ -19,13 +21,16 @@ use tracing::{info, warn};
 
 use crate::config::{Config, ReleaseConfig};
 use crate::sink::analysis::Finding;
-use crate::sink::ledger::{bills_of, curve_of};
-use crate::sink::{Bill, Curve, Sink};
+use crate::sink::ledger::{bills_of, curve_of, intervals_of};
+use crate::sink::{Bill, Curve, Interval, Sink};
 
 mod questions;
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often intervals that have ended are looked for.
+const WATCH: Duration = Duration::from_secs(5);
 
 /// The most deliveries under one commit.
 const GROUP: usize = 512;
@@ -66,10 +71,15 @@ pub async fn run<S: Store>(
             () = &mut shutdown => break,
             Ok(()) = subscribed.changed() => {
                 let listening = *subscribed.borrow_and_update();
-                if listening { sink.announcements().into_iter().chain([sink.status("up")]).collect() } else { Vec::new() }
+                if listening {
+                    telemetry::ready();
+                    sink.announcements().into_iter().chain([sink.status("up")]).collect()
+                } else {
+                    Vec::new()
+                }
             }
             Some(request) = requests.recv() => request(&mut sink, &mut store, &mut rng)?,
-            _ = tick.tick() => sink.tick(now(), &mut store)?,
+            _ = tick.tick() => telemetry::timed("tick", || sink.tick(now(), &mut store))?,
             delivery = subscriber.recv() => {
                 let Some(first) = delivery else { break };
                 take(&mut sink, first, &mut subscriber, &mut store)?
@@ -78,6 +88,7 @@ pub async fn run<S: Store>(
         store.commit()?;
         offer(&publisher, sends);
     }
+    telemetry::stopping();
     offer(&publisher, [sink.status("down")]);
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
@@ -99,13 +110,16 @@ fn take<S: Store>(
     }
     let mut sends = Vec::new();
     for delivery in &group {
-        let handled = sink.handle(&delivery.topic, &delivery.payload, now(), store)?;
+        let take = || sink.handle(&delivery.topic, &delivery.payload, now(), store);
+        let handled = telemetry::timed("handle", take)?;
         sends.extend(handled.sends);
         if let Some(refusal) = handled.refusal {
+            telemetry::count_kind("wattveil_refused_total", refusal.rule.name(), 1);
             warn!(topic = delivery.topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
         }
     }
-    store.commit()?;
+    telemetry::count("wattveil_messages_taken_total", group.len() as u64);
+    telemetry::timed("commit", || store.commit())?;
     for delivery in group {
         subscriber.ack(delivery);
     }
@@ -123,6 +137,7 @@ fn connect(sink: &Sink, mut link: Settings) -> (Publisher, Subscriber) {
 /// Queues messages; what finds no room is sent again when it is due.
 fn offer(publisher: &Publisher, sends: impl IntoIterator<Item = Outgoing>) {
     for Outgoing { topic, payload, retain } in sends {
+        telemetry::count("wattveil_messages_sent_total", 1);
         let message = Message { topic: topic.to_string(), payload, retain };
         if let Err(error) = publisher.try_publish(message) {
             warn!(error = &error as &dyn std::error::Error, "left for a repeat");
@@ -139,6 +154,8 @@ pub struct Released {
     pub curves: Vec<Curve>,
     /// What the questions of analytics gave, by their names.
     pub findings: Vec<(String, Finding)>,
+    /// Intervals of the grid path, by group and time.
+    pub intervals: Vec<Interval>,
 }
 
 /// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until
@@ -169,35 +186,43 @@ pub async fn run_configured(
         let name = tariff.id.to_string();
         published.insert(name, sink.publish_tariff(tariff, &mut store)?.0);
     }
-    let mut asked = Vec::new();
+    let (mut asked, mut watched) = (Vec::new(), Vec::new());
     for release in &config.releases {
-        asked.push(ask_once(release, &published, &mut sink, &mut store, &mut rng)?);
+        match Watched::of(release, sink.roster())? {
+            Some(of_group) => watched.push(of_group),
+            None => asked.push(ask_once(release, &published, &mut sink, &mut store, &mut rng)?),
+        }
     }
     store.commit()?;
     let (requests, receiver) = mpsc::channel::<Request>(1);
     let analysis = Arc::new(config.analysis.clone().unwrap_or_default());
     let asking = questions::ask_all(Arc::clone(&analysis), requests.clone());
     let ended = async {
-        if !until_done {
+        if !until_done && watched.is_empty() {
             return std::future::pending().await;
         }
         loop {
             let (answer, done) = tokio::sync::oneshot::channel();
-            let (asked, analysis) = (asked.clone(), Arc::clone(&analysis));
-            let request: Request = Box::new(move |sink, store, _| {
+            let (asked, watched, analysis) = (asked.clone(), watched.clone(), Arc::clone(&analysis));
+            let request: Request = Box::new(move |sink, store, rng| {
                 let mut open = analysis.questions.len() - questions::found(&analysis, store)?.len();
+                let mut sends = Vec::new();
                 for id in &asked {
                     open += usize::from(!sink.has_ended(*id, store)?);
+                }
+                for of_group in &watched {
+                    open += of_group.ask_what_is_due(sink, store, rng, &mut sends)?;
                 }
                 // Nobody waits for the answer of a sink that is stopping.
                 let unheard = answer.send(open == 0).is_err();
                 anyhow::ensure!(!unheard, "nobody waits for the releases any more");
-                Ok(Vec::new())
+                Ok(sends)
             });
-            if requests.send(request).await.is_err() || done.await.unwrap_or(true) {
+            let done = requests.send(request).await.is_err() || done.await.unwrap_or(true);
+            if done && until_done {
                 return;
             }
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(if until_done { TICK } else { WATCH }).await;
         }
     };
     let stop = async {
@@ -213,6 +238,63 @@ pub async fn run_configured(
     };
     run(sink, store, link, receiver, stop).await?;
     released(config, &FileStore::open(&path, CACHE)?)
+}
+
+/// A group whose intervals are asked for as they end.
+#[derive(Clone, Debug)]
+struct Watched {
+    group: GroupId,
+    window: SlotRange,
+    members: Vec<MeterId>,
+    intervals: Vec<SlotRange>,
+}
+
+impl Watched {
+    /// What a configured release says, if it is for the grid path.
+    fn of(release: &ReleaseConfig, roster: &Roster) -> anyhow::Result<Option<Self>> {
+        let (ReleaseConfig::Grid { name, .. }, Some(group)) = (release, release.group()?) else {
+            return Ok(None);
+        };
+        let (window, members) = (release.period()?, release.meters()?);
+        let slots = roster.policy().interval_slots(roster.slot());
+        let slots = slots.with_context(|| {
+            format!("release `{name}` is for the grid path; the roster's policy has no grid interval")
+        })?;
+        // A window of local days may begin and end within an interval: these edges are in none.
+        let first = window.start().0.next_multiple_of(slots);
+        let starts = (first..=window.end().0.saturating_sub(slots)).step_by(slots as usize);
+        let interval = |start: u32| SlotRange::new(Slot(start), Slot(start + slots));
+        let intervals = starts.map(interval).collect::<Result<_, _>>()?;
+        Ok(Some(Self { group, window, members, intervals }))
+    }
+
+    /// Asks for the intervals that have ended and were not asked for; gives how many are not released yet.
+    fn ask_what_is_due(
+        &self,
+        sink: &mut Sink,
+        store: &mut dyn Store,
+        rng: &mut StdRng,
+        sends: &mut Vec<Outgoing>,
+    ) -> anyhow::Result<usize> {
+        let released: BTreeSet<SlotRange> =
+            intervals_of(&self.group, store)?.into_iter().map(|interval| interval.slots).collect();
+        let mut open = 0;
+        for interval in &self.intervals {
+            let over = sink.roster().slot().start_of(interval.end()) <= now().timestamp();
+            if released.contains(interval) {
+                continue;
+            }
+            open += 1;
+            if over && !sink.is_asked(&self.group, *interval) {
+                let slots = (*interval, self.window);
+                let (id, more) =
+                    sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng)?;
+                info!(group = %self.group, first_slot = %interval.start(), query = %id, "asked");
+                sends.extend(more);
+            }
+        }
+        Ok(open)
+    }
 }
 
 /// Asks for a configured release, unless it was asked for before.
@@ -242,7 +324,7 @@ fn ask_once(
                 .collect::<anyhow::Result<_>>()?;
             sink.ask_bills(period, &hashes, &meters, now(), store, rng)?
         }
-        ReleaseConfig::Curve { group, .. } => {
+        ReleaseConfig::Curve { group, .. } | ReleaseConfig::Grid { group, .. } => {
             sink.ask_curve(period, group.parse()?, &meters, now(), store, rng)?
         }
     };
@@ -259,6 +341,10 @@ fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
     for release in &config.releases {
         let period = release.period()?;
         match release.group()? {
+            Some(group) if matches!(release, ReleaseConfig::Grid { .. }) => {
+                let intervals = intervals_of(&group, store)?.into_iter();
+                released.intervals.extend(intervals.filter(|interval| period.covers(interval.slots)));
+            }
             Some(group) => {
                 let days = curve_of(&group, store)?;
                 released.curves.extend(days.into_iter().filter(|day| period.covers(day.slots)));

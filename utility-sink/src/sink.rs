@@ -14,10 +14,10 @@ use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
 use protocol::release::exclusion::Exclusion;
-use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
+use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Query};
 use protocol::roster::Roster;
 use protocol::rule::Rule;
-use protocol::signature::{Document, Signed, SigningKey, VerifyingKey};
+use protocol::signature::{Document, Signed, SigningKey, VerifyingKey, hash};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -34,7 +34,7 @@ pub mod checks;
 pub mod ledger;
 pub mod release;
 
-pub use self::ledger::{Bill, Curve};
+pub use self::ledger::{Agreement, Bill, Curve, Interval};
 
 const TARIFF: Table = Table("tariff");
 
@@ -173,7 +173,7 @@ impl Sink {
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster.document().deployment);
         let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
-        let topics = ["inventory/+", "vote/+", "result/+", "receipt/+/+"].into_iter().chain(analysis);
+        let topics = ["inventory/+", "vote/+", "result/+", "receipt/#"].into_iter().chain(analysis);
         topics.map(|topic| format!("{root}/{topic}")).collect()
     }
 
@@ -279,6 +279,64 @@ impl Sink {
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
         let ask = Ask::Group(GroupAsk { group, members: members.to_vec() });
         self.ask(period, ask, members, now, store, rng)
+    }
+
+    /// Asks for an interval of a group on the grid path, of the bill window that it is in. The members are those of the
+    /// window's other intervals, if there are any; else `members`, and while no aggregator has voted those of them that
+    /// have sent nothing are left out in time.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`].
+    pub fn ask_interval<R: CryptoRng>(
+        &mut self,
+        (interval, window): (SlotRange, SlotRange),
+        group: GroupId,
+        members: &[MeterId],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let fixed = ledger::members_of(&group, window, store)?;
+        let members = fixed.unwrap_or_else(|| members.to_vec());
+        let ask = Ask::Grid(GridAsk { group, members: members.clone(), window });
+        self.ask(interval, ask, &members, now, store, rng)
+    }
+
+    /// Asks again without the members that lack something, where patience is over and no interval has fixed the set.
+    fn narrow(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
+        let mut sends = Vec::new();
+        let patience = self.party.pace.settle * release::HESITATION;
+        let ids: Vec<QueryId> = self.releases.keys().copied().collect();
+        for id in ids {
+            let Some(release) = self.releases.get(&id) else { continue };
+            let Ask::Grid(ask) = &release.query().ask else { continue };
+            let Some((lacking, since)) = release.lacking(&self.party.roster) else { continue };
+            if lacking.is_empty() || now.since(since) < patience {
+                continue;
+            }
+            let members = match ledger::members_of(&ask.group, ask.window, store)? {
+                Some(fixed) if fixed == ask.members => continue,
+                Some(fixed) => fixed,
+                None => ask.members.iter().filter(|meter| !lacking.contains(meter)).copied().collect(),
+            };
+            if self.party.roster.policy().check_group(members.len()).is_err() {
+                continue;
+            }
+            // The new name follows from the old one, so that nothing depends on when this happens.
+            let name = hash("narrowed query", &[id.as_bytes()]);
+            let name: [u8; 16] = name.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
+            let (group, window, period) = (ask.group.clone(), ask.window, release.query().period);
+            let excluded = self.party.checks.exclusions(&members, &self.party.roster);
+            let ask = Ask::Grid(GridAsk { group, members, window });
+            let query = self.party.sign(Query { id: QueryId::from(name), period, ask, excluded });
+            release::withdraw(id, store)?;
+            self.releases.remove(&id);
+            let narrowed = Release::begin(query, Vec::new(), Vec::new(), now, store)?;
+            sends.extend(narrowed.sends(&self.party));
+            self.releases.insert(narrowed.id(), narrowed);
+        }
+        Ok(sends)
     }
 
     fn ask<R: CryptoRng>(
@@ -389,7 +447,7 @@ impl Sink {
     ///
     /// [`SinkError`].
     pub fn tick(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
-        let mut sends = Vec::new();
+        let mut sends = self.narrow(now, store)?;
         for release in self.releases.values_mut() {
             sends.extend(release.tick(&self.party, now, store)?);
         }
@@ -397,6 +455,13 @@ impl Sink {
             sends.extend(analysis.tick(&self.party, now, store)?);
         }
         Ok(sends)
+    }
+
+    /// Whether an interval of a group is asked for.
+    pub fn is_asked(&self, group: &GroupId, interval: SlotRange) -> bool {
+        self.releases.values().map(Release::query).any(
+            |query| matches!(&query.ask, Ask::Grid(ask) if ask.group == *group && query.period == interval),
+        )
     }
 
     /// A release that was asked for since the store began, as far as it has come.

@@ -18,6 +18,8 @@ use crate::deployment::{Deployment, Plan};
 
 mod attack;
 mod cast;
+mod grid_act;
+pub mod grid_report;
 mod homes;
 mod intake_acts;
 mod liar;
@@ -43,6 +45,14 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// Whether nothing but the report may be printed.
     pub quiet: bool,
+}
+
+impl Options {
+    /// Whether the grid path is shown: with the shipped homes, and where a key is dealt to few enough active sets.
+    fn shows_grid(&self) -> bool {
+        let sets = (0..self.threshold).fold(1, |sets, i| sets * (self.aggregators - i) / (i + 1));
+        self.data.is_none() && self.meters.is_none() && sets <= protocol::roster::MAX_SETS
+    }
 }
 
 /// The tariffs of every bill, as their author wrote them: a flat one and one by time of use.
@@ -75,6 +85,9 @@ pub async fn run(options: &Options, directory: &Path) -> anyhow::Result<Report> 
     play.refused_queries().await?;
     play.curves().await?;
     let mut report = play.close().await?;
+    if options.shows_grid() {
+        report.grid = Some(grid_act::run(options, directory, host::entropy()?).await?);
+    }
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -92,6 +105,8 @@ fn plan(homes: &Homes, options: &Options) -> anyhow::Result<Plan> {
         tariff_meters: production.tariff_meters.min(u16::try_from(per_query)?),
         // the replay's data may be years old
         late_grace: u32::MAX,
+        // the homes' curve is asked for as a whole, after their bills
+        grid_interval: 0,
         ..production
     };
     let now = host::now().timestamp();

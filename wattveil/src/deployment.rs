@@ -15,8 +15,10 @@ use protocol::signature::{Signed, SigningKey};
 use protocol::unit::{SlotLength, Timestamp};
 use rand::CryptoRng;
 
+pub use self::authority::Authority;
 pub use self::files::{Files, Setup};
 
+mod authority;
 mod files;
 
 /// What a deployment is to be like.

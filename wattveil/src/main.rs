@@ -21,6 +21,8 @@ enum Command {
     /// Show it all on this machine: real homes, real processes, crashes, lies and attacks
     Demo(DemoArguments),
     Bench(BenchArguments),
+    Analytics(wattveil::analytics::Command),
+    Tap(wattveil::tap::Command),
     Broker(broker::command::Command),
     MeterAgent(meter_agent::command::Command),
     AggregatorWorker(aggregator_worker::command::Command),
@@ -55,6 +57,8 @@ struct DemoArguments {
 /// Measure what each step of a reading's way costs
 #[derive(Args)]
 struct BenchArguments {
+    #[command(subcommand)]
+    suite: Option<Suite>,
     /// How many aggregators
     #[arg(long, value_name = "N", default_value_t = 4)]
     aggregators: usize,
@@ -62,8 +66,18 @@ struct BenchArguments {
     #[arg(long, value_name = "T", default_value_t = 2)]
     threshold: usize,
     /// Print the figures as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Suite {
+    /// The grid path in mode sum: steps, sums of up to 10,000 meters, villages of 2 to 1,000
+    Grid {
+        /// Load vectors in the largest sum
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        meters: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -80,6 +94,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return demo(arguments).await,
         Command::Bench(arguments) => bench(&arguments)?,
+        Command::Tap(command) => command.run(&mut std::io::stdout().lock(), host::stopped()).await?,
+        Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,
@@ -89,14 +105,24 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
-    let BenchArguments { aggregators, threshold, json } = *arguments;
-    let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+    let BenchArguments { aggregators, threshold, json, .. } = *arguments;
+    let (table, figures) = match arguments.suite {
+        None => {
+            let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
+            let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+            (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Grid { meters }) => {
+            let costs = wattveil::bench::grid::run(meters)?;
+            anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
+            (costs.to_string(), costs.to_json())
+        }
+    };
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{:#}", costs.to_json())?;
+        writeln!(out, "{figures:#}")?;
     } else {
-        write!(out, "{costs}")?;
+        write!(out, "{table}")?;
     }
     Ok(())
 }

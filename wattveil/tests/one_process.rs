@@ -8,6 +8,7 @@ use std::fs::File;
 use aggregator_worker::aggregator::{Aggregator, Pace as AggregatorPace};
 use broker::Broker;
 use link::Settings;
+use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace as MeterPace};
 use meter_agent::service::{Agent, Progress};
 use meter_agent::source::Series;
@@ -72,7 +73,13 @@ struct House {
 impl House {
     async fn open() -> Self {
         let homes = Homes::read(28);
-        let policy = Policy { k: 13, tariff_meters: 13, late_grace: u32::MAX, ..Policy::production() };
+        let policy = Policy {
+            k: 13,
+            tariff_meters: 13,
+            late_grace: u32::MAX,
+            grid_interval: 0,
+            ..Policy::production()
+        };
         let plan = Plan {
             name: "one".into(),
             aggregators: 4,
@@ -127,9 +134,9 @@ impl House {
                 energies: self.homes.rows.iter().map(|row| WattHours(row[home])).collect(),
             };
             let register = Register::try_from(1_000).unwrap();
-            let readings = series.readings(register).collect::<Vec<_>>().into_iter();
+            let feed = Feed::replay(series.readings(register).collect(), 0.0);
             let link = self.link(&format!("meter-{}", keys.meter));
-            let agent = Agent { meter, store, link, readings, slots_per_second: 0.0, until_done: false };
+            let agent = Agent { meter, store, link, feed, until_done: false };
             let progress = watch::Sender::default();
             shown.push(progress.subscribe());
             self.tasks.spawn(agent.run(progress, self.stopped()));

@@ -74,6 +74,20 @@ fn bills_are_exact_under_faults() {
     });
 }
 
+/// The grid path's sums are exact and agree with the shares, whatever the network and the crashes do.
+#[test]
+fn intervals_are_exact_under_faults() {
+    seeds("intervals_are_exact_under_faults", 12, |seed| {
+        let (n, t) = [(4, 2), (5, 3), (3, 2), (7, 3)][usize::try_from(seed % 4).unwrap()];
+        let mut world = World::new(seed, Setup { grid: true, ..Setup::new(n, t) }, Faults::drawn);
+        world.run_to_the_end(48);
+        world.check_laws();
+        world.check_nothing_is_missing();
+        world.check_records();
+        world.check_refusals(CONFUSION);
+    });
+}
+
 /// On a good day nothing is refused, and nobody says more than needed.
 #[test]
 fn a_good_day_is_quiet() {

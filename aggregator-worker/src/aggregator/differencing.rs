@@ -1,15 +1,16 @@
 //! Bills beside curves: what must not be subtracted from one another is not released together.
 //!
-//! Rows: `partition` group ‖ 0 ‖ first slot → the end of a bill window of the group and the cells of its tariffs, fixed by its
-//! first bill. See the policy's module documentation for why.
+//! Rows: `partition` group ‖ 0 ‖ first slot → a window of the group, the cells of its tariffs as its first bill fixes them, and
+//! the members of its intervals as the first of these fixes them. See the policy's module documentation for why.
 
 use protocol::id::{GroupId, Hash, MeterId, ServicePoint};
 use protocol::policy::partition;
 use protocol::release::inventory::Inventory;
-use protocol::release::query::{Path, Query};
+use protocol::release::query::{Ask, Path, Query};
 use protocol::release::selection::{Billed, Scope, Selection, effective_prices};
 use protocol::roster::Roster;
 use protocol::rule::Rule;
+use protocol::signature::hash;
 use protocol::tariff::Tariff;
 use protocol::unit::{Price, Slot, SlotRange};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
@@ -20,11 +21,50 @@ use super::releases::{TAKEN, is_taken, taken_key};
 
 const PARTITION: Table = Table("partition");
 
-/// What the first bill of a group fixes.
+/// What is fixed of a group's window.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 struct Fixed {
     window: SlotRange,
-    cells: Hash,
+    cells: Option<Hash>,
+    members: Option<Hash>,
+}
+
+/// What a curve or interval that is voted for fixes.
+#[derive(Debug)]
+pub(super) struct Window(Option<(GroupId, Fixed)>);
+
+/// Checks the curve or interval that a query asks for against the group's other intervals and bills: curves and bills that
+/// overlap have one window, and intervals of a window one member set.
+pub(super) fn check_window(query: &Query, store: &dyn Store) -> Result<Result<Window, Rule>, StoreError> {
+    let (group, window, members) = match &query.ask {
+        Ask::Bill(_) => return Ok(Ok(Window(None))),
+        Ask::Group(ask) => (&ask.group, query.period, None),
+        Ask::Grid(ask) => (&ask.group, ask.window, Some(set_of(&ask.members))),
+    };
+    let others = fixed_of(group, window, store)?;
+    if others.iter().any(|fixed| fixed.window != window) {
+        return Ok(Err(Rule::Differencing));
+    }
+    let fixed = others.first();
+    let set = fixed.and_then(|fixed| fixed.members);
+    if members.is_some() && set.is_some() && set != members {
+        return Ok(Err(Rule::MemberSet));
+    }
+    let cells = fixed.and_then(|fixed| fixed.cells);
+    Ok(Ok(Window(Some((group.clone(), Fixed { window, cells, members: set.or(members) })))))
+}
+
+/// The name of a member set.
+fn set_of(members: &[MeterId]) -> Hash {
+    let mut sorted: Vec<&[u8]> = members.iter().map(|meter| &meter.as_bytes()[..]).collect();
+    sorted.sort_unstable();
+    hash("members", &sorted)
+}
+
+/// Keeps a window and its member set, with the vote for the first curve or interval of it.
+pub(super) fn keep_window(window: Window, store: &mut dyn Store) -> Result<(), StoreError> {
+    let Some((group, fixed)) = window.0 else { return Ok(()) };
+    store.put(PARTITION, &key(&group, fixed.window.start()), &protocol::wire::encode(&fixed))
 }
 
 /// What a cut that is voted for adds.
@@ -38,13 +78,14 @@ pub(super) struct Additions {
 
 /// Checks the bills of a selection against the group's other bills and its curves.
 pub(super) fn check(
+    query: &Query,
     selection: &Selection,
     tariffs: &[Tariff],
     roster: &Roster,
     registry: &Registry,
     store: &dyn Store,
 ) -> Result<Result<Additions, Rule>, StoreError> {
-    let (additions, telling) = examine(selection, tariffs, roster, registry, store)?;
+    let (additions, telling) = examine(query.period, selection, tariffs, roster, registry, store)?;
     Ok(telling.first().map_or(Ok(additions), |(_, rule)| Err(*rule)))
 }
 
@@ -60,10 +101,11 @@ pub(super) fn telling(
 ) -> Result<Vec<(MeterId, Rule)>, StoreError> {
     // What would be selected if a quorum held what we hold.
     let selection = Selection::derive(query, &vec![own; roster.q()], tariffs, roster);
-    Ok(examine(&selection, tariffs, roster, registry, store)?.1)
+    Ok(examine(query.period, &selection, tariffs, roster, registry, store)?.1)
 }
 
 fn examine(
+    period: SlotRange,
     selection: &Selection,
     tariffs: &[Tariff],
     roster: &Roster,
@@ -76,11 +118,18 @@ fn examine(
             telling.push((billed.meter, Rule::UnknownMeter));
             continue;
         };
-        if is_regular(billed, &certificate.group, tariffs, roster, &mut additions, store)? {
+        if billed.window == period
+            && is_regular(billed, &certificate.group, tariffs, roster, &mut additions, store)?
+        {
             continue;
         }
         if is_taken(Path::Group, &certificate.service_point, billed.window, store)? {
-            telling.push((billed.meter, Rule::Differencing));
+            // From one window's edge to another's, the register difference is no more than regular bills tell.
+            let whole = |fixed: &Fixed| billed.window.covers(fixed.window);
+            let edges = fixed_of(&certificate.group, billed.window, store)?.iter().all(whole);
+            if billed.scope != Scope::Registers || !edges {
+                telling.push((billed.meter, Rule::Differencing));
+            }
         } else {
             additions.apart.push((certificate.service_point.clone(), billed.window));
         }
@@ -100,16 +149,19 @@ fn is_regular(
     let columns: Option<Vec<Vec<Price>>> =
         tariffs.iter().map(|tariff| effective_prices(billed, tariff, roster.slot())).collect();
     let (Scope::Complete, Some(columns)) = (billed.scope, columns) else { return Ok(false) };
-    let this = Fixed { window: billed.window, cells: partition(&columns) };
+    let this = Fixed { window: billed.window, cells: Some(partition(&columns)), members: None };
     let mut others = fixed_of(group, billed.window, store)?;
     let new =
         additions.fixed.iter().filter(|(other, fixed)| other == group && fixed.window.overlaps(this.window));
     others.extend(new.map(|(_, fixed)| fixed.clone()));
-    if others.is_empty() {
-        additions.fixed.push((group.clone(), this));
-        return Ok(true);
+    let like =
+        |other: &Fixed| other.window == this.window && (other.cells.is_none() || other.cells == this.cells);
+    let regular = others.iter().all(like);
+    if regular && others.iter().all(|other| other.cells.is_none()) {
+        let members = others.first().and_then(|other| other.members);
+        additions.fixed.push((group.clone(), Fixed { members, ..this }));
     }
-    Ok(others.iter().all(|other| *other == this))
+    Ok(regular)
 }
 
 /// What is fixed for a group over slots that overlap `window`.

@@ -3,7 +3,7 @@
 //! Rows: `record` meter ‖ first slot ‖ version → what is held; `evidence` meter ‖ first slot ‖ version → the first signed
 //! record that contradicts one that is held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::id::{MeterId, Rid};
 use protocol::receipt::{MAX_CHECKS, Receipt, RecordCheck, Refused, SeqRanges};
@@ -47,6 +47,8 @@ struct Account {
     stored: SeqRanges,
     checks: Vec<RecordCheck>,
     refused: Vec<Refused>,
+    /// Numbers that the next receipt is about, whatever else is stored.
+    about: BTreeSet<u64>,
     owed: bool,
     last: Option<Moment>,
 }
@@ -71,6 +73,20 @@ impl Intake {
             intake.records += 1;
         }
         Ok(intake)
+    }
+
+    /// Notes that something of a meter is held.
+    pub(super) fn hold(&mut self, meter: MeterId, seq: u64) {
+        self.accounts.entry(meter).or_default().stored.insert(seq);
+    }
+
+    /// The next receipt is to say that something is held.
+    pub(super) fn owe_word(&mut self, meter: MeterId, seq: u64) {
+        let account = self.accounts.entry(meter).or_default();
+        account.owed = true;
+        if account.about.len() < MAX_OWED {
+            account.about.insert(seq);
+        }
     }
 
     pub(super) fn records(&self) -> u64 {
@@ -108,7 +124,7 @@ impl Intake {
             Err((rule, detail)) => {
                 // A forged record is not its meter's: a receipt for it would make the meter give up its own.
                 if !matches!(rule, Rule::Forged | Rule::Replay) {
-                    self.owe_refusal(&head, rule, registry);
+                    self.owe_refusal(head.meter, head.seq, rule, registry);
                 }
                 Ok(Handled::refused(rule, format_args!("record {} of meter {meter}: {detail}", head.seq)))
             }
@@ -194,18 +210,18 @@ impl Intake {
         }
     }
 
-    fn owe_refusal(&mut self, head: &Head, rule: Rule, registry: &Registry) {
+    /// The next receipt is to say that something was refused.
+    pub(super) fn owe_refusal(&mut self, meter: MeterId, seq: u64, rule: Rule, registry: &Registry) {
         // Whoever forges a meter's name must not fill memory with it.
-        if !registry.certificates.contains_key(&head.meter)
+        if !registry.certificates.contains_key(&meter)
             && self.accounts.len() >= 2 * registry.certificates.len() + 64
         {
             return;
         }
-        let account = self.accounts.entry(head.meter).or_default();
+        let account = self.accounts.entry(meter).or_default();
         account.owed = true;
-        if account.refused.len() < MAX_CHECKS && account.refused.iter().all(|refused| refused.seq != head.seq)
-        {
-            account.refused.push(Refused { seq: head.seq, rule });
+        if account.refused.len() < MAX_CHECKS && account.refused.iter().all(|refused| refused.seq != seq) {
+            account.refused.push(Refused { seq, rule });
         }
     }
 
@@ -223,7 +239,7 @@ impl Intake {
                 point: party.identity.point,
                 meter: *meter,
                 roster_epoch: party.roster.document().epoch,
-                stored: account.stored.newest(),
+                stored: account.stored.about(&std::mem::take(&mut account.about)),
                 checks,
                 refused: std::mem::take(&mut account.refused),
                 at: now.timestamp(),
@@ -238,7 +254,7 @@ impl Intake {
 }
 
 /// Whether slots are neither in the future nor too old.
-fn timely(slots: SlotRange, now: Moment, party: &Party) -> Result<(), (Rule, String)> {
+pub(super) fn timely(slots: SlotRange, now: Moment, party: &Party) -> Result<(), (Rule, String)> {
     let end = party.roster.slot().start_of(slots.end());
     let now = now.timestamp();
     if end > now.plus(AHEAD) {

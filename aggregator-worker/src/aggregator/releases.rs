@@ -9,7 +9,7 @@ use protocol::id::{Hash, QueryId, ServicePoint};
 use protocol::release::answer::answers;
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer, MAX_RECORDS};
-use protocol::release::query::{Ask, Path, Query};
+use protocol::release::query::{Ask, GridAsk, GroupAsk, Path, Query};
 use protocol::release::result::ResultShare;
 use protocol::release::selection::Selection;
 use protocol::release::vote::Vote;
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use super::ledger::Ledger;
+use super::vectors::Vectors;
 use super::{AggregatorError, Party, Registry, differencing, intake};
 
 const QUERY: Table = Table("query");
@@ -145,6 +146,7 @@ impl Releases {
         query: &Signed<Query>,
         party: &Party,
         registry: &Registry,
+        vectors: &Vectors,
         ledger: &Ledger,
         store: &mut dyn Store,
     ) -> Result<Handled, AggregatorError> {
@@ -162,8 +164,12 @@ impl Releases {
                 format_args!("query {id} names a tariff that is not published"),
             ));
         };
-        let (answer, refusal) = match query.check(&party.roster, &tariffs) {
-            Ok(()) => (holdings(query, registry, store)?, None),
+        let permitted = match query.check(&party.roster, &tariffs) {
+            Ok(()) => differencing::check_window(query, store)?.map(|_| ()),
+            refused => refused,
+        };
+        let (answer, refusal) = match permitted {
+            Ok(()) => (holdings(query, registry, vectors, store)?, None),
             Err(rule) => {
                 (InventoryAnswer::Refused(rule), Some(Refusal::new(rule, format_args!("query {id}"))))
             }
@@ -265,13 +271,27 @@ impl Releases {
             Ok(takes) => takes,
             Err(rule) => return refuse(rule, &"a slot of it was released before"),
         };
-        let fixed = match differencing::check(&selection, &release.tariffs, &party.roster, registry, store)? {
+        let window = match differencing::check_window(&query, store)? {
+            Ok(window) => window,
+            Err(rule) => return refuse(rule, &"the group has another window or member set"),
+        };
+        let fixed = match differencing::check(
+            &query,
+            &selection,
+            &release.tariffs,
+            &party.roster,
+            registry,
+            store,
+        )? {
             Ok(fixed) => fixed,
             Err(rule) => {
                 return refuse(rule, &"with the group's other releases it would tell one member's use");
             }
         };
         differencing::keep(&fixed, store)?;
+        if selection.interval().is_some() || selection.days().next().is_some() {
+            differencing::keep_window(window, store)?;
+        }
         for (service_point, range) in takes {
             store.put(
                 TAKEN,
@@ -320,6 +340,7 @@ impl Releases {
         &mut self,
         now: Moment,
         party: &Party,
+        vectors: &mut Vectors,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, AggregatorError> {
@@ -332,7 +353,7 @@ impl Releases {
                 continue;
             }
             let mut lookup = BTreeMap::new();
-            for (meter, held) in selected(selection) {
+            for (meter, held) in selection.records() {
                 lookup.insert(held.rid, (meter, held));
             }
             let mut failed = None;
@@ -346,12 +367,18 @@ impl Releases {
             if let Some(error) = failed {
                 return Err(error.into());
             }
-            let complete = found.iter().all(Option::is_some);
+            let pieces = match selection.interval() {
+                Some(interval) => vectors.pieces(interval, party, store, rng)?,
+                None => None,
+            };
+            let complete =
+                found.iter().all(Option::is_some) && pieces.is_some() == selection.interval().is_some();
             if !complete && now.since(since) < party.pace.patience {
                 release.lacked_at = Some(now);
                 continue;
             }
-            let share = ResultShare::seal(*id, vote.cut, party.identity.point, &found, &party.roster, rng)?;
+            let point = party.identity.point;
+            let share = ResultShare::seal(*id, vote.cut, point, &found, pieces, &party.roster, rng)?;
             let share = party.sign(share);
             store.put(RESULT, id.as_bytes(), share.bytes())?;
             release.answered = true;
@@ -395,7 +422,7 @@ fn again(
 fn tariff_count(query: &Query) -> usize {
     match &query.ask {
         Ask::Bill(ask) => ask.tariffs.len(),
-        Ask::Group(_) => 0,
+        Ask::Group(_) | Ask::Grid(_) => 0,
     }
 }
 
@@ -403,12 +430,17 @@ fn tariff_count(query: &Query) -> usize {
 fn tariffs_of(query: &Query, registry: &Registry) -> Option<Vec<Tariff>> {
     match &query.ask {
         Ask::Bill(ask) => ask.tariffs.iter().map(|hash| registry.tariffs.get(hash).cloned()).collect(),
-        Ask::Group(_) => Some(Vec::new()),
+        Ask::Group(_) | Ask::Grid(_) => Some(Vec::new()),
     }
 }
 
 /// What is held for each target, or why it is refused.
-fn holdings(query: &Query, registry: &Registry, store: &dyn Store) -> Result<InventoryAnswer, StoreError> {
+fn holdings(
+    query: &Query,
+    registry: &Registry,
+    vectors: &Vectors,
+    store: &dyn Store,
+) -> Result<InventoryAnswer, StoreError> {
     let mut holdings = Vec::new();
     let mut records = 0;
     for (index, meter) in query.meters().into_iter().enumerate() {
@@ -418,7 +450,11 @@ fn holdings(query: &Query, registry: &Registry, store: &dyn Store) -> Result<Inv
             continue;
         };
         let refused = match &query.ask {
-            Ask::Group(ask) if certificate.group != ask.group => Some(Rule::ForeignGroup),
+            Ask::Group(GroupAsk { group, .. }) | Ask::Grid(GridAsk { group, .. })
+                if certificate.group != *group =>
+            {
+                Some(Rule::ForeignGroup)
+            }
             _ if is_taken(query.path(), &certificate.service_point, span, store)? => {
                 Some(Rule::AlreadyReleased)
             }
@@ -428,15 +464,16 @@ fn holdings(query: &Query, registry: &Registry, store: &dyn Store) -> Result<Inv
                 let opening = ask.targets.get(index).and_then(|target| target.opening);
                 (opening < billed_until(meter, store)?).then_some(Rule::Continuity)
             }
-            Ask::Group(_) => None,
+            Ask::Group(_) | Ask::Grid(_) => None,
         };
-        holdings.push(match refused {
-            Some(rule) => Holding::Refused(rule),
-            None => Holding::Records(intake::held(meter, span, store)?),
+        holdings.push(match (refused, &query.ask) {
+            (Some(rule), _) => Holding::Refused(rule),
+            (None, Ask::Grid(_)) => {
+                Holding::Vector(intake::held(meter, span, store)?, vectors.held(meter, span, store)?)
+            }
+            (None, _) => Holding::Records(intake::held(meter, span, store)?),
         });
-        if let Some(Holding::Records(held)) = holdings.last() {
-            records += held.len();
-        }
+        records += holdings.last().and_then(Holding::records).map_or(0, <[Held]>::len);
     }
     Ok(if records > MAX_RECORDS {
         InventoryAnswer::Refused(Rule::Targets)
@@ -455,8 +492,8 @@ fn takes(
     let mut takes: Vec<(ServicePoint, SlotRange)> = Vec::new();
     for (meter, range) in selection.takes() {
         let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Err(Rule::UnknownMeter)) };
-        if let Ask::Group(ask) = &query.ask
-            && certificate.group != ask.group
+        if let Ask::Group(GroupAsk { group, .. }) | Ask::Grid(GridAsk { group, .. }) = &query.ask
+            && certificate.group != *group
         {
             return Ok(Err(Rule::ForeignGroup));
         }
@@ -500,15 +537,4 @@ pub(super) fn is_taken(
     Ok(store::entries_within(TAKEN, &from, &to, store)?.into_iter().any(|(_, end)| {
         <[u8; 4]>::try_from(&end[..]).is_ok_and(|end| u32::from_be_bytes(end) > range.start().0)
     }))
-}
-
-/// Every record of a selection, with its meter.
-fn selected(selection: &Selection) -> Vec<(protocol::id::MeterId, Held)> {
-    let bills = selection
-        .billed()
-        .flat_map(|billed| billed.records.iter().chain(&billed.anchor).map(|held| (billed.meter, *held)));
-    let days = selection.days().flat_map(|day| {
-        day.members.iter().flat_map(|(meter, records)| records.iter().map(|held| (*meter, *held)))
-    });
-    bills.chain(days).collect()
 }

@@ -1,19 +1,18 @@
-//! Who may connect.
+//! What a client says when it connects.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rumqttd::protocol::{LastWill, Login, Packet, QoS};
-use subtle::{Choice, ConstantTimeEq};
 
-use super::{Refusal, Undecoded, decode, packet_type, topic};
-use crate::{Config, User};
+use super::{Budget, Identity, Refusal, Undecoded, decode, packet_type, topic};
 
-/// A client that has said who it is, and proved it.
-#[derive(Debug)]
+/// What a client says when it connects.
 pub(crate) struct Connect {
-    pub(crate) client: String,
+    /// The id it asks for; none leaves that to the broker.
+    pub(crate) client: Option<String>,
+    pub(crate) login: Option<Login>,
     /// Whether what was kept of an earlier session is to be forgotten, and nothing kept of this one.
     pub(crate) clean: bool,
     /// After how long without a packet it is taken for gone, if at all.
@@ -27,17 +26,16 @@ impl Connect {
     /// # Errors
     ///
     /// [`Refusal`]
-    pub(crate) fn read(input: &mut BytesMut, config: &Config) -> Result<Option<Self>, Refusal> {
+    pub(crate) fn read(input: &mut BytesMut, max_packet: usize) -> Result<Option<Self>, Refusal> {
         if input.first().is_some_and(|first| first >> 4 != packet_type::CONNECT) {
             return Err(Refusal::Unexpected);
         }
-        let (connect, will, login) = match decode(input, config.max_packet_bytes) {
+        let (connect, will, login) = match decode(input, max_packet) {
             Ok(Packet::Connect(connect, _, will, _, login)) => (connect, will, login),
             Ok(_) => return Err(Refusal::Unexpected),
             Err(Undecoded::Incomplete(_)) => return Ok(None),
             Err(Undecoded::Refused(refusal)) => return Err(refusal),
         };
-        authenticate(&config.users, login.as_ref())?;
         if let Some(will) = &will {
             topic::admit(&will.topic)?;
             if will.qos == QoS::ExactlyOnce {
@@ -46,6 +44,7 @@ impl Connect {
         }
         Ok(Some(Self {
             client: client_id(connect.client_id, connect.clean_session)?,
+            login,
             clean: connect.clean_session,
             // [MQTT 3.1.1, 3.1.2.10]  one and a half times the keep alive
             patience: match connect.keep_alive {
@@ -55,31 +54,45 @@ impl Connect {
             will,
         }))
     }
+
+    /// Whether whoever has proved to be this may connect so. Nobody in particular may.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]
+    pub(crate) fn admit(&self, identity: Option<&Identity>, budget: &Budget) -> Result<(), Refusal> {
+        if let (Some(identity), Some(client)) = (identity, &self.client)
+            && !identity.may_be(client)
+        {
+            return Err(Refusal::ForeignId(client.clone()));
+        }
+        if let Some(will) = &self.will {
+            let refused = |_| Refusal::Will(String::from_utf8_lossy(&will.topic).into_owned());
+            super::may_publish(identity, budget, &will.topic).map_err(refused)?;
+            if will.retain {
+                budget.retain(budget.hash(&will.topic), will.topic.len(), will.message.len())?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Checks an id, or makes one up for who leaves that to the broker.
-fn client_id(client: String, clean: bool) -> Result<String, Refusal> {
-    static ANONYMOUS: AtomicU64 = AtomicU64::new(1);
-    let made_up = "broker:"; // which nobody else may start with
+/// Checks an id that a client has chosen.
+fn client_id(client: String, clean: bool) -> Result<Option<String>, Refusal> {
     if client.is_empty() && clean {
-        return Ok(format!("{made_up}{}", ANONYMOUS.fetch_add(1, Ordering::Relaxed)));
+        return Ok(None);
     }
     let bearable = (1..=128).contains(&client.len())
-        && !client.starts_with(made_up)
+        && !client.starts_with(MADE_UP)
         && client.bytes().all(|byte| matches!(byte, b'!'..=b'~') && !b"/+#$".contains(&byte));
-    if bearable { Ok(client) } else { Err(Refusal::ClientId) }
+    if bearable { Ok(Some(client)) } else { Err(Refusal::ClientId) }
 }
 
-/// Compares with every user, so that the time tells nothing of the names and passwords beyond their lengths.
-fn authenticate(users: &[User], login: Option<&Login>) -> Result<(), Refusal> {
-    if users.is_empty() {
-        return Ok(());
+/// What ids that the broker makes up start with, and no others may.
+pub(crate) const MADE_UP: &str = "broker:";
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").field("client", &self.client).finish_non_exhaustive()
     }
-    let login = login.ok_or(Refusal::Credentials)?;
-    let known = users.iter().fold(Choice::from(0), |known, user| {
-        known
-            | (user.name.as_bytes().ct_eq(login.username.as_bytes())
-                & user.password.as_bytes().ct_eq(login.password.as_bytes()))
-    });
-    if known.into() { Ok(()) } else { Err(Refusal::Credentials) }
 }

@@ -9,7 +9,7 @@ pub(crate) enum Refusal {
     Unexpected,
     #[error("it sent a malformed packet")]
     Malformed(#[source] protocol::Error),
-    #[error("it sent a packet of {bytes} bytes is over the limit of {limit}")]
+    #[error("it sent a packet of {bytes} bytes, over the limit of {limit}")]
     TooLong { bytes: usize, limit: usize },
     #[error("it sent a QoS 2 message; QoS 1 is what there is")]
     ExactlyOnce,
@@ -21,14 +21,30 @@ pub(crate) enum Refusal {
         "it sent a filter that is empty, over 512 bytes, starts with $, is not printable ASCII, or misplaces a wildcard"
     )]
     Filter,
+    #[error("its role may not publish to {0}")]
+    Publish(String),
+    #[error("its role may not subscribe to {0}")]
+    Subscribe(String),
+    #[error("its role may not have its will on {0}")]
+    Will(String),
+    #[error("it has published to as many topics as its role may")]
+    Topics,
+    #[error("it has subscribed to as many filters as its role may, or as there is memory for")]
+    Filters,
+    #[error("as much is retained as there may be")]
+    Retained,
     #[error("it speaks another protocol than MQTT 3.1.1")]
     Version,
-    #[error("it sent a client id that is empty, over 128 bytes, or not printable ASCII without / + # $")]
+    #[error("its client id is empty, over 128 bytes, or not printable ASCII without / + # $")]
     ClientId,
-    #[error("its user or password is wrong or missing")]
+    #[error("its client id {0} is none of its user's")]
+    ForeignId(String),
+    #[error("its user, password or certificate is wrong or missing")]
     Credentials,
     #[error("as many clients as there may be are connected")]
     Full,
+    #[error("as many clients of its user as there may be are connected")]
+    UserFull,
 }
 
 impl From<protocol::Error> for Refusal {

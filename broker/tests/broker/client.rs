@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -12,14 +12,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A packet as it came: its first byte and what follows its length.
 pub(crate) type Packet = (u8, Vec<u8>);
 
+/// Over TCP, unless it is made of something else.
 #[derive(Debug)]
-pub(crate) struct Client(TcpStream);
+pub(crate) struct Client<S = TcpStream>(pub(crate) S);
 
 impl Client {
     pub(crate) async fn open(broker: SocketAddr) -> Self {
         let stream = TcpStream::connect(broker).await.expect("the broker listens");
         stream.set_nodelay(true).expect("it is open");
         Self(stream)
+    }
+
+    /// Logged in as a user of the same password, under an id.
+    pub(crate) async fn logged_in(broker: SocketAddr, user: &str, id: &str) -> Self {
+        let mut client = Self::open(broker).await;
+        client.send(&login(user, user, id)).await;
+        assert_eq!(client.receive().await, Some((0x20, vec![0, 0])), "{user:?} is refused as {id:?}");
+        client
     }
 
     /// Connected under an id, with a clean session and without a keep alive.
@@ -38,9 +47,26 @@ impl Client {
         client
     }
 
+    /// Closes with a reset.
+    pub(crate) fn reset(self) {
+        self.0.set_zero_linger().expect("it is open");
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Sends bytes, which may fail for one that is cut off.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        drop(self.0.write_all(bytes).await);
+        let sent = async {
+            self.0.write_all(bytes).await?;
+            self.0.flush().await
+        };
+        drop(sent.await);
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) async fn finish(&mut self) {
+        // an error is that it was cut off
+        drop(self.0.shutdown().await);
     }
 
     /// The next packet; `None` when cut off.
@@ -72,11 +98,6 @@ impl Client {
     pub(crate) async fn is_served(&mut self) -> bool {
         self.send(&[0xc0, 0]).await;
         self.receive().await == Some((0xd0, Vec::new()))
-    }
-
-    /// Closes with a reset.
-    pub(crate) fn reset(self) {
-        self.0.set_zero_linger().expect("it is open");
     }
 }
 
@@ -110,6 +131,11 @@ pub(crate) fn connect(id: &str) -> Vec<u8> {
 pub(crate) fn connect_with(level: u8, flags: u8, keep_alive: u16, payload: &[Vec<u8>]) -> Vec<u8> {
     let head = [&text("MQTT")[..], &[level, flags], &keep_alive.to_be_bytes()].concat();
     packet(0x10, &[head, payload.concat()].concat())
+}
+
+/// A CONNECT with a user and a password.
+pub(crate) fn login(user: &str, password: &str, id: &str) -> Vec<u8> {
+    connect_with(4, 0b1100_0010, 0, &[text(id), text(user), text(password)])
 }
 
 pub(crate) fn subscribe(identifier: u16, filter: &str, qos: u8) -> Vec<u8> {

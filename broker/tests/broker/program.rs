@@ -1,10 +1,11 @@
 //! The broker as a program.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
 
-use super::client::Client;
+use super::client::{Client, PATIENCE, connect, connect_with, text};
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
@@ -65,7 +66,7 @@ fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
         )
     );
     let message = fails(&["--listen", "0.0.0.0:0"]);
-    assert!(message.ends_with("name [[users]] with passwords, or listen on 127.0.0.1\n"), "{message}");
+    assert!(message.ends_with("name [[users]], or listen on 127.0.0.1\n"), "{message}");
     let message = fails(&["--config", "/no/such/file.toml"]);
     assert!(message.starts_with("Error: cannot read /no/such/file.toml\n"), "{message}");
 
@@ -83,9 +84,50 @@ fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
 async fn the_file_is_heeded_and_flags_win() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
-    std::fs::write(path, "listen = \"127.0.0.1:1\"\nusers = [{ name = \"a\", password = \"b\" }]\n").unwrap();
+    let hash = hashed("correct horse");
+    let user = format!("[[users]]\nname = \"eve\"\nrole = \"observer\"\n{hash}");
+    std::fs::write(path, format!("listen = \"127.0.0.1:1\"\n{user}")).unwrap();
     let running = run(&["--config", path, "--listen", "127.0.0.1:0"]);
     let mut client = Client::open(running.address.parse().unwrap()).await;
-    client.send(&super::connect("nobody")).await;
+    client.send(&connect("nobody")).await;
     assert_eq!(client.receive().await, Some((0x20, vec![0, 4])));
+    let login = [text("eve"), text("eve"), text("correct horse")];
+    let mut client = Client::open(running.address.parse().unwrap()).await;
+    client.send(&connect_with(4, 0b1100_0010, 0, &login)).await;
+    assert_eq!(client.receive().await, Some((0x20, vec![0, 0])));
+}
+
+/// What `--hash-password` prints for a password on standard input.
+fn hashed(password: &str) -> String {
+    let mut child =
+        command(&["--hash-password"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+    assert!(status.success());
+    let line = String::from_utf8(stdout).unwrap();
+    assert!(line.starts_with("password_hash = \"$argon2id$"), "{line}");
+    line
+}
+
+/// As systemd would be told.
+#[tokio::test]
+async fn readiness_and_the_end_are_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).expect("it is told in time");
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let mut child = command(&["--listen", "127.0.0.1:0"])
+        .env("NOTIFY_SOCKET", &path)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    assert_eq!(told().trim(), "READY=1");
+    assert!(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(told().trim(), "STOPPING=1");
+    assert!(child.wait().unwrap().success());
 }

@@ -1,8 +1,8 @@
 //! The rows of the table: what is measured, set by set.
 
 use ckks::{
-    ActiveSet, Automorphism, GaloisKeys, Params, PartialDecryption, Plaintext, PublicKey, RelinKey,
-    SecretKey, Smudging,
+    ActiveSet, Automorphism, Ciphertext, GaloisKeys, Params, PartialDecryption, Plaintext, PublicKey,
+    RelinKey, SecretKey, SeededCiphertext, Sign, Smudging, Wire,
 };
 use concrete_ntt::prime32::Plan;
 use rand::SeedableRng;
@@ -24,6 +24,9 @@ pub(crate) fn transform(params: &Params) -> Row {
     let run = Box::new(move || plan.fwd(black_box(&mut data)));
     Row { name: "transform", run }
 }
+
+/// Takes a row.
+type Add<'a> = dyn FnMut(&'static str, Box<dyn FnMut()>) + 'a;
 
 /// Every row that the set can do.
 pub(crate) fn rows(params: &Params) -> Vec<Row> {
@@ -79,41 +82,18 @@ pub(crate) fn rows(params: &Params) -> Vec<Row> {
             }
         })
     });
-    add("expand a seeded ciphertext", Box::new(move || drop(black_box(fresh.clone().expand()))));
-    if top > 0 {
-        let relin = RelinKey::generate(&secret, &mut rng).expect("a special prime");
-        let galois =
-            GaloisKeys::generate(&secret, [Automorphism::Rotation(1)], &mut rng).expect("a special prime");
-        add("rescale", {
-            let x = a.multiply(&b).expect("the same level");
-            let x = x.relinearise(&relin).expect("three parts");
-            Box::new(move || drop(black_box(x.rescaled())))
-        });
-        add("multiply, relinearise, rescale", {
-            let (x, y) = (a.clone(), b.clone());
-            Box::new(move || drop(black_box(x.multiply_rescale(&y, &relin))))
-        });
-        add("rotate by one", {
-            let x = a.clone();
-            Box::new(move || drop(black_box(x.rotate(1, &galois))))
-        });
-    }
-    let set = ActiveSet::new(&[1, 2, 3]).expect("ascending");
-    let shares: Vec<_> = secret.share(&set, &mut rng).iter().map(ckks::DealtShare::expand).collect();
-    let smudging = Smudging::new(64.0, 0, 20).expect("small");
-    add("threshold: partial decryption", {
-        let (x, share, mut rng) = (a.clone(), shares[0].clone(), StdRng::seed_from_u64(4));
-        Box::new(move || drop(black_box(share.partial(&x, &smudging, &mut rng))))
-    });
-    add("threshold: fusion and decode", {
-        let partial = |share: &ckks::SecretShare| share.partial(&a, &smudging, &mut rng).expect("two parts");
-        let partials: Vec<_> = shares.iter().map(partial).collect();
-        let x = a.clone();
+    add("read and expand a seeded ciphertext", {
+        let (params, bytes) = (params.clone(), fresh.to_bytes());
         Box::new(move || {
-            let raw = PartialDecryption::combine(&x, &set, &partials).expect("the same level");
-            black_box(raw.real_slots_raw());
+            let seeded = SeededCiphertext::from_bytes(&params, black_box(&bytes)).expect("its own bytes");
+            drop(black_box(seeded.expand()));
         })
     });
+    add("expand a seeded ciphertext", Box::new(move || drop(black_box(fresh.clone().expand()))));
+    if top > 0 {
+        products(&mut add, &secret, &a, &b);
+    }
+    threshold(&mut add, &secret, &a);
     let mut last = b;
     last.drop_to(0).expect("level 0 is below");
     for (name, x) in [("decrypt and decode, top level", a), ("decrypt and decode, last level", last)] {
@@ -127,4 +107,51 @@ pub(crate) fn rows(params: &Params) -> Vec<Row> {
         );
     }
     out
+}
+
+/// What needs a level below and keys to switch with.
+fn products(add: &mut Add<'_>, secret: &SecretKey, a: &Ciphertext, b: &Ciphertext) {
+    let (params, mut rng) = (a.params().clone(), StdRng::seed_from_u64(5));
+    let relin = RelinKey::generate(secret, &mut rng).expect("a special prime");
+    let galois =
+        GaloisKeys::generate(secret, [Automorphism::Rotation(1)], &mut rng).expect("a special prime");
+    add("rescale", {
+        let x = a.multiply(b).expect("the same level");
+        let x = x.relinearise(&relin).expect("three parts");
+        Box::new(move || drop(black_box(x.rescaled())))
+    });
+    let sign = Sign::fine();
+    if params.max_level() > sign.depth() {
+        let (x, y, relin) = (a.clone(), b.clone(), relin.clone());
+        let scale = params.scale();
+        add("maximum of two, to 2^-9.8", Box::new(move || drop(black_box(x.max(&y, &sign, &scale, &relin)))));
+    }
+    add("multiply, relinearise, rescale", {
+        let (x, y) = (a.clone(), b.clone());
+        Box::new(move || drop(black_box(x.multiply_rescale(&y, &relin))))
+    });
+    add("rotate by one", {
+        let x = a.clone();
+        Box::new(move || drop(black_box(x.rotate(1, &galois))))
+    });
+}
+
+fn threshold(add: &mut Add<'_>, secret: &SecretKey, a: &Ciphertext) {
+    let mut rng = StdRng::seed_from_u64(6);
+    let set = ActiveSet::new(&[1, 2, 3]).expect("ascending");
+    let shares: Vec<_> = secret.share(&set, &mut rng).iter().map(ckks::DealtShare::expand).collect();
+    let smudging = Smudging::new(64.0, 0, 20).expect("small");
+    add("threshold: partial decryption", {
+        let (x, share, mut rng) = (a.clone(), shares[0].clone(), StdRng::seed_from_u64(4));
+        Box::new(move || drop(black_box(share.partial(&x, &smudging, &mut rng))))
+    });
+    add("threshold: fusion and decode", {
+        let partial = |share: &ckks::SecretShare| share.partial(a, &smudging, &mut rng).expect("two parts");
+        let partials: Vec<_> = shares.iter().map(partial).collect();
+        let x = a.clone();
+        Box::new(move || {
+            let raw = PartialDecryption::combine(&x, &set, &partials).expect("the same level");
+            black_box(raw.real_slots_raw());
+        })
+    });
 }

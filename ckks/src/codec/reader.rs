@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         let bits_of = |index| params.modulus(index).bits;
         let wanted = basis.indexes().map(|i| bits::packed_len(n, bits_of(i))).sum();
         let mut bytes = self.take(wanted)?;
-        let mut out = Poly::zero(params, basis);
+        let mut out = Poly::unwritten(params, basis);
         for (index, row) in out.rows_mut() {
             let m = params.modulus(index);
             let (packed, rest) = bytes.split_at(bits::packed_len(n, m.bits));

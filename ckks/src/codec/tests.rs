@@ -88,6 +88,59 @@ fn header_is_as_documented() {
     assert!(header.len() <= 96);
 }
 
+/// What the residues of a basis take when packed to their primes' lengths.
+fn packed(params: &Params, primes: impl Iterator<Item = usize>) -> usize {
+    primes.map(|i| params.n() * (32 - params.prime(i).leading_zeros() as usize) / 8).sum()
+}
+
+/// Every type in every named set: its residues, exactly packed, and at most 96 bytes.
+#[test]
+fn sizes_are_exact() {
+    fn check(what: &str, params: &Params, object: &impl Wire, residues: usize) {
+        let found = object.to_bytes().len();
+        assert!((residues..=residues + 96).contains(&found), "{what} of {params:?}: {found} for {residues}");
+    }
+    for params in Params::all() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let secret = SecretKey::generate(&params, &mut rng);
+        let top = params.max_level();
+        let q = |level: usize| packed(&params, 0..params.primes_at(level));
+        let qp = packed(&params, 0..params.q_len() + params.special_primes());
+        let m = Plaintext::from_slots(&params, &[1.0], &params.scale()).unwrap();
+        let fresh = secret.encrypt(&m, top, &mut rng).unwrap();
+        check("seeded ciphertext", &params, &fresh, q(top));
+        let fresh = fresh.expand();
+        check("ciphertext", &params, &fresh, 2 * q(top));
+        check("product", &params, &fresh.multiply(&fresh).unwrap(), 3 * q(top));
+        check("public key", &params, &PublicKey::generate(&secret, &mut rng), qp);
+        let shares = secret.share(&ActiveSet::new(&[1, 2]).unwrap(), &mut rng);
+        check("dealt seed", &params, &shares[0], 0);
+        check("dealt share", &params, &shares[1], q(top));
+        let smudging = Smudging::for_sums(1, 0, 10).unwrap();
+        let partial = shares[0].expand().partial(&fresh, &smudging, &mut rng).unwrap();
+        check("partial decryption", &params, &partial, q(top));
+        check("share of a public key", &params, &KeyShare::public(&secret, Seed([1; 32]), &mut rng), qp);
+        let common = CommonPart::new(&params, Seed([2; 32]), 0);
+        for (live, dropped) in [(1, 0), (96, 20)] {
+            let bits = params.log_q(0).ceil() as usize - dropped as usize;
+            let member = secret.encrypt_live(&m, &common, live, dropped, &mut rng).unwrap();
+            check("live ciphertext", &params, &member, (live * bits).div_ceil(8));
+            let answer =
+                shares[1].expand().partial_live(&common, live, dropped, &smudging, &mut rng).unwrap();
+            check("live partial", &params, &answer, (live * bits).div_ceil(8));
+        }
+        if params.special_primes() > 0 {
+            let keys = params.digits() * qp;
+            check("relinearisation key", &params, &RelinKey::generate(&secret, &mut rng).unwrap(), keys);
+            let galois = GaloisKey::generate(&secret, Automorphism::Rotation(-1), &mut rng).unwrap();
+            check("Galois key", &params, &galois, keys);
+        }
+        // The longest scale that levels can make: squared all the way down, never brought back.
+        let scale = (1..=top).rev().fold(params.scale(), |s, l| s.times(&s).over(&params.level_scale(l)));
+        check("deepest ciphertext", &params, &Ciphertext::zero(&params, 0, &scale), 2 * q(0));
+    }
+}
+
 #[test]
 fn wrong_parameters_are_refused() {
     for (_, bytes) in objects() {

@@ -4,6 +4,7 @@
 //! for them the blocks are interleaved and each step is the same arithmetic on [`LANES`] neighbours;
 //! steps across blocks run over long rows of the array as it is. Either way every loop is contiguous.
 
+use crate::buffer::Buffer;
 use crate::kernel::dispatch;
 use num_complex::Complex64;
 use std::f64::consts::TAU;
@@ -62,8 +63,8 @@ impl Fft {
     }
 
     /// Slots (missing ones are zero) to real coefficients.
-    pub(crate) fn coefficients(&self, slots: &[Complex64]) -> Vec<f64> {
-        let (mut re, mut im) = (vec![0.0; self.m], vec![0.0; self.m]);
+    pub(crate) fn coefficients(&self, slots: &[Complex64]) -> Buffer<f64> {
+        let (mut re, mut im) = (Buffer::zeros(self.m), Buffer::zeros(self.m));
         for (z, &p) in slots.iter().zip(&self.position) {
             re[p as usize] = z.re;
             im[p as usize] = z.im;
@@ -72,8 +73,8 @@ impl Fft {
     }
 
     /// As [`Self::coefficients`], for real slots.
-    pub(crate) fn coefficients_of_real(&self, slots: &[f64]) -> Vec<f64> {
-        let (mut re, im) = (vec![0.0; self.m], vec![0.0; self.m]);
+    pub(crate) fn coefficients_of_real(&self, slots: &[f64]) -> Buffer<f64> {
+        let (mut re, im) = (Buffer::zeros(self.m), Buffer::zeros(self.m));
         for (&z, &p) in slots.iter().zip(&self.position) {
             re[p as usize] = z;
         }
@@ -82,16 +83,16 @@ impl Fft {
 
     /// Real coefficients to slots.
     pub(crate) fn slots(&self, coefficients: &[f64]) -> Vec<Complex64> {
-        let mut parts = coefficients.to_vec();
-        let (mut re, mut im) = (vec![0.0; self.m], vec![0.0; self.m]);
+        let mut parts = Buffer::copy(coefficients);
+        let (mut re, mut im) = (Buffer::scratch(self.m), Buffer::scratch(self.m));
         let (long_re, long_im) = parts.split_at_mut(self.m);
         dispatch(Forward { fft: self, long: [long_re, long_im], inside: [&mut re, &mut im] });
         let slot = |&p: &u32| Complex64::new(re[p as usize], im[p as usize]);
         self.position.iter().map(slot).collect()
     }
 
-    fn backward(&self, mut re: Vec<f64>, mut im: Vec<f64>) -> Vec<f64> {
-        let mut out = vec![0.0; 2 * self.m];
+    fn backward(&self, mut re: Buffer<f64>, mut im: Buffer<f64>) -> Buffer<f64> {
+        let mut out = Buffer::scratch(2 * self.m);
         let (long_re, long_im) = out.split_at_mut(self.m);
         dispatch(Backward { fft: self, inside: [&mut re, &mut im], long: [long_re, long_im] });
         out

@@ -20,7 +20,7 @@ impl Ciphertext {
         }
         let ([a0, a1], [b0, b1]) = (self.two_parts()?, other.two_parts()?);
         let params = &self.params;
-        let mut d = [0; 3].map(|_| Poly::<Eval>::zero(params, a0.basis()));
+        let mut d = [0; 3].map(|_| Poly::<Eval>::unwritten(params, a0.basis()));
         let [d0, d1, d2] = &mut d;
         for (((i, d0), (_, d1)), (_, d2)) in d0.rows_mut().zip(d1.rows_mut()).zip(d2.rows_mut()) {
             let m = params.modulus(i);

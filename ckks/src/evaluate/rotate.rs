@@ -86,7 +86,7 @@ impl Ciphertext {
     pub fn inner_sum(&self, count: usize, keys: &GaloisKeys) -> Result<Self, Mismatch> {
         let slots = self.params.slots();
         if !count.is_power_of_two() || count > slots {
-            let (found, wanted) = (count, slots);
+            let (found, wanted) = (count, count.min(slots).next_power_of_two());
             return Err(Mismatch::Length { found, wanted });
         }
         let mut out = self.clone();

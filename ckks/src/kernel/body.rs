@@ -47,7 +47,7 @@ impl<L: Lanes> Spread<L> {
         self.l.min(x, self.l.sub(x, self.q))
     }
 
-    /// Below `3q` to below `q`.
+    /// Below `4q` to below `q`.
     #[inline(always)]
     fn twice(self, x: L::V) -> L::V {
         self.once(self.l.min(x, self.l.sub(x, self.double)))
@@ -390,6 +390,24 @@ pub(crate) fn weigh<L: Lanes>(
         8 => weighted::<L, 8>(l, out, digits, weights, constant, m),
         _ => long_weighted(l, out, digits, weights, constant, m),
     }
+}
+
+#[inline(always)]
+pub(crate) fn weigh_two<L: Lanes>(
+    l: L,
+    out: &mut [u32],
+    low: &[u32],
+    high: &[u32],
+    w: Constant,
+    constant: u32,
+    m: Modulus,
+) {
+    let s = Spread::new(l, m);
+    let (w, constant) = (s.constant(w), l.splat(constant));
+    map3::<L>(out, low, high, |_, low, high| {
+        // Below q + 2q + q: no wrap, and two steps bring it below q.
+        s.twice(l.add(l.add(s.once(low), constant), s.shoup_lazy(high, w)))
+    });
 }
 
 #[inline(always)]

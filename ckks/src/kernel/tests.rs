@@ -80,6 +80,12 @@ proptest! {
         check!(scale(raw, k), |i| at(&raw, i) * i128::from(k.w));
         check!(scale_add(c, &raw, k), |i| at(&c, i) + at(&raw, i) * i128::from(k.w));
         check!(sub_scale(a, &b, k), |i| (at(&b, i) - at(&a, i)) * i128::from(k.w));
+        let low: Vec<u32> = raw.iter().map(|&x| if x == u32::MAX { 2 * m.q - 1 } else { x % (2 * m.q) }).collect();
+        for constant in [0, m.q - 1, w % m.q] {
+            check!(weigh_two(c, &low, &raw, k, constant), |i| {
+                at(&low, i) + at(&raw, i) * i128::from(k.w) + i128::from(constant)
+            });
+        }
         let digits: Vec<u32> = raw.iter().map(|x| x >> 2).collect();
         check!(garner_step(a, &digits, k), |i| (at(&a, i) - at(&digits, i)) * i128::from(k.w));
         let signed: Vec<i64> = raw.iter().zip(&c).map(|(&x, &y)| ((i64::from(x) << 32 | i64::from(y)) << 1) >> 1).collect();
@@ -136,5 +142,64 @@ proptest! {
             let sum: u128 = digits.iter().zip(&weights).map(|(d, &w)| u128::from(d[i]) * u128::from(w)).sum();
             prop_assert_eq!((u128::from(m.sub(wide[i], 5)) << 32) % u128::from(m.q), sum % u128::from(m.q));
         }
+    }
+}
+
+/// Runs a kernel at every width there is from the same start, and gives what all of them left.
+macro_rules! at_every_width {
+    ($name:ident($start:expr $(, $arg:expr)*)) => {{
+        let (mut wide, mut narrow) = ($start.clone(), $start.clone());
+        $name(&mut wide $(, $arg)*);
+        body::$name(Pair, &mut narrow $(, $arg)*);
+        prop_assert_eq!(&wide, &narrow);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let mut narrow = $start.clone();
+            simd.vectorize(|| body::$name(simd, &mut narrow $(, $arg)*));
+            prop_assert_eq!(&wide, &narrow);
+        }
+        wide
+    }};
+}
+
+proptest! {
+    /// Words to samples, residues and floats, against the obvious.
+    #[test]
+    fn conversions_are_the_obvious_ones(m in modulus(), a in words(), b in words(), exponent in -40i32..=30, flip in 0u32..8) {
+        let zeros = vec![0i32; a.len()];
+        let ternary: Vec<i32> = at_every_width!(ternary(zeros, &a));
+        let wanted: Vec<i32> = a.iter().map(|&w| (u128::from(w) * 3 / (1 << 32)) as i32 - 1).collect();
+        prop_assert_eq!(ternary, wanted);
+
+        let binomial: Vec<i32> = at_every_width!(centred_binomial(zeros, &a, &b));
+        let ones = |w: u32| (0..21).map(|i| (w >> i & 1).cast_signed()).sum::<i32>();
+        prop_assert_eq!(binomial, a.iter().zip(&b).map(|(&a, &b)| ones(a) - ones(b)).collect::<Vec<_>>());
+
+        let mut kept = 0;
+        let uniform = at_every_width!(keep_uniform(a, &mut kept, m));
+        let end = (1u64 << 32) / u64::from(m.q) * u64::from(m.q);
+        let wanted: Vec<u32> = a.iter().filter(|&&w| u64::from(w) < end).map(|w| w % m.q).collect();
+        prop_assert_eq!(&uniform[..kept], &wanted[..]);
+
+        let (digits, start) = (operands(&a, m), b.iter().map(|&w| f64::from(w) - 2e9).collect::<Vec<_>>());
+        let horner = at_every_width!(horner(start, &digits, m));
+        for (i, x) in horner.iter().enumerate() {
+            let wanted = start[i] as i128 * i128::from(m.q) + i128::from(digits[i]) - i128::from((m.q - 1) / 2);
+            prop_assert!((x - wanted as f64).abs() <= wanted.unsigned_abs() as f64 * 2f64.powi(-51));
+        }
+
+        // Below 2^51, where one addition rounds, and above.
+        let (factor, mut largest) = (f64::from(exponent).exp2(), 0.0);
+        let integers = at_every_width!(round(vec![0i64; a.len()], &start, factor, &mut largest));
+        for (i, x) in integers.iter().enumerate() {
+            prop_assert_eq!(*x, (start[i] * factor).round_ties_even() as i64);
+        }
+        let wanted = start.iter().map(|x| (x * factor).abs()).fold(0.0, f64::max);
+        prop_assert_eq!(largest.to_bits(), wanted.to_bits());
+
+        let blocks = a.len() as u32 / 8;
+        let index: Vec<u32> = (0..a.len() as u32).map(|i| (i / 8 * 7 + 3) % blocks * 8 + ((i % 8) ^ flip)).collect();
+        let permuted = at_every_width!(permute(b, &a, &index));
+        prop_assert_eq!(permuted, index.iter().map(|&i| a[i as usize]).collect::<Vec<_>>());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::SecretKey;
 use crate::basis::Centred;
+use crate::buffer::Buffer;
 use crate::ciphertext::Ciphertext;
 use crate::error::Mismatch;
 use crate::kernel::{self, Constant};
@@ -112,8 +113,8 @@ impl PublicKey {
         let params = &self.params;
         let n = params.n();
         let special: Vec<usize> = basis.indexes().skip(basis.primes()).collect();
-        let mut rows = vec![0; special.len() * n];
-        let mut small = vec![0; n];
+        let mut rows = Buffer::scratch(special.len() * n);
+        let mut small = Buffer::scratch(n);
         for (&index, row) in special.iter().zip(rows.chunks_exact_mut(n)) {
             let m = params.modulus(index);
             row.copy_from_slice(key.row(index));
@@ -122,8 +123,8 @@ impl PublicKey {
             kernel::small_residues(&mut small, noise, m);
             kernel::add(row, &small, m);
         }
-        let centred = (!special.is_empty()).then(|| Centred::new(params, special.clone(), rows));
-        let mut product = vec![0; n];
+        let mut centred = (!special.is_empty()).then(|| Centred::new(params, special.clone(), rows));
+        let mut product = Buffer::scratch(n);
         let out = Poly::from_rows(params, Basis::first(params, basis.primes()), |index, row| {
             let m = params.modulus(index);
             product.copy_from_slice(key.row(index));
@@ -150,6 +151,10 @@ impl PublicKey {
                 kernel::add(row, &product, m);
             }
         });
+        // With it the quotient above gives key·u + e away.
+        if let Some(centred) = &mut centred {
+            centred.zeroize();
+        }
         small.zeroize();
         product.zeroize();
         out

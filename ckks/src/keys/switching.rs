@@ -5,6 +5,7 @@
 //! modulo the others; the sum encrypts `P·c·s'` with small noise, and dividing by P leaves `c·s'`.
 
 use super::SecretKey;
+use crate::buffer::Buffer;
 use crate::error::Mismatch;
 use crate::kernel;
 use crate::params::Params;
@@ -131,7 +132,7 @@ impl SwitchingKey {
         let split = c.split(params);
         let basis = Basis::with_special(params, c.basis().primes());
         let n = params.n();
-        let mut scratch = vec![0; split.len() * n];
+        let mut scratch = Buffer::scratch(split.len() * n);
         self.combine(basis, split.len(), |index, combine| {
             for ((digit, centred), row) in split.iter().zip(scratch.chunks_exact_mut(n)) {
                 if !digit.contains(&index) {
@@ -155,7 +156,7 @@ impl SwitchingKey {
         mut rows: impl FnMut(usize, &mut dyn FnMut(&[&[u32]])),
     ) -> [Poly<Eval>; 2] {
         let params = &self.params;
-        let mut out = [Poly::zero(params, basis), Poly::zero(params, basis)];
+        let mut out = [0; 2].map(|_| Poly::unwritten(params, basis));
         let [out0, out1] = &mut out;
         for ((index, row0), (_, row1)) in out0.rows_mut().zip(out1.rows_mut()) {
             let b: Vec<&[u32]> = self.b[..count].iter().map(|p| p.row(index)).collect();

@@ -140,16 +140,17 @@ impl KeyShare {
         }
         for share in rest {
             Mismatch::params(&out.params, &share.params)?;
-            if out.seed != share.seed {
-                let (left, right) = (out.seed, share.seed);
-                return Err(Mismatch::CommonPart { left, right }.into());
-            }
+            same_seed(out.seed, share.seed)?;
             for (a, b) in out.polys.iter_mut().zip(&share.polys) {
                 a.add_assign(&out.params, b);
             }
         }
         Ok(out)
     }
+}
+
+fn same_seed(left: Seed, right: Seed) -> Result<(), Mismatch> {
+    if left == right { Ok(()) } else { Err(Mismatch::CommonPart { left, right }) }
 }
 
 fn special(secret: &SecretKey) -> Result<&Params, Mismatch> {
@@ -229,6 +230,7 @@ impl<'a> RelinCeremony<'a> {
         let params = self.secret.params();
         let sum = KeyShare::sum(firsts, Of::RelinOne)?;
         Mismatch::params(params, &sum.params)?;
+        same_seed(self.seed, sum.seed)?;
         let (h0, h1) = sum.polys.split_at(params.digits());
         let mut difference = self.ephemeral.clone();
         difference.sub_assign(params, &self.secret.s);
@@ -270,12 +272,17 @@ impl RelinKey {
     ///
     /// # Errors
     ///
-    /// [`ThresholdError`] for shares that do not belong together.
+    /// [`ThresholdError`] for shares that do not belong together, or rounds of different lengths.
     pub fn collective(firsts: &[KeyShare], seconds: &[KeyShare]) -> Result<Self, ThresholdError> {
         let mut one = KeyShare::sum(firsts, Of::RelinOne)?;
         let mut two = KeyShare::sum(seconds, Of::RelinTwo)?;
         let params = one.params.clone();
         Mismatch::params(&params, &two.params)?;
+        same_seed(one.seed, two.seed)?;
+        if firsts.len() != seconds.len() {
+            let (found, wanted) = (seconds.len(), firsts.len());
+            return Err(ThresholdError::Partials { found, wanted });
+        }
         let a = one.polys.split_off(params.digits());
         let right = two.polys.split_off(params.digits());
         let mut b = two.polys;

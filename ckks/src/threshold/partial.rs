@@ -60,7 +60,7 @@ impl SecretShare {
         // What does not travel needs no noise.
         let q = live::modulus(params, common.level);
         let noise = sample::gaussian(live, smudging.sigma(), &SecretSeed::generate(rng));
-        for (v, &e) in values.iter_mut().zip(&*noise) {
+        for (v, &e) in values.iter_mut().zip(noise.iter()) {
             let e = i128::from(e).rem_euclid(q.cast_signed()).cast_unsigned();
             *v = live::round((*v + e) % q, dropped) % q;
         }

@@ -26,8 +26,8 @@ pub enum ThresholdError {
         /// Members of a set.
         t: u8,
     },
-    /// The partial decryptions are not one of each member.
-    #[error("{found} partial decryptions were given for a set of {wanted}")]
+    /// The partial decryptions, or shares of a key, are not one of each member.
+    #[error("{found} shares were given where {wanted} are wanted, one of each member")]
     Partials {
         /// How many were given.
         found: usize,

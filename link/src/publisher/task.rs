@@ -1,11 +1,11 @@
 //! The task that owns the connection of a publisher.
 
 use std::future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
+use rumqttc::mqttbytes::v4;
+use rumqttc::{Packet, QoS};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -13,13 +13,14 @@ use super::window::Window;
 use super::{LinkState, Message};
 use crate::Settings;
 use crate::connection::{End, Pauses};
+use crate::wire::Wire;
 
 /// How long saying goodbye may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 struct Task {
-    options: MqttOptions,
-    stall: Duration,
+    settings: Settings,
+    connect: v4::Connect,
     /// How many messages may be on their way; the queue holds back the rest.
     room: usize,
     queue: mpsc::Receiver<Message>,
@@ -38,18 +39,15 @@ pub(super) async fn run(
     state: Arc<watch::Sender<LinkState>>,
     closing: watch::Receiver<Option<Instant>>,
 ) {
-    let mut options = settings.options("pub");
     // what is not acknowledged is kept here, and nothing is received
-    options.set_clean_session(true);
-    if let Some(will) = settings.will() {
-        options.set_last_will(will);
-    }
-    let client = options.client_id();
+    let mut connect = settings.connect("pub");
+    connect.last_will = settings.will();
+    let client = connect.client_id.clone();
     let mut pauses = Pauses::new(&settings);
     let mut task = Task {
-        room: options.inflight().into(),
-        options,
-        stall: settings.stall,
+        room: settings.inflight.max(1).into(),
+        settings,
+        connect,
         queue,
         window: Window::default(),
         state,
@@ -113,93 +111,86 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// Gives a message to the event loop, which sends it when it is polled.
-fn hand_over(client: &AsyncClient, message: &Message) {
-    let Message { topic, payload, retain } = message;
-    client
-        .try_publish(topic, QoS::AtLeastOnce, *retain, payload.as_slice())
-        .expect("the channel holds the whole window, and topics with wildcards were refused");
+/// A message as a packet.
+fn packet(message: &Message, identifier: u16) -> Packet {
+    let mut publish = v4::Publish::new(&message.topic, QoS::AtLeastOnce, message.payload.as_slice());
+    publish.retain = message.retain;
+    publish.pkid = identifier;
+    Packet::Publish(publish)
 }
 
 impl Task {
     /// One connection, from connecting to its end.
     async fn connection(&mut self) -> End {
         self.of_use = false;
-        let (client, mut events) = AsyncClient::new(self.options.clone(), self.room + 1);
-        let mut connected = false;
-        let mut progress = Instant::now();
         let mut closing = self.closing.clone();
+        let opened = tokio::select! {
+            opened = Wire::open(&self.settings, self.connect.clone()) => opened,
+            () = given_up(closing.clone(), &self.window, &self.queue) => Err(End::Closed),
+        };
+        let mut wire = match opened {
+            Ok(wire) => wire,
+            Err(end) => return end,
+        };
+        if let Err(end) = self.accepted(&mut wire) {
+            return end;
+        }
+        let mut progress = Instant::now();
         let mut deadline = None;
-        let mut goodbye = false;
         loop {
-            // never cancelled but to throw the whole connection away: a cancelled poll may lose a packet
-            let mut poll = pin!(events.poll());
-            let event = loop {
-                let none_left = self.window.is_empty() && self.queue.is_empty();
-                if deadline.is_some() && none_left && !goodbye {
-                    if !connected {
-                        return End::Closed;
-                    }
-                    goodbye = client.try_disconnect().is_ok();
-                }
-                let room = connected && !goodbye && self.window.len() < self.room;
-                // a closed queue that is empty would say so at once, each time
-                let more = !self.queue.is_closed() || !self.queue.is_empty();
-                tokio::select! {
-                    event = &mut poll => break event,
-                    Some(message) = self.queue.recv(), if room && more => {
-                        if self.window.is_empty() {
-                            progress = Instant::now();
-                        }
-                        hand_over(&client, &message);
-                        self.window.push(message);
-                        self.state.send_modify(|state| {
-                            state.queued -= 1;
-                            state.in_flight += 1;
-                        });
-                    }
-                    () = sleep_until(progress + self.stall), if connected && !self.window.is_empty() => {
-                        return End::Stalled(self.stall);
-                    }
-                    asked = closing.wait_for(Option::is_some), if deadline.is_none() => match asked {
-                        Ok(asked) => {
-                            deadline = *asked;
-                            self.queue.close();
-                        }
-                        // dropped, by everybody who could close it
-                        Err(_) => return End::Closed,
-                    },
-                    () = until(deadline) => return End::Closed,
-                }
-            };
-            match event {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    connected = true;
-                    progress = Instant::now();
-                    self.accepted(&client);
-                }
-                Ok(Event::Outgoing(Outgoing::Publish(identifier))) => self.window.sent(identifier),
-                Ok(Event::Incoming(Packet::PubAck(ack))) => {
-                    if self.window.acknowledged(ack.pkid) {
+            if deadline.is_some() && self.window.is_empty() && self.queue.is_empty() {
+                return wire.close().await.err().unwrap_or(End::Closed);
+            }
+            // a closed queue that is empty would say so at once, each time
+            let more = !self.queue.is_closed() || !self.queue.is_empty();
+            let stall = self.settings.stall;
+            tokio::select! {
+                packet = wire.next() => match packet {
+                    Ok(Packet::PubAck(ack)) => if self.window.acknowledged(ack.pkid) {
                         self.of_use = true;
                         progress = Instant::now();
                         self.state.send_modify(|state| {
                             state.in_flight -= 1;
                             state.acknowledged += 1;
                         });
+                    },
+                    Ok(_) => (),
+                    Err(end) => return end,
+                },
+                Some(message) = self.queue.recv(), if more && self.window.len() < self.room => {
+                    if self.window.is_empty() {
+                        progress = Instant::now();
+                    }
+                    let identifier = self.window.push(message);
+                    let sent = self.window.last().map_or(Ok(()), |message| wire.send(&packet(message, identifier)));
+                    self.state.send_modify(|state| {
+                        state.queued -= 1;
+                        state.in_flight += 1;
+                    });
+                    if let Err(end) = sent {
+                        return end;
                     }
                 }
-                Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
-                Ok(_) => (),
-                Err(error) => return error.into(),
+                () = sleep_until(progress + stall), if !self.window.is_empty() => {
+                    return End::Stalled(stall);
+                }
+                asked = closing.wait_for(Option::is_some), if deadline.is_none() => match asked {
+                    Ok(asked) => {
+                        deadline = *asked;
+                        self.queue.close();
+                    }
+                    // dropped, by everybody who could close it
+                    Err(_) => return End::Closed,
+                },
+                () = until(deadline) => return End::Closed,
             }
         }
     }
 
     /// The broker has accepted a connection: what was on its way on the last one is sent again, first of all.
-    fn accepted(&mut self, client: &AsyncClient) {
-        for message in self.window.restart() {
-            hand_over(client, message);
+    fn accepted(&mut self, wire: &mut Wire) -> Result<(), End> {
+        for (message, identifier) in self.window.restart() {
+            wire.send(&packet(message, identifier))?;
         }
         let again = self.window.len();
         let reconnected = std::mem::replace(&mut self.connected_before, true);
@@ -211,5 +202,6 @@ impl Task {
             state.resent += again as u64;
             state.reconnects += u64::from(reconnected);
         });
+        Ok(())
     }
 }

@@ -1,10 +1,7 @@
 //! The task that owns the connection of a subscriber.
 
-use std::pin::pin;
-
-use rumqttc::{
-    AsyncClient, Event, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
-};
+use rumqttc::mqttbytes::v4;
+use rumqttc::{Packet, QoS, SubscribeFilter, SubscribeReasonCode};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -12,12 +9,11 @@ use super::Delivery;
 use super::inbox::{Inbox, Token};
 use crate::Settings;
 use crate::connection::{End, Pauses};
-
-/// How many requests may lie before the event loop; acknowledgements that find no room wait here.
-const REQUESTS: usize = 1000;
+use crate::wire::Wire;
 
 struct Task {
-    options: MqttOptions,
+    settings: Settings,
+    connect: v4::Connect,
     filters: Vec<String>,
     deliveries: mpsc::Sender<Delivery>,
     acks: mpsc::UnboundedReceiver<Token>,
@@ -36,13 +32,14 @@ pub(super) async fn run(
     subscribed: watch::Sender<bool>,
     closing: watch::Receiver<bool>,
 ) {
-    let mut options = settings.options("sub");
+    let mut connect = settings.connect("sub");
     // what comes while there is no connection is kept by the broker, as far as it goes
-    options.set_clean_session(false).set_manual_acks(true);
-    let client = options.client_id();
+    connect.clean_session = false;
+    let client = connect.client_id.clone();
     let mut pauses = Pauses::new(&settings);
     let mut task = Task {
-        options,
+        settings,
+        connect,
         filters,
         deliveries,
         acks,
@@ -70,49 +67,48 @@ impl Task {
     async fn connection(&mut self) -> End {
         self.of_use = false;
         self.inbox.restart();
-        let (client, mut events) = AsyncClient::new(self.options.clone(), REQUESTS);
-        let mut connected = false;
         let mut closing = self.closing.clone();
+        let opened = tokio::select! {
+            opened = Wire::open(&self.settings, self.connect.clone()) => opened,
+            // closed, or dropped
+            _ = closing.wait_for(|closing| *closing) => Err(End::Closed),
+        };
+        let mut wire = match opened {
+            Ok(wire) => wire,
+            Err(end) => return end,
+        };
+        // also when the broker says that it has kept the session: it may have kept other filters
+        let filters =
+            self.filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
+        let mut subscribe = v4::Subscribe::new_many(filters);
+        subscribe.pkid = 1;
+        if let Err(end) = wire.send(&Packet::Subscribe(subscribe)) {
+            return end;
+        }
         let mut asked = false;
-        let mut goodbye = false;
         loop {
-            // never cancelled but to throw the whole connection away: a cancelled poll may lose a packet
-            let mut poll = pin!(events.poll());
-            let event = loop {
-                self.acknowledge(&client);
-                if asked
-                    && !goodbye
-                    && self.acks.is_closed()
-                    && self.acks.is_empty()
-                    && self.inbox.next().is_none()
-                {
-                    if !connected {
-                        return End::Closed;
+            if let Err(end) = self.acknowledge(&mut wire) {
+                return end;
+            }
+            if asked && self.acks.is_closed() && self.acks.is_empty() && self.inbox.next().is_none() {
+                return wire.close().await.err().unwrap_or(End::Closed);
+            }
+            let packet = tokio::select! {
+                packet = wire.next() => packet,
+                Some(token) = self.acks.recv() => {
+                    self.inbox.done(&token);
+                    continue;
+                }
+                closing = closing.wait_for(|closing| *closing), if !asked => match closing {
+                    Ok(_) => {
+                        asked = true;
+                        continue;
                     }
-                    goodbye = client.try_disconnect().is_ok();
-                }
-                tokio::select! {
-                    event = &mut poll => break event,
-                    Some(token) = self.acks.recv() => self.inbox.done(&token),
-                    closing = closing.wait_for(|closing| *closing), if !asked => match closing {
-                        Ok(_) => asked = true,
-                        Err(_) => return End::Closed,
-                    },
-                }
+                    Err(_) => return End::Closed,
+                },
             };
-            match event {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    connected = true;
-                    // also when the broker says that it has kept the session: it may have kept other filters
-                    let filters = self
-                        .filters
-                        .iter()
-                        .map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
-                    client
-                        .try_subscribe_many(filters)
-                        .expect("the channel is empty, and the filters were checked");
-                }
-                Ok(Event::Incoming(Packet::SubAck(answer))) => {
+            match packet {
+                Ok(Packet::SubAck(answer)) => {
                     let refused =
                         answer.return_codes.iter().position(|code| *code == SubscribeReasonCode::Failure);
                     if let Some(refused) = refused {
@@ -121,9 +117,9 @@ impl Task {
                     }
                     self.subscribed.send_replace(true);
                 }
-                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                Ok(Packet::Publish(publish)) => {
                     let token = self.inbox.received(publish.pkid);
-                    let Publish { topic, payload, .. } = publish;
+                    let v4::Publish { topic, payload, .. } = publish;
                     let delivery = Delivery { topic, payload: payload.into(), token };
                     // Waits when the consumer is behind by the whole queue, which it can be only at QoS 0 or with a
                     // broker that sends more than the queue holds. The connection then waits with it, unread.
@@ -131,23 +127,21 @@ impl Task {
                         return End::Closed;
                     }
                 }
-                Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Closed,
                 Ok(_) => (),
-                Err(error) => return error.into(),
+                Err(end) => return end,
             }
         }
     }
 
-    /// Hands the acknowledgements that are due to the event loop, as far as it has room.
-    fn acknowledge(&mut self, client: &AsyncClient) {
+    /// Queues the acknowledgements that are due.
+    fn acknowledge(&mut self, wire: &mut Wire) -> Result<(), End> {
         while let Some(identifier) = self.inbox.next() {
-            let mut publish = Publish::new("", QoS::AtLeastOnce, []);
-            publish.pkid = identifier;
-            if identifier != 0 && client.try_ack(&publish).is_err() {
-                return;
+            if identifier != 0 {
+                wire.send(&Packet::PubAck(v4::PubAck::new(identifier)))?;
             }
             self.of_use = true;
             self.inbox.advance();
         }
+        Ok(())
     }
 }

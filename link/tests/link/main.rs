@@ -1,6 +1,7 @@
 //! Publisher and subscriber against the real broker, over connections that are cut, stalled and refused.
 
 mod proxy;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -330,12 +331,12 @@ async fn the_last_will_is_published_for_who_is_lost_and_not_for_who_says_goodbye
 async fn whoever_is_not_let_in_is_told_why_and_goes_on_trying() {
     let broker = Broker::start(Config {
         listen: ANYWHERE.into(),
-        users: vec![broker::User { name: "meter".into(), password: "right".into() }],
+        users: vec![broker::User::with_random_password("producer", "observer", "right")],
         ..Config::default()
     });
     let broker = broker.await.unwrap();
     let with = |password: &str| Settings {
-        login: Some(link::Login { user: "meter".into(), password: password.into() }),
+        login: Some(link::Login { user: "producer".into(), password: password.into() }),
         ..settings(broker.address(), "producer")
     };
     let refused = Publisher::connect(with("wrong"));

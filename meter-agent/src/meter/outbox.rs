@@ -1,6 +1,6 @@
 //! The outbox: sealed, signed bytes that wait for receipts, on disk; and batches that wait to be sealed.
 //!
-//! Rows: `record` seq → what it covers; `message` seq ‖ point → the bytes; `queue` first slot → a batch not yet sealed.
+//! Rows: `record` seq → what it carries; `message` seq ‖ point → the bytes; `queue` first slot → a batch not yet sealed.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,10 @@ use protocol::id::Rid;
 use protocol::receipt::SeqRanges;
 use protocol::shamir::Point;
 use protocol::share::SealedBatch;
-use protocol::unit::{Moment, SlotRange};
+use protocol::unit::Moment;
 use protocol::wire;
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
@@ -22,10 +23,38 @@ const MESSAGE: Table = Table("message");
 const QUEUE: Table = Table("queue");
 const NUMBER: Table = Table("number");
 
-/// What a sealed record covers.
+/// What messages carry, which says where they go.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) enum Carries {
+    /// Shares of a batch.
+    Shares,
+    /// A load vector.
+    Vector,
+    /// A chunk of a key deal.
+    Deal,
+}
+
+/// What goes into the outbox under one number.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// What it carries.
+    pub(super) carries: Carries,
+    /// Its name.
+    pub(super) rid: Rid,
+    /// A message for each aggregator that is to have it.
+    pub(super) messages: Vec<(Point, Vec<u8>)>,
+}
+
+impl From<SealedBatch> for Entry {
+    fn from(sealed: SealedBatch) -> Self {
+        Self { carries: Carries::Shares, rid: sealed.rid, messages: sealed.messages }
+    }
+}
+
+/// What is known of an entry.
 #[derive(Clone, Debug, Deserialize_tuple, Serialize_tuple)]
 struct Sealed {
-    slots: SlotRange,
+    carries: Carries,
     rid: Rid,
     at: u64,
 }
@@ -125,14 +154,13 @@ impl Outbox {
     pub(super) fn insert(
         &mut self,
         seq: u64,
-        slots: SlotRange,
-        sealed: &SealedBatch,
+        entry: &Entry,
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        let record = Sealed { slots, rid: sealed.rid, at: now.0 };
+        let record = Sealed { carries: entry.carries, rid: entry.rid, at: now.0 };
         store.put(RECORD, &seq.to_be_bytes(), &wire::encode(&record))?;
-        for (point, payload) in &sealed.messages {
+        for (point, payload) in &entry.messages {
             store.put(MESSAGE, &message_key(seq, *point), payload)?;
             self.waiting.insert((seq, *point), Repeat { due: now, tries: 0 });
         }
@@ -227,7 +255,13 @@ impl Outbox {
         Ok(())
     }
 
-    fn points_of(&self, seq: u64) -> Vec<Point> {
+    /// What an entry carries, if it still waits.
+    pub(super) fn carries(&self, seq: u64) -> Option<Carries> {
+        self.records.get(&seq).map(|sealed| sealed.carries)
+    }
+
+    /// The aggregators that an entry waits for.
+    pub(super) fn points_of(&self, seq: u64) -> Vec<Point> {
         let (Some(first), Some(last)) =
             (Point::first(1).pop(), Point::first(protocol::shamir::MAX_PARTIES).pop())
         else {
@@ -253,7 +287,6 @@ fn seq_of(key: &[u8]) -> Result<u64, MeterError> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::unit::Slot;
     use rand::SeedableRng;
     use rand_chacha::ChaCha20Rng;
     use store::MemoryStore;
@@ -265,12 +298,10 @@ mod tests {
     fn outbox(records: u8, store: &mut MemoryStore) -> Outbox {
         let mut outbox = Outbox::load(store, START).unwrap();
         for number in 0..records {
-            let first = u32::from(number) * 4;
-            let slots = SlotRange::new(Slot(first), Slot(first + 4)).unwrap();
             let messages = Point::first(2).into_iter().map(|point| (point, vec![number])).collect();
             let sealed = SealedBatch { rid: Rid::from([number; 32]), messages };
             let seq = outbox.next_seq(store).unwrap();
-            outbox.insert(seq, slots, &sealed, START, store).unwrap();
+            outbox.insert(seq, &sealed.into(), START, store).unwrap();
         }
         outbox
     }

@@ -1,14 +1,62 @@
-//! Load data from a CSV file: `interval_start` and one column of integer watt-hours a home.
+//! Load data from a CSV file: a column of times, and one column of energies or of registers a home.
 //!
 //! Nothing is guessed: an empty cell, a repeated or missing interval, a number that is none is refused with its line
-//! and column.
+//! and column. Where a register may be missing ([`Format::allow_missing`]), what was used over the gap is in the next one.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use protocol::unit::{MAX_SLOT_WH, Slot, SlotLength, WattHours};
+use csv::StringRecord;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use protocol::unit::{MAX_REGISTER_WH, MAX_SLOT_WH, Register, Slot, SlotLength, WattHours};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use serde::{Deserialize, Serialize};
 
 use super::Series;
+use crate::measurement::Unit;
+use crate::meter::Reading;
+
+/// What the cells of a file are.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Format {
+    /// Energies of the intervals that begin at the times, or registers read at the times.
+    pub quantity: CellQuantity,
+    /// `Wh` or `kWh`.
+    pub unit: Unit,
+    /// The zone of times without an offset, such as `Europe/Berlin`; without it every time needs an offset.
+    pub zone: Option<String>,
+    /// Registers may be missing: what was used over the gap is billed by the registers' difference.
+    pub allow_missing: bool,
+}
+
+/// What a cell is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellQuantity {
+    /// The energy of an interval; the times' column is `interval_start`.
+    #[default]
+    Energy,
+    /// The cumulative register at a time; the times' column is `time`.
+    Register,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self { quantity: CellQuantity::Energy, unit: Unit::Wh, zone: None, allow_missing: false }
+    }
+}
+
+/// The registers of a home.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Readings {
+    /// Those that there are.
+    pub readings: Vec<Reading>,
+    /// How many are missing between the first and the last.
+    pub missing: usize,
+}
 
 /// Why a file of load data was refused.
 #[derive(Debug, thiserror::Error)]
@@ -31,79 +79,257 @@ pub enum CsvError {
         reason: String,
     },
     /// A header that is not `interval_start,NAME,…`.
-    #[error("line 1: the header must be `interval_start` and then one name a home, found `{found}`")]
+    #[error(
+        "line 1: the header must be `{wanted}` and then one name a home, separated by commas; found {found}"
+    )]
     Header {
-        /// The first column's name.
+        /// The first column's name that was wanted.
+        wanted: &'static str,
+        /// What was found.
         found: String,
     },
     /// A time that is none, or not the one that follows.
-    #[error("line {line}, column interval_start: {reason}")]
+    #[error("line {line}, column {column}: {reason}")]
     Time {
         /// The line, from 1.
         line: u64,
+        /// The column of times.
+        column: &'static str,
         /// What was found and wanted.
         reason: String,
     },
-    /// A cell that is no energy.
-    #[error(
-        "line {line}, column {column}: `{found}` is not a whole number of watt-hours from 0 to {MAX_SLOT_WH}"
-    )]
+    /// A cell that is no energy or no register.
+    #[error("line {line}, column {column}: {reason}")]
     Cell {
         /// The line, from 1.
         line: u64,
         /// The home.
         column: String,
-        /// The cell.
-        found: String,
+        /// What was found and wanted.
+        reason: String,
     },
+    /// No such home.
+    #[error("there is no column `{wanted}`; there are {known}")]
+    Column {
+        /// The home that was asked for.
+        wanted: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// No such zone.
+    #[error("`{0}` is not a time zone, such as Europe/Berlin")]
+    Zone(String),
+    /// A unit of power.
+    #[error("the unit of a file is Wh or kWh")]
+    Unit,
     /// Fewer than two rows: the interval is unknown.
     #[error("the file needs at least two rows, it has {0}")]
     Short(usize),
 }
 
-/// Reads every home of a file.
+/// Reads every home's integer watt-hours of a file.
 ///
 /// # Errors
 ///
 /// [`CsvError`].
 pub fn read_file(path: &Path) -> Result<Vec<Series>, CsvError> {
-    let file = std::fs::File::open(path).map_err(|source| CsvError::Open { path: path.into(), source })?;
-    read(std::io::BufReader::new(file))
+    read(open(path)?)
 }
 
-/// Reads every home of CSV text.
+/// Opens a file.
+///
+/// # Errors
+///
+/// [`CsvError::Open`].
+pub fn open(path: &Path) -> Result<impl Read, CsvError> {
+    let file = std::fs::File::open(path).map_err(|source| CsvError::Open { path: path.into(), source })?;
+    Ok(std::io::BufReader::new(file))
+}
+
+/// Reads every home's integer watt-hours of CSV text.
 ///
 /// # Errors
 ///
 /// [`CsvError`].
 pub fn read(text: impl Read) -> Result<Vec<Series>, CsvError> {
-    let mut reader = csv::Reader::from_reader(text);
-    let header = reader.headers().map_err(|error| row_error(&error))?.clone();
-    let first = header.get(0).unwrap_or_default();
-    if first != "interval_start" || header.len() < 2 {
-        return Err(CsvError::Header { found: first.chars().take(64).collect() });
-    }
-    let names: Vec<String> = header.iter().skip(1).map(str::to_owned).collect();
-    let mut times: Vec<(u64, i64)> = Vec::new();
-    let mut columns: Vec<Vec<WattHours>> = vec![Vec::new(); names.len()];
-    for row in reader.records() {
-        let row = row.map_err(|error| row_error(&error))?;
-        let line = row.position().map_or(0, csv::Position::line);
-        times.push((line, time(line, row.get(0).unwrap_or_default())?));
-        for ((cell, name), column) in row.iter().skip(1).zip(&names).zip(&mut columns) {
-            column.push(energy(line, name, cell)?);
+    read_energies(text, &Format::default())
+}
+
+/// Reads every home's energies of CSV text.
+///
+/// # Errors
+///
+/// [`CsvError`].
+pub fn read_energies(text: impl Read, format: &Format) -> Result<Vec<Series>, CsvError> {
+    let table = Table::read(text, "interval_start", format)?;
+    let (start, slot) = intervals(&table.rows)?;
+    // a cell of kWh may have parts of a watt-hour: the whole ones of the sum are what counts
+    let mut sums: Vec<(Decimal, i64)> = vec![(Decimal::ZERO, 0); table.names.len()];
+    let mut columns: Vec<Vec<WattHours>> = vec![Vec::new(); table.names.len()];
+    for row in &table.rows {
+        for (((cell, name), column), (exact, whole)) in
+            row.cells().zip(&table.names).zip(&mut columns).zip(&mut sums)
+        {
+            *exact += energy(row.line, name, cell, format.unit)?;
+            let next = exact.floor().to_i64().unwrap_or(i64::MAX);
+            column.push(WattHours(next - *whole));
+            *whole = next;
         }
     }
-    let (start, slot) = intervals(&times)?;
-    Ok(names
-        .into_iter()
-        .zip(columns)
-        .map(|(name, energies)| Series { name, start, slot, energies })
-        .collect())
+    let series = |(name, energies)| Series { name, start, slot, energies };
+    Ok(table.names.into_iter().zip(columns).map(series).collect())
+}
+
+/// Reads one home's registers of CSV text; each has to be of a slot's start.
+///
+/// # Errors
+///
+/// [`CsvError`].
+pub fn read_registers(
+    text: impl Read,
+    column: &str,
+    slot: SlotLength,
+    format: &Format,
+) -> Result<Readings, CsvError> {
+    let table = Table::read(text, "time", format)?;
+    let Some(index) = table.names.iter().position(|name| name == column) else {
+        return Err(no_column(column, &table.names));
+    };
+    let refused = |line, reason| CsvError::Cell { line, column: column.to_owned(), reason };
+    let mut readings: Vec<Reading> = Vec::new();
+    let (mut before, mut above): (Option<&Row>, u64) = (None, 0);
+    for row in &table.rows {
+        let at = row.slot(slot)?;
+        if let Some(before) = before {
+            follows(before, row, slot, format.allow_missing)?;
+        }
+        before = Some(row);
+        let cell = row.cells().nth(index).unwrap_or_default().trim();
+        if cell.is_empty() {
+            if format.allow_missing {
+                continue;
+            }
+            let reason = "the cell is empty; set format.allow_missing = true to bill over it by the registers' difference";
+            return Err(refused(row.line, reason.to_owned()));
+        }
+        let register = register(cell, format.unit).ok_or_else(|| {
+            refused(row.line, format!("`{}` is not a register in {}", short(cell), unit_name(format.unit)))
+        })?;
+        if let Some(last) = readings.last() {
+            let (was, is) = (last.register.watt_hours(), register.watt_hours());
+            let slots = u64::from(at.0 - last.at.0);
+            let most = slots.saturating_mul(MAX_SLOT_WH.unsigned_abs());
+            if is < was {
+                let reason = format!(
+                    "the register is {} Wh below the one of line {above}: was the meter reset or swapped? End the file there \
+                     and replay the rest as another device's",
+                    was - is
+                );
+                return Err(refused(row.line, reason));
+            }
+            if is - was > most {
+                let reason = format!(
+                    "the register is {} Wh above the one of line {above}, more than the {most} Wh that {slots} slots can \
+                     carry",
+                    is - was
+                );
+                return Err(refused(row.line, reason));
+            }
+        }
+        above = row.line;
+        readings.push(Reading { at, register });
+    }
+    let [first, .., last] = readings[..] else { return Err(CsvError::Short(readings.len())) };
+    let slots = (last.at.0 - first.at.0) as usize + 1;
+    Ok(Readings { missing: slots - readings.len(), readings })
+}
+
+/// The error for a home that is not there.
+pub(crate) fn no_column(wanted: &str, names: &[String]) -> CsvError {
+    CsvError::Column { wanted: wanted.to_owned(), known: names.join(", ") }
+}
+
+struct Table {
+    names: Vec<String>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    line: u64,
+    /// The name of the times' column.
+    column: &'static str,
+    /// Unix time.
+    at: i64,
+    /// Whether the row's local hour is one that comes twice.
+    twice: bool,
+    record: StringRecord,
+}
+
+impl Row {
+    fn cells(&self) -> impl Iterator<Item = &str> {
+        self.record.iter().skip(1)
+    }
+
+    fn refused(&self, reason: String) -> CsvError {
+        CsvError::Time { line: self.line, column: self.column, reason }
+    }
+
+    fn slot(&self, length: SlotLength) -> Result<Slot, CsvError> {
+        let seconds = i64::from(length.seconds());
+        let number = u32::try_from(self.at / seconds).ok().filter(|_| self.at % seconds == 0 && self.at >= 0);
+        let off =
+            || self.refused(format!("it is not at a multiple of {seconds} s of UTC, where a slot begins"));
+        number.map(Slot).ok_or_else(off)
+    }
+}
+
+impl Table {
+    fn read(text: impl Read, times: &'static str, format: &Format) -> Result<Self, CsvError> {
+        let zone = match &format.zone {
+            Some(name) => Some(TimeZone::get(name).map_err(|_| CsvError::Zone(name.clone()))?),
+            None => None,
+        };
+        if format.unit.is_power() {
+            return Err(CsvError::Unit);
+        }
+        let mut reader = csv::Reader::from_reader(text);
+        let header = reader.headers().map_err(|error| row_error(&error))?.clone();
+        let names = names(&header, times)?;
+        let mut rows: Vec<Row> = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| row_error(&error))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let cell = record.get(0).unwrap_or_default().trim();
+            let before = rows.last().map(|row| row.at);
+            let parsed = time(cell, zone.as_ref(), before);
+            let (at, twice) = parsed.map_err(|reason| CsvError::Time { line, column: times, reason })?;
+            rows.push(Row { line, column: times, at, twice, record });
+        }
+        Ok(Self { names, rows })
+    }
+}
+
+fn names(header: &StringRecord, times: &'static str) -> Result<Vec<String>, CsvError> {
+    let first = header.get(0).unwrap_or_default();
+    let names: Vec<String> = header.iter().skip(1).map(|name| name.trim().to_owned()).collect();
+    let refused = |found: String| CsvError::Header { wanted: times, found };
+    if first.trim() != times || names.is_empty() {
+        let found = if header.is_empty() { "nothing".to_owned() } else { format!("`{}`", short(first)) };
+        return Err(refused(found));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return Err(refused(format!("no name in column {}", index + 2)));
+        }
+        if names[..index].contains(name) {
+            return Err(refused(format!("`{}` twice", short(name))));
+        }
+    }
+    Ok(names)
 }
 
 fn row_error(error: &csv::Error) -> CsvError {
-    let line = error.position().map_or(0, csv::Position::line);
+    let line = error.position().map_or(1, csv::Position::line);
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} cells, the header has {expected_len}")
@@ -114,49 +340,119 @@ fn row_error(error: &csv::Error) -> CsvError {
     CsvError::Row { line, reason }
 }
 
-fn time(line: u64, cell: &str) -> Result<i64, CsvError> {
-    let parsed: Result<jiff::Timestamp, _> = cell.parse();
-    parsed.map(jiff::Timestamp::as_second).map_err(|_| CsvError::Time {
-        line,
-        reason: format!("`{cell}` is not a time with an offset, such as 2026-01-31T23:45:00+01:00"),
+/// The Unix time of a cell, and whether its local hour comes twice.
+fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64, bool), String> {
+    if let Ok(time) = cell.parse::<jiff::Timestamp>() {
+        return Ok((time.as_second(), false));
+    }
+    let Some(zone) = zone else {
+        let wanted = "is not a time with an offset, such as 2026-01-31T23:45:00+01:00";
+        let local = cell.parse::<DateTime>().is_ok();
+        let hint =
+            if local { "; if it is local time, set format.zone = \"Europe/Berlin\" or the like" } else { "" };
+        return Err(format!("`{}` {wanted}{hint}", short(cell)));
+    };
+    let local: DateTime = cell.parse().map_err(|_| {
+        format!("`{}` is not a time, such as 2026-01-31T23:45:00 or 2026-01-31 23:45", short(cell))
+    })?;
+    let second = |offset: jiff::tz::Offset| {
+        let time =
+            offset.to_timestamp(local).map_err(|_| format!("`{}` is beyond all times", short(cell)))?;
+        Ok::<i64, String>(time.as_second())
+    };
+    match zone.to_ambiguous_zoned(local).offset() {
+        AmbiguousOffset::Unambiguous { offset } => Ok((second(offset)?, false)),
+        AmbiguousOffset::Fold { before: summer, after: winter } => {
+            // the hour that comes twice: in summer time, until the rows have been there
+            let (first, again) = (second(summer)?, second(winter)?);
+            Ok((if before.is_some_and(|before| before >= first) { again } else { first }, true))
+        }
+        AmbiguousOffset::Gap { .. } => {
+            let name = zone.iana_name().unwrap_or("this zone");
+            Err(format!(
+                "{local} does not exist in {name}: the clocks went forward over it; is it another zone's time?"
+            ))
+        }
+    }
+}
+
+fn energy(line: u64, column: &str, cell: &str, unit: Unit) -> Result<Decimal, CsvError> {
+    let cell = cell.trim();
+    let refused = |reason| CsvError::Cell { line, column: column.to_owned(), reason };
+    if cell.is_empty() {
+        let reason = "the cell is empty, and an energy that nobody knows can't be billed: fill it in, or replay the meter's \
+             registers (format.quantity = \"register\")";
+        return Err(refused(reason.to_owned()));
+    }
+    let most = Decimal::from(MAX_SLOT_WH);
+    let parsed = number(cell, unit).filter(|energy| (Decimal::ZERO..=most).contains(energy));
+    parsed.ok_or_else(|| {
+        let wanted = match unit {
+            Unit::Wh => format!("a whole number of watt-hours from 0 to {MAX_SLOT_WH}"),
+            _ => format!("a number of kilowatt-hours from 0 to {}", most / Decimal::from(1_000)),
+        };
+        refused(format!("`{}` is not {wanted}", short(cell)))
     })
 }
 
-fn energy(line: u64, column: &str, cell: &str) -> Result<WattHours, CsvError> {
-    let parsed = cell.trim().parse::<i64>().ok().filter(|energy| (0..=MAX_SLOT_WH).contains(energy));
-    parsed.map(WattHours).ok_or_else(|| CsvError::Cell {
-        line,
-        column: column.to_owned(),
-        found: cell.chars().take(32).collect(),
-    })
+fn register(cell: &str, unit: Unit) -> Option<Register> {
+    let exact = number(cell, unit).filter(|register| *register <= Decimal::from(MAX_REGISTER_WH))?;
+    Register::try_from(exact.floor().to_u64()?).ok()
+}
+
+/// A number in watt-hours; those of the unit `Wh` have no decimals.
+fn number(cell: &str, unit: Unit) -> Option<Decimal> {
+    let digits = |byte: u8| byte.is_ascii_digit() || (byte == b'.' && unit != Unit::Wh);
+    let number: Decimal = cell.parse().ok().filter(|_| cell.bytes().all(digits))?;
+    unit.to_base(number)
+}
+
+fn unit_name(unit: Unit) -> &'static str {
+    if unit == Unit::Wh { "whole Wh" } else { "kWh" }
+}
+
+fn short(cell: &str) -> String {
+    cell.chars().take(40).collect()
 }
 
 /// The first slot and the slot length; every row must follow the one before by exactly one interval.
-fn intervals(times: &[(u64, i64)]) -> Result<(Slot, SlotLength), CsvError> {
-    let [(line, start), (_, second), ..] = times[..] else { return Err(CsvError::Short(times.len())) };
-    let length = u32::try_from(second - start).ok().and_then(|seconds| SlotLength::try_from(seconds).ok());
-    let slot = length.ok_or_else(|| CsvError::Time {
-        line: times[1].0,
-        reason: format!("an interval of {} s is not one of 900, 1800, 3600", second - start),
+fn intervals(rows: &[Row]) -> Result<(Slot, SlotLength), CsvError> {
+    let [first, second, ..] = rows else { return Err(CsvError::Short(rows.len())) };
+    let length =
+        u32::try_from(second.at - first.at).ok().and_then(|seconds| SlotLength::try_from(seconds).ok());
+    let slot = length.ok_or_else(|| {
+        let reason = match second.at - first.at {
+            0 => "it stands twice".to_owned(),
+            seconds if seconds < 0 => "it is before the one of the line before".to_owned(),
+            seconds => format!("an interval of {seconds} s is not one of 900, 1800, 3600"),
+        };
+        second.refused(reason)
     })?;
-    let seconds = i64::from(slot.seconds());
-    for pair in times.windows(2) {
-        let ((_, before), (line, after)) = (pair[0], pair[1]);
-        if after - before != seconds {
-            let what = match after - before {
-                0 => "it stands twice".to_owned(),
-                d if d < 0 => "it runs backwards".to_owned(),
-                d => format!("{} s are missing before it", d - seconds),
-            };
-            return Err(CsvError::Time { line, reason: format!("{what}; intervals are {seconds} s") });
-        }
+    for pair in rows.windows(2) {
+        follows(&pair[0], &pair[1], slot, false)?;
     }
-    let number = u32::try_from(start / seconds).ok().filter(|_| start % seconds == 0 && start >= 0);
-    let first = number.ok_or_else(|| CsvError::Time {
-        line,
-        reason: format!("the first interval does not begin at a multiple of {seconds} s of UTC"),
-    })?;
-    Ok((Slot(first), slot))
+    Ok((first.slot(slot)?, slot))
+}
+
+fn follows(before: &Row, row: &Row, slot: SlotLength, may_skip: bool) -> Result<(), CsvError> {
+    let seconds = i64::from(slot.seconds());
+    let elapsed = row.at - before.at;
+    if elapsed == seconds || (may_skip && elapsed > 0) {
+        return Ok(());
+    }
+    let reason = match elapsed {
+        0 => "it stands twice".to_owned(),
+        elapsed if elapsed < 0 => "it is before the one of the line before".to_owned(),
+        elapsed if elapsed % seconds != 0 => {
+            format!("an interval of {elapsed} s after ones of {seconds} s: intervals must not be mixed")
+        }
+        elapsed if before.twice => format!(
+            "{} s are missing before it; the clocks went back there, so that hour must stand twice",
+            elapsed - seconds
+        ),
+        elapsed => format!("{} s are missing before it; intervals are {seconds} s", elapsed - seconds),
+    };
+    Err(row.refused(reason))
 }
 
 #[cfg(test)]
@@ -174,34 +470,43 @@ mod tests {
         assert_eq!((homes[0].start, homes[0].slot.seconds()), (Slot(408_344), 3_600));
     }
 
-    /// What is wrong is named by line and column.
+    /// Parts of a watt-hour are not lost: the whole ones of the sum count.
     #[test]
-    fn names_line_and_column() {
-        let head = "interval_start,h01,h02\n2026-01-01T00:00:00Z,1,2\n";
-        for (rows, message) in [
-            ("2026-01-01T01:00:00Z,1,\n", "line 3, column h02: `` is not a whole number"),
-            ("2026-01-01T01:00:00Z,-5,2\n", "line 3, column h01: `-5`"),
-            ("2026-01-01T01:00:00Z,1.5,2\n", "line 3, column h01: `1.5`"),
-            ("2026-01-01T01:00:00Z,99999,2\n", "line 3, column h01: `99999`"),
-            ("2026-01-01T01:00:00Z,1\n", "line 3: 2 cells, the header has 3"),
-            (
-                "2026-01-01T01:00:00,1,2\n",
-                "line 3, column interval_start: `2026-01-01T01:00:00` is not a time",
-            ),
-            (
-                "2026-01-01T01:00:00Z,1,2\n2026-01-01T01:00:00Z,1,2\n",
-                "line 4, column interval_start: it stands twice",
-            ),
-            (
-                "2026-01-01T01:00:00Z,1,2\n2026-01-01T03:00:00Z,1,2\n",
-                "line 4, column interval_start: 3600 s are missing",
-            ),
-            ("2026-01-01T00:07:00Z,1,2\n", "line 3, column interval_start: an interval of 420 s"),
-            ("", "at least two rows"),
-        ] {
-            let error = read(format!("{head}{rows}").as_bytes()).unwrap_err().to_string();
-            assert!(error.contains(message), "{error} lacks {message}");
-        }
-        assert!(matches!(read(&b"time,h01\n"[..]), Err(CsvError::Header { .. })));
+    fn kilowatt_hours_add_up() {
+        let format = Format { unit: Unit::KWh, ..Format::default() };
+        let text = "interval_start,a\n2026-01-01T00:00Z,0.0004\n2026-01-01T01:00Z,0.0004\n2026-01-01T02:00Z,1.0004\n";
+        let homes = read_energies(text.as_bytes(), &format).unwrap();
+        assert_eq!(homes[0].energies, [WattHours(0), WattHours(0), WattHours(1_001)]);
+    }
+
+    /// A local day of 25 hours has 25 slots, one of 23 hours 23.
+    #[test]
+    fn local_days_have_their_slots() {
+        let format = Format { zone: Some("Europe/Berlin".into()), ..Format::default() };
+        let day = |date: &str, hours: &[u32]| {
+            let rows: String = hours.iter().map(|hour| format!("{date} {hour:02}:00,1\n")).collect();
+            read_energies(format!("interval_start,a\n{rows}").as_bytes(), &format).unwrap().remove(0)
+        };
+        let autumn: Vec<u32> = [0, 1, 2, 2].into_iter().chain(3..24).collect();
+        let spring: Vec<u32> = [0, 1].into_iter().chain(3..24).collect();
+        assert_eq!(day("2026-10-25", &autumn).energies.len(), 25);
+        assert_eq!(day("2026-03-29", &spring).energies.len(), 23);
+    }
+
+    /// Registers may be missing where that is allowed; what was used meanwhile is in the next one.
+    #[test]
+    fn missing_registers_are_counted() {
+        let slot = SlotLength::try_from(900).unwrap();
+        let format = Format {
+            quantity: CellQuantity::Register,
+            unit: Unit::KWh,
+            allow_missing: true,
+            ..Format::default()
+        };
+        let text = "time,a,b\n2026-01-01T00:00Z,,7\n2026-01-01T00:15Z,1.5,\n2026-01-01T00:30Z,,\n2026-01-01T01:15Z,2.0019,\n";
+        let read = read_registers(text.as_bytes(), "a", slot, &format).unwrap();
+        let shown: Vec<_> = read.readings.iter().map(|r| (r.at.0 % 96, r.register.watt_hours())).collect();
+        assert_eq!((shown, read.missing), (vec![(1, 1_500), (5, 2_001)], 3));
+        assert!(matches!(read_registers(text.as_bytes(), "b", slot, &format), Err(CsvError::Short(1))));
     }
 }

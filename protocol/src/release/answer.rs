@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use crate::field::Fe;
 use crate::id::Rid;
+use crate::release::inventory::Held;
 use crate::release::result::Answers;
-use crate::release::selection::{Billed, Day, Scope, Selection, effective_prices};
+use crate::release::selection::{Billed, Scope, Selection, effective_prices};
 use crate::share::ShareVector;
 use crate::tariff::Tariff;
 use crate::unit::{SlotLength, SlotRange};
@@ -24,7 +25,22 @@ pub fn answers(
         Selection::Bill(_) => {
             selection.billed().map(|billed| bill(billed, tariffs, slot, &mut shares)).collect()
         }
-        Selection::Group(_) => selection.days().map(|day| curve(day, &mut shares)).collect(),
+        Selection::Group(_) => selection
+            .days()
+            .map(|day| {
+                let records: Vec<Held> =
+                    day.members.iter().flat_map(|(_, records)| records).copied().collect();
+                curve(day.slots, &records, &mut shares)
+            })
+            .collect(),
+        Selection::Grid(_) => selection
+            .interval()
+            .map(|interval| {
+                let records = selection.records().map(|(_, held)| held).collect::<Vec<Held>>();
+                curve(interval.slots, &records, &mut shares)
+            })
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -69,12 +85,16 @@ fn bill(
     Some(values)
 }
 
-/// The members' sum in each slot of a day.
-fn curve(day: &Day, shares: &mut impl FnMut(&Rid) -> Option<ShareVector>) -> Option<Zeroizing<Vec<Fe>>> {
-    let mut sums = Zeroizing::new(vec![Fe::ZERO; day.slots.len()]);
-    for held in day.members.iter().flat_map(|(_, records)| records) {
+/// The sum of records in each slot of a day.
+fn curve(
+    day: SlotRange,
+    records: &[Held],
+    shares: &mut impl FnMut(&Rid) -> Option<ShareVector>,
+) -> Option<Zeroizing<Vec<Fe>>> {
+    let mut sums = Zeroizing::new(vec![Fe::ZERO; day.len()]);
+    for held in records {
         let vector = shares(&held.rid).filter(|vector| vector.energies().len() == held.slots.len())?;
-        add_within(&mut sums, day.slots, held.slots, vector.energies());
+        add_within(&mut sums, day, held.slots, vector.energies());
     }
     Some(sums)
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::id::{QueryId, Rid};
+use crate::id::{Hash, QueryId, Rid};
 use crate::rule::Rule;
 use crate::shamir::Point;
 use crate::signature::Document;
@@ -45,8 +45,29 @@ pub enum InventoryAnswer {
 pub enum Holding {
     /// The records that reach into the target's span, and the one that ends where it starts; ascending.
     Records(Vec<Held>),
+    /// The same, and the target's load vector of the interval, if it is held with all of the key deal that it is under.
+    Vector(Vec<Held>, Option<HeldVector>),
     /// The target is refused.
     Refused(Rule),
+}
+
+/// A load vector that is held.
+#[derive(Clone, Copy, Debug, Deserialize_tuple, Eq, Ord, PartialEq, PartialOrd, Serialize_tuple)]
+pub struct HeldVector {
+    /// Its hash.
+    pub vector: Hash,
+    /// The hash of the key deal.
+    pub deal: Hash,
+}
+
+impl Holding {
+    /// The records, if the target is not refused.
+    pub fn records(&self) -> Option<&[Held]> {
+        match self {
+            Self::Records(records) | Self::Vector(records, _) => Some(records),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 /// A record that is held.

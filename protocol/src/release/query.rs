@@ -11,8 +11,11 @@ use crate::signature::Document;
 use crate::tariff::Tariff;
 use crate::unit::{Slot, SlotRange};
 
-/// The most meters in one query.
+/// The most meters in one query for bills.
 pub const MAX_TARGETS: usize = 256;
+
+/// The most members of a group whose curve or interval is asked for.
+pub const MAX_MEMBERS: usize = 2_048;
 
 /// The longest period of a query, and the longest span of a target, in days: memory follows it.
 pub const MAX_PERIOD_DAYS: u32 = 800;
@@ -44,12 +47,25 @@ pub enum Ask {
     Bill(BillAsk),
     /// A group's energy in each slot.
     Group(GroupAsk),
+    /// A group's energy in each slot of one interval, and the sums of its load vectors.
+    Grid(GridAsk),
+}
+
+/// One interval of a group's curve, with the sums of its members' load vectors.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct GridAsk {
+    /// The group.
+    pub group: GroupId,
+    /// Its members: all of them or none, and the same in every interval of the window.
+    pub members: Vec<MeterId>,
+    /// The bill window that the interval belongs to.
+    pub window: SlotRange,
 }
 
 /// Bills of meters.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 pub struct BillAsk {
-    /// The hashes of the published tariffs.
+    /// The hashes of the published tariffs; with none, a bill is the register difference only.
     pub tariffs: Vec<Hash>,
     /// The meters.
     pub targets: Vec<BillTarget>,
@@ -87,7 +103,7 @@ impl Query {
     pub fn path(&self) -> Path {
         match self.ask {
             Ask::Bill(_) => Path::Bill,
-            Ask::Group(_) => Path::Group,
+            Ask::Group(_) | Ask::Grid(_) => Path::Group,
         }
     }
 
@@ -95,7 +111,7 @@ impl Query {
     pub fn meters(&self) -> Vec<MeterId> {
         match &self.ask {
             Ask::Bill(ask) => ask.targets.iter().map(|target| target.meter).collect(),
-            Ask::Group(ask) => ask.members.clone(),
+            Ask::Group(GroupAsk { members, .. }) | Ask::Grid(GridAsk { members, .. }) => members.clone(),
         }
     }
 
@@ -103,7 +119,7 @@ impl Query {
     pub fn span(&self, index: usize) -> SlotRange {
         let opening = match &self.ask {
             Ask::Bill(ask) => ask.targets.get(index).and_then(|target| target.opening),
-            Ask::Group(_) => None,
+            Ask::Group(_) | Ask::Grid(_) => None,
         };
         opening.and_then(|opening| SlotRange::new(opening, self.period.end()).ok()).unwrap_or(self.period)
     }
@@ -120,7 +136,8 @@ impl Query {
         let targets = meters.len();
         meters.sort_unstable();
         meters.dedup();
-        if meters.is_empty() || meters.len() != targets || targets > MAX_TARGETS {
+        let most = if self.path() == Path::Bill { MAX_TARGETS } else { MAX_MEMBERS };
+        if meters.is_empty() || meters.len() != targets || targets > most {
             return Err(Rule::Targets);
         }
         let longest = (MAX_PERIOD_DAYS * slot.per_day()) as usize;
@@ -134,6 +151,7 @@ impl Query {
             exclusion.verify(roster)?;
         }
         match &self.ask {
+            Ask::Bill(ask) if ask.tariffs.is_empty() => policy.check_bill_period(self.period, slot),
             Ask::Bill(ask) => {
                 policy.check_bill_period(self.period, slot)?;
                 policy.check_tariffs(ask.tariffs.len(), targets)?;
@@ -147,6 +165,20 @@ impl Query {
             Ask::Group(_) if !self.period.len().is_multiple_of(slot.per_day() as usize) => Err(Rule::Window),
             Ask::Group(_) => {
                 policy.check_bill_period(self.period, slot)?;
+                policy.check_group(targets)
+            }
+            Ask::Grid(ask) => {
+                let interval = policy.interval_slots(slot).ok_or(Rule::Interval)?;
+                let whole =
+                    self.period.len() == interval as usize && self.period.start().0.is_multiple_of(interval);
+                // A window of local days need not begin with an interval: its edges are in none, for all members.
+                if !whole || !ask.window.covers(self.period) {
+                    return Err(Rule::Interval);
+                }
+                if ask.window.len() > longest {
+                    return Err(Rule::Window);
+                }
+                policy.check_bill_period(ask.window, slot)?;
                 policy.check_group(targets)
             }
         }

@@ -1,7 +1,6 @@
 //! A result: an aggregator's share of the released values, sealed to the utility.
 
 use rand::CryptoRng;
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use zeroize::Zeroizing;
@@ -37,9 +36,21 @@ impl Document for ResultShare {
 /// One answer a released entry: shares of its values, or nothing where a record is not held.
 pub type Answers = Vec<Option<Zeroizing<Vec<Fe>>>>;
 
-/// Eight bytes an element.
-#[derive(Deserialize, Serialize)]
-struct Plain(Vec<Option<ByteBuf>>);
+/// An aggregator's pieces of an opening on the grid path: nothing but the sum follows from those of t aggregators.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct Pieces {
+    /// The sum of the members' load vectors, still encrypted.
+    pub sum: ByteBuf,
+    /// A partial decryption for each active set that the aggregator is in, in the sets' order.
+    pub partials: Vec<ByteBuf>,
+}
+
+/// What is sealed: eight bytes an element of an answer; and pieces, if it is about an interval and all of it is held.
+#[derive(Deserialize_tuple, Serialize_tuple)]
+struct Plain {
+    answers: Vec<Option<ByteBuf>>,
+    pieces: Option<Pieces>,
+}
 
 /// Why a result can't be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -63,19 +74,15 @@ impl ResultShare {
         cut: Hash,
         point: Point,
         answers: &Answers,
+        pieces: Option<Pieces>,
         roster: &Roster,
         rng: &mut R,
     ) -> Result<Self, BoxError> {
-        let plain = Plain(
-            answers
-                .iter()
-                .map(|answer| {
-                    answer
-                        .as_ref()
-                        .map(|values| values.iter().flat_map(|v| v.to_bytes()).collect::<Vec<u8>>().into())
-                })
-                .collect(),
-        );
+        let bytes = |values: &Zeroizing<Vec<Fe>>| {
+            values.iter().flat_map(|v| v.to_bytes()).collect::<Vec<u8>>().into()
+        };
+        let answers = answers.iter().map(|answer| answer.as_ref().map(bytes)).collect();
+        let plain = Plain { answers, pieces };
         let plaintext = Zeroizing::new(wire::encode(&plain));
         let key = &roster.document().utility.box_key;
         let sealed = key.seal(RESULT_INFO, &associated(roster, &cut, point), &plaintext, rng)?;
@@ -87,20 +94,26 @@ impl ResultShare {
     /// # Errors
     ///
     /// [`ResultError`].
-    pub fn open(&self, key: &OpeningKey, roster: &Roster, lengths: &[usize]) -> Result<Answers, ResultError> {
+    pub fn open(
+        &self,
+        key: &OpeningKey,
+        roster: &Roster,
+        lengths: &[usize],
+    ) -> Result<(Answers, Option<Pieces>), ResultError> {
         let plaintext = key.open(RESULT_INFO, &associated(roster, &self.cut, self.point), &self.sealed)?;
         let plain: Plain = wire::decode(&plaintext).map_err(|_| ResultError::Shape)?;
-        if plain.0.len() != lengths.len() {
+        if plain.answers.len() != lengths.len() {
             return Err(ResultError::Shape);
         }
-        plain
-            .0
+        let answers: Result<Answers, ResultError> = plain
+            .answers
             .iter()
             .zip(lengths)
             .map(|(answer, len)| {
                 answer.as_ref().map(|bytes| elements(bytes, *len).ok_or(ResultError::Shape)).transpose()
             })
-            .collect()
+            .collect();
+        Ok((answers?, plain.pieces))
     }
 }
 

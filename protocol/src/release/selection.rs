@@ -10,7 +10,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::id::{Hash, MeterId, Rid};
 use crate::policy::Policy;
-use crate::release::inventory::{Held, Holding, Inventory, InventoryAnswer};
+use crate::release::inventory::{Held, HeldVector, Holding, Inventory, InventoryAnswer};
 use crate::release::query::{Ask, BillTarget, Query};
 use crate::roster::Roster;
 use crate::rule::Rule;
@@ -26,6 +26,8 @@ pub enum Selection {
     Bill(Vec<BillEntry>),
     /// One entry a day of the period, in order.
     Group(Vec<DayEntry>),
+    /// The interval.
+    Grid(IntervalEntry),
 }
 
 /// A target of a bill.
@@ -82,6 +84,35 @@ pub struct Day {
     pub members: Vec<(MeterId, Vec<Held>)>,
 }
 
+/// An interval of the grid path.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum IntervalEntry {
+    /// It is released.
+    Released(Interval),
+    /// It is not: some member lacks a record or its load vector.
+    Refused(SlotRange, Rule),
+}
+
+/// An interval that is released.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct Interval {
+    /// Its slots.
+    pub slots: SlotRange,
+    /// All members that the query names, in its order.
+    pub members: Vec<Member>,
+}
+
+/// A member of an interval.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct Member {
+    /// The meter.
+    pub meter: MeterId,
+    /// The records that cover the interval.
+    pub records: Vec<Held>,
+    /// Its load vector.
+    pub vector: HeldVector,
+}
+
 impl Scope {
     /// Values released under so many tariffs.
     pub fn values(self, tariffs: usize) -> usize {
@@ -122,7 +153,24 @@ impl Selection {
                         .collect(),
                 )
             }
+            Ask::Grid(ask) => {
+                let members = ask.members.iter().enumerate();
+                let members = members.map(|(index, meter)| member(query, index, *meter, inventories, roster));
+                let slots = query.period;
+                Self::Grid(match members.collect::<Option<Vec<Member>>>() {
+                    Some(members) => IntervalEntry::Released(Interval { slots, members }),
+                    None => IntervalEntry::Refused(slots, Rule::MemberSet),
+                })
+            }
         }
+    }
+
+    /// The members of an interval that keep it from being released: a record or the load vector is not held by a quorum.
+    pub fn lacking(query: &Query, inventories: &[&Inventory], roster: &Roster) -> Vec<MeterId> {
+        let Ask::Grid(ask) = &query.ask else { return Vec::new() };
+        let whole =
+            |index: usize| member(query, index, MeterId::from([0; 16]), inventories, roster).is_some();
+        ask.members.iter().enumerate().filter(|(index, _)| !whole(*index)).map(|(_, meter)| *meter).collect()
     }
 
     /// The hash that a cut names it by.
@@ -135,6 +183,7 @@ impl Selection {
         match self {
             Self::Bill(_) => self.billed().map(|billed| billed.scope.values(tariffs)).collect(),
             Self::Group(_) => self.days().map(|day| day.slots.len()).collect(),
+            Self::Grid(_) => self.interval().map(|interval| interval.slots.len()).into_iter().collect(),
         }
     }
 
@@ -142,7 +191,7 @@ impl Selection {
     pub fn billed(&self) -> impl Iterator<Item = &Billed> {
         let entries = match self {
             Self::Bill(entries) => &entries[..],
-            Self::Group(_) => &[],
+            Self::Group(_) | Self::Grid(_) => &[],
         };
         entries.iter().filter_map(|entry| match entry {
             BillEntry::Billed(billed) => Some(billed),
@@ -153,7 +202,7 @@ impl Selection {
     /// The days that are released.
     pub fn days(&self) -> impl Iterator<Item = &Day> {
         let entries = match self {
-            Self::Bill(_) => &[],
+            Self::Bill(_) | Self::Grid(_) => &[],
             Self::Group(entries) => &entries[..],
         };
         entries.iter().filter_map(|entry| match entry {
@@ -162,11 +211,35 @@ impl Selection {
         })
     }
 
+    /// The interval of the grid path, if it is released.
+    pub fn interval(&self) -> Option<&Interval> {
+        match self {
+            Self::Grid(IntervalEntry::Released(interval)) => Some(interval),
+            _ => None,
+        }
+    }
+
+    /// Every record that it is computed from, with its meter.
+    pub fn records(&self) -> impl Iterator<Item = (MeterId, Held)> {
+        let bills = self
+            .billed()
+            .flat_map(|billed| billed.records.iter().chain(&billed.anchor).map(|held| (billed.meter, *held)));
+        let days = self.days().flat_map(|day| &day.members);
+        let members = self.interval().into_iter().flat_map(|interval| &interval.members);
+        let days = days.flat_map(|(meter, records)| records.iter().map(|held| (*meter, *held)));
+        let interval = members.flat_map(|member| member.records.iter().map(|held| (member.meter, *held)));
+        bills.chain(days).chain(interval)
+    }
+
     /// Every slot range that it takes from a meter: a slot may be in one release of its kind only.
     pub fn takes(&self) -> Vec<(MeterId, SlotRange)> {
         let bills = self.billed().map(|billed| (billed.meter, billed.window));
         let days = self.days().flat_map(|day| day.members.iter().map(|(meter, _)| (*meter, day.slots)));
-        bills.chain(days).collect()
+        let interval = self
+            .interval()
+            .into_iter()
+            .flat_map(|interval| interval.members.iter().map(|member| (member.meter, interval.slots)));
+        bills.chain(days).chain(interval).collect()
     }
 }
 
@@ -198,9 +271,9 @@ fn quorum_records(query: &Query, index: usize, inventories: &[&Inventory], quoru
     let mut listed: Vec<Held> = Vec::new();
     for inventory in inventories {
         if let InventoryAnswer::Holdings(holdings) = &inventory.answer
-            && let Some(Holding::Records(records)) = holdings.get(index)
+            && let Some(records) = holdings.get(index).and_then(Holding::records)
         {
-            let mut once = records.clone();
+            let mut once = records.to_vec();
             once.sort_unstable();
             once.dedup();
             listed.extend(once);
@@ -217,6 +290,34 @@ fn quorum_records(query: &Query, index: usize, inventories: &[&Inventory], quoru
         }
     }
     selected
+}
+
+/// A member of an interval, if a quorum holds all that is needed of it.
+fn member(
+    query: &Query,
+    index: usize,
+    meter: MeterId,
+    inventories: &[&Inventory],
+    roster: &Roster,
+) -> Option<Member> {
+    let mut records = quorum_records(query, index, inventories, roster.q());
+    records.retain(|held| held.slots.overlaps(query.period));
+    let vector = quorum_vector(index, inventories, roster.q())?;
+    cover(&records, query.period).then_some(Member { meter, records, vector })
+}
+
+/// The load vector of a target that at least `quorum` inventories list; no two can.
+fn quorum_vector(index: usize, inventories: &[&Inventory], quorum: usize) -> Option<HeldVector> {
+    let of = |inventory: &&Inventory| match &inventory.answer {
+        InventoryAnswer::Holdings(holdings) => match holdings.get(index)? {
+            Holding::Vector(_, vector) => *vector,
+            _ => None,
+        },
+        InventoryAnswer::Refused(_) => None,
+    };
+    let mut listed: Vec<HeldVector> = inventories.iter().filter_map(of).collect();
+    listed.sort_unstable();
+    listed.chunk_by(|a, b| a == b).find(|same| same.len() >= quorum).map(|same| same[0])
 }
 
 fn bill(
@@ -249,7 +350,8 @@ fn scope(billed: &Billed, tariffs: &[Tariff], roster: &Roster) -> Result<Scope, 
         .collect();
     let missing = billed.missing();
     Ok(
-        if !policy.covered(billed.window.len() - missing, billed.window.len())
+        if tariffs.is_empty()
+            || !policy.covered(billed.window.len() - missing, billed.window.len())
             || policy.check_cells(&columns?).is_err()
         {
             Scope::Registers

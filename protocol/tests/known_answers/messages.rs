@@ -2,8 +2,8 @@
 //!
 //! Where from: made by this crate from fixed keys and ChaCha20 key streams, then taken apart by a second implementation
 //! in Python that shares no code with it (`hashlib` and `cryptography` 48). That one found the same hashes, record name,
-//! box hash and check value, made the same Ed25519 signatures, opened the sealed boxes [RFC 9180, section 5.1] and
-//! interpolated 831, 12 and 4,711 from the shares in them.
+//! box and chunk hashes and check value, made the same Ed25519 signatures, opened the sealed boxes [RFC 9180, section 5.1]
+//! and interpolated 831, 12 and 4,711 from the shares in them.
 
 /// A meter's certificate, signed by the registrar.
 pub(crate) const CERTIFICATE: &str = concat!(
@@ -28,9 +28,9 @@ pub(crate) const CERTIFICATE: &str = concat!(
 /// The roster with three acceptances.
 pub(crate) const ROSTER: &str = concat!(
     "82",         // bundle: 2 fields
-    "5901eb",     //   signed roster: 491 bytes
+    "5901ec",     //   signed roster: 492 bytes
     "82",         //     envelope: 2 fields
-    "5901a5",     //       body: 421 bytes
+    "5901a6",     //       body: 422 bytes
     "8b",         //         roster: 11 fields
     "6464656d6f", //           deployment: "demo"
     "03",         //           epoch: 3
@@ -92,7 +92,7 @@ pub(crate) const ROSTER: &str = concat!(
     "01",   //               suite: 1
     "5820", //               public key: 32 bytes
     "7d34a4815fa6b982535e60af3bd9b49556816080f1641ff81d2b7c8ae8268a44",
-    "87",         //           policy: 7 fields
+    "88",         //           policy: 8 fields
     "0f",         //             k: 15
     "181c",       //             shortest bill, days: 28
     "1903b6",     //             coverage, thousandths: 950
@@ -100,25 +100,26 @@ pub(crate) const ROSTER: &str = concat!(
     "1819",       //             smallest cell: 25
     "0f",         //             meters a tariff: 15
     "1a00794a00", //             late grace, s: 7,948,800
+    "00",         //             grid interval, s: 0
     "5840",       //       signature: 64 bytes
-    "5453ac7bdb63381cf10b2f375e266798a05e8c518dcf5da15c7df10eb0fc4009",
-    "cb63229ffa622f2239b3685641deb6cd9e2b3f94dac39106f9f9a5d8971fd408",
+    "5468e8dd28efecc629c32e81eba67ba3c350e6251c04b490ba7dea704abe20cf",
+    "2beb6152c6efa7a2fee711393985e12346e9fa49e136e1aa325e61a51f195f0a",
     "83",   //   acceptances: 3 of them
     "82",   //     acceptance: 2 fields
     "01",   //       point: 1
     "5840", //       signature: 64 bytes
-    "8a30684ae3d371a6c148ee1fc25b9f7e8a5bd79fa602c598b4a8e61286547ae0",
-    "94a95a7ee0263f21475230dab64be76b89cc729ea0de56d6bc9cd817c23a8f04",
+    "fdfb48eb7e5a7bf1b5a59eabead9f136f6e7821e5911e3e56c32e70d648e78cb",
+    "9daed422317b0f5c7f7fc26fffa2a1e9c51439efa3d50f67d86b701597bc5a0c",
     "82",   //     acceptance: 2 fields
     "02",   //       point: 2
     "5840", //       signature: 64 bytes
-    "d95f345333997500dccd5d4b2eb9c8e7e4bab5d4f8eb3166f7fbbcf390505246",
-    "5340ebd66e80390b09996c6005e22656aab13577beaa9adad91a93de7b044804",
+    "6dfdc1e766c948d8be7959c70422145f0ddf65e72052612698af9d0cf9ac7df7",
+    "275d9775145d8b68218ae8209963eba2ac2867585bb70100783b2058d9721a04",
     "82",   //     acceptance: 2 fields
     "03",   //       point: 3
     "5840", //       signature: 64 bytes
-    "0fc8a3a65a7752e3cd84b7482d35980a7254b16b6ea2c999c9559bd4bb993b16",
-    "fc4bcceee3be1d2fbb2fea46b5c8509c3769134b7a8adc0fd543da1aba0fea0f",
+    "9345f3a09cd0c3b027ec77de4d8035ccb9067104652d295b2991fb547fff076a",
+    "54dc97a0b24b042e6f284de2350a3a93179f498f65e61e29a78455a3fdd61c0c",
 );
 
 /// Aggregator 2's share message of a batch of two slots.
@@ -139,15 +140,15 @@ pub(crate) const SHARE: &str = concat!(
     "00",                 //         flags: 0
     "83",                 //       boxes: 3 of them
     "5820",               //         box hash: 32 bytes
-    "bbaf7ef7cb0bc30b04f56680c18de5d1a525e74f0411744e84fe8a1469180ee5",
+    "8867a75dc538a60c69a14d37bf1acf3306fd1e3c8c8a06aa7e37c754d85e3ef4",
     "5820", //         box hash: 32 bytes
-    "43bb8af50abf583e51da6e93ffbe33d3077a60c45a30cc0131947d4b8c19b037",
+    "969f06227f7d3eb130f2794ccdb9336df8123bf94b90ae9f256d266cf669fb12",
     "5820", //         box hash: 32 bytes
-    "d979a793a9b61e2f161c9aa40f7dab359aa82f6b95718e209ace1e373fc5ae88",
+    "b64e0c6adc2a00340ad13f7c9613df1695e13f7d6c1033618d991e6aff4ce534",
     "f6",   //       grid: none
     "5840", //   signature: 64 bytes
-    "3795fbe0018d6335968e8f7367b40ba0c71fdc1aeaed665b4d2d6dc9eab1b0a3",
-    "e486f236c487d8754c6eb78a730b40df6629a2f77a896eb4e2d664b9015d810b",
+    "adaa62bb02c6e40cc9dfc6bd04283f2d06c45dd172c60201079e09c74b845e0a",
+    "ea97dfc5678324064036e28fe42e6aa9aaeae58ab6cf8702a61277cf0fc0dd01",
     "02",   //   point: 2
     "83",   //   sealed box: 3 fields
     "01",   //     key id: 1
@@ -155,7 +156,7 @@ pub(crate) const SHARE: &str = concat!(
     "41d73a101279b51665155e7a33a22c1c4f413124d262bd3426a6684cfb13145b",
     "5830", //     ciphertext and tag: 48 bytes
     "aaf27622b0b0a7d45cd1b9a0f465abfa6c758fd7c879ba2bea3bbff5bd9abcb2",
-    "029c217a2f2e229089eeb6083b8f31ca",
+    "904bd41a2c2e30bc2b3830a187ea0a94",
 );
 
 /// Aggregator 1's receipt for that batch.
@@ -178,16 +179,71 @@ pub(crate) const RECEIPT: &str = concat!(
     "83",                 //         check: 3 fields
     "1b0000000700000005", //           seq: 7·2^32 + 5
     "5820",               //           rid: 32 bytes
-    "bf2083b69fdf4feff1f335f29e67e3c649d1b01eb0d37bf4c49d2cb6574ec28e",
-    "1b5c68d0e33a739706", //           c_i: 6,658,801,723,424,085,766
+    "63d6c5a0f2374043c896062ded4f847a0b18c7eca0ab9bdd7888b5d15009241a",
+    "1be66dfce69f05f2de", //           c_i: 16,604,205,468,625,531,614
     "81",                 //       refused: 1 of them
     "82",                 //         record: 2 fields
     "1b0000000700000004", //           seq: 7·2^32 + 4
     "03",                 //           rule: bad-share
     "1a655884e0",         //       at: 1,700,300,000
     "5840",               //   signature: 64 bytes
-    "168eef055ff87a68a76c538b28627164401493b3e8dcff56f46e44f4baf66a87",
-    "0c6d03d1524705da701f48aab8290a894c71514f8271c10ba455fd93929cc307",
+    "45093589131683e0f959262bc932aad25eeb5dd46c6962a207d2559328eae4f4",
+    "55f54e6c0543dfa5a645f97285726d77985639f8153b8c9518bcf1831c588307",
+);
+
+/// A meter's load vector, its ciphertext of twenty bytes.
+pub(crate) const VECTOR: &str = concat!(
+    "82",   // envelope: 2 fields
+    "585e", //   body: 94 bytes
+    "86",   //     load vector: 6 fields
+    "03",   //       roster epoch: 3
+    "50",   //       meter: 16 bytes
+    "01010101010101010101010101010101",
+    "1b0000000700000006", //       seq: 7·2^32 + 6
+    "82",                 //       slots: 2 fields
+    "1a000734e8",         //         first slot: 472,296
+    "1a00073500",         //         slot after the last: 472,320
+    "5820",               //       deal: 32 bytes
+    "dededededededededededededededededededededededededededededededede",
+    "54", //       ciphertext: 20 bytes
+    "c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7",
+    "5840", //   signature: 64 bytes
+    "5ec1ae632dc783ab6114b1dfd8559cb9464af25d3574d5b99c4268bfd57ea81e",
+    "dad6b387e0491d2a5daf726085bdc525d9d12dbbed0aa599ebf641d57ae6ea0c",
+);
+
+/// Aggregator 2's only chunk of a key deal among three aggregators.
+pub(crate) const DEAL: &str = concat!(
+    "85",   // deal message: 5 fields
+    "58c8", //   signed deal: 200 bytes
+    "82",   //     envelope: 2 fields
+    "5883", //       body: 131 bytes
+    "84",   //         deal: 4 fields
+    "03",   //           roster epoch: 3
+    "50",   //           meter: 16 bytes
+    "01010101010101010101010101010101",
+    "1b0000000700000007", //           seq: 7·2^32 + 7
+    "83",                 //           chunks: 3 of them
+    "5820",               //             hash of an aggregator's chunks: 32 bytes
+    "9c781cd5e285de3b3c388f8582c286eb77d83041e8bb014ff05731616c24abed",
+    "5820", //             hash of an aggregator's chunks: 32 bytes
+    "8aa9323b59d2980dc1aecb01b4ce9b9da5cd07588064997edc630aa41ffb4713",
+    "5820", //             hash of an aggregator's chunks: 32 bytes
+    "0b94ceb8b18b19bd0dbf4e9145a0bffda7be3c36f4bee005a0cf70cd3ce2f18d",
+    "5840", //       signature: 64 bytes
+    "b791f5f2c6429e584ae1efa84e6b3a2e51518fec3b9e2f4583a2e071b4dc2c67",
+    "8671adabcfb47f9dc0ae1ad84b8c60680b4f02606252619cfebad03700fa9708",
+    "02",   //   point: 2
+    "81",   //   chunks: 1 of them
+    "5820", //     hash of a chunk: 32 bytes
+    "a210154232b08464210a58d70c6b88ce31cbe80adced346e8ef867d220caa081",
+    "00",   //   index: 0
+    "83",   //   sealed box: 3 fields
+    "01",   //     key id: 1
+    "5820", //     encapsulated key: 32 bytes
+    "2e1e196e9142629c1f22ac377f06fefa1668ace5e3b4cc8db303f86bbbd09776",
+    "52", //     ciphertext and tag: 18 bytes
+    "7a9a42800890ecf7d63298d478670c75b917",
 );
 
 /// The only part of the document "a document".
@@ -227,8 +283,8 @@ pub(crate) const QUERY_BILL: &str = concat!(
     "f6",   //               opening: none
     "80",   //       excluded: 0 of them
     "5840", //   signature: 64 bytes
-    "1cae9781e7eefa830ab35cb29db7d7c7f2d3f09b489924586d470a6fb59b377f",
-    "cc7afc0530865cee77456a7f5166f6b608d1e56ee42028791d8090c462b82e0d",
+    "6554caf3a5381e636cf498313a2f7cd9d6e2ed3709c8a921b814852334c76c06",
+    "09a09dcdf56f71209addc4150e46d2d33342b0ad6f3e7bdbef614c64bae71a00",
 );
 
 /// A query for a group's curve that leaves one record out, with the proof.
@@ -252,7 +308,7 @@ pub(crate) const QUERY_GROUP: &str = concat!(
     "81",   //       excluded: 1 of them
     "82",   //         exclusion: 2 fields
     "5820", //           rid: 32 bytes
-    "a1dfac8e4fb4599f71d0356b47e098847367edb6309d9e59f37e01da9002800d",
+    "bd1d1740bccf3dcb67aab264eb66a899a5b405dbbd8cc097d67d94d4e7da7ee0",
     "83",   //           receipts: 3 of them
     "58c7", //             signed receipt: 199 bytes
     "82",   //               envelope: 2 fields
@@ -273,16 +329,16 @@ pub(crate) const QUERY_GROUP: &str = concat!(
     "83",                 //                       check: 3 fields
     "1b0000000700000005", //                         seq: 7·2^32 + 5
     "5820",               //                         rid: 32 bytes
-    "a1dfac8e4fb4599f71d0356b47e098847367edb6309d9e59f37e01da9002800d",
-    "1bf5a3a73d7a36dd6f", //                         c_i: 17,700,174,842,981,440,879
+    "bd1d1740bccf3dcb67aab264eb66a899a5b405dbbd8cc097d67d94d4e7da7ee0",
+    "1b1986ad4fca5704d8", //                         c_i: 1,839,348,056,036,148,440
     "81",                 //                     refused: 1 of them
     "82",                 //                       record: 2 fields
     "1b0000000700000004", //                         seq: 7·2^32 + 4
     "03",                 //                         rule: bad-share
     "1a655884e0",         //                     at: 1,700,300,000
     "5840",               //                 signature: 64 bytes
-    "4e6b0cf161faa39631db7e27eb71ebc1265abae876cf0f30818d079762b3aabc",
-    "b7a3d6122ad6d501a3ca417d6e575f63aab469369a3c077a0c469ad8a7cc9505",
+    "f48454aed7ff2bea387187ae100ced0c7ed21a4f21f8755ca058aa41774fd9f7",
+    "eb8e1dd3b79df26b8b1290da600552de1addcb670aabc96958223b5aac0c050e",
     "58c7", //             signed receipt: 199 bytes
     "82",   //               envelope: 2 fields
     "5882", //                 body: 130 bytes
@@ -302,16 +358,16 @@ pub(crate) const QUERY_GROUP: &str = concat!(
     "83",                 //                       check: 3 fields
     "1b0000000700000005", //                         seq: 7·2^32 + 5
     "5820",               //                         rid: 32 bytes
-    "a1dfac8e4fb4599f71d0356b47e098847367edb6309d9e59f37e01da9002800d",
-    "1be7ddd547f31bb4f0", //                         c_i: 16,707,744,697,612,481,776
+    "bd1d1740bccf3dcb67aab264eb66a899a5b405dbbd8cc097d67d94d4e7da7ee0",
+    "1bd378fe091f20b6b9", //                         c_i: 15,238,208,654,338,471,609
     "81",                 //                     refused: 1 of them
     "82",                 //                       record: 2 fields
     "1b0000000700000004", //                         seq: 7·2^32 + 4
     "03",                 //                         rule: bad-share
     "1a655884e0",         //                     at: 1,700,300,000
     "5840",               //                 signature: 64 bytes
-    "81d871154afca88afe06a3a8030b449234afb0632bc46a1e2f054f0aa7e39ea4",
-    "bfd9ee313cef0b0ffba81e9a9fa4b2703dbf7c7e781fe5e53cb084eb1c1a6f0d",
+    "28086f6103f140da6be61c0e950965f2af3527d5285c6e26fdf80ce33cf351f4",
+    "7915a72eb56d0d96d6fde4f7df7a02b36a6f18f74f290d772c9b049f0fda6a00",
     "58c7", //             signed receipt: 199 bytes
     "82",   //               envelope: 2 fields
     "5882", //                 body: 130 bytes
@@ -331,31 +387,58 @@ pub(crate) const QUERY_GROUP: &str = concat!(
     "83",                 //                       check: 3 fields
     "1b0000000700000005", //                         seq: 7·2^32 + 5
     "5820",               //                         rid: 32 bytes
-    "a1dfac8e4fb4599f71d0356b47e098847367edb6309d9e59f37e01da9002800d",
-    "1b994f8e02813fa44f", //                         c_i: 11,047,204,552,372,626,511
+    "bd1d1740bccf3dcb67aab264eb66a899a5b405dbbd8cc097d67d94d4e7da7ee0",
+    "1b4dfef692ebccece6", //                         c_i: 5,620,200,495,886,691,558
     "81",                 //                     refused: 1 of them
     "82",                 //                       record: 2 fields
     "1b0000000700000004", //                         seq: 7·2^32 + 4
     "03",                 //                         rule: bad-share
     "1a655884e0",         //                     at: 1,700,300,000
     "5840",               //                 signature: 64 bytes
-    "a93bdd8209292efeb9f29ee09967bb676ecf4a2ed4e75c6b972521d47e75a0a2",
-    "3e09eb49110b9c9f536922c6b3c09bf21c2af24c6cbe7fc97a957207453cf00a",
+    "37fc8518cde9ae8455b27c83b505b71c49215ad262c085799221f89d11e43f12",
+    "50ee428ca166ca9d8a838041419c26d117d2a06dce2cacc756fbff93d55d5b0d",
     "5840", //   signature: 64 bytes
-    "c7926e98346aa19a05ebf707d300ea1842d524deff1323a301044afe7d6f5eac",
-    "46f4f7354c268749befda14999397a7d83461ab94f56535b1ff32d0d6327cb05",
+    "d4061744086286116b03323fb31b27841abcdcbf95c11df2d15eb1f07938aaa9",
+    "f5d2abbd73fc192975c0b78cfc113d6a71dc712b74155e10887af10ab541020c",
 );
 
-/// Aggregator 1's inventory: one record of the first target; the second is refused.
+/// A query for an interval of the grid path, within its window.
+pub(crate) const QUERY_GRID: &str = concat!(
+    "82",   // envelope: 2 fields
+    "5859", //   body: 89 bytes
+    "84",   //     query: 4 fields
+    "50",   //       id: 16 bytes
+    "53535353535353535353535353535353",
+    "82",           //       period: 2 fields
+    "1a000734e8",   //         first slot: 472,296
+    "1a00073500",   //         slot after the last: 472,320
+    "a16447726964", //       ask: Grid
+    "83",           //         grid: 3 fields
+    "656e6f727468", //           group: "north"
+    "82",           //           members: 2 of them
+    "50",           //             meter: 16 bytes
+    "01010101010101010101010101010101",
+    "50", //             meter: 16 bytes
+    "02020202020202020202020202020202",
+    "82",         //           window: 2 fields
+    "1a000734e8", //             first slot: 472,296
+    "1a00073788", //             slot after the last: 472,968
+    "80",         //       excluded: 0 of them
+    "5840",       //   signature: 64 bytes
+    "fe7cfec65fcab38eb1e850a789dd7d3b300c8a3687fc3cedbfe58485b6bd1e6a",
+    "2b8508630e6a45d0e38114a3571256fc59654e0c967a79b55e1b56c2fff8550c",
+);
+
+/// Aggregator 1's inventory: a record of one target; one that is refused; a member with its load vector, and one without.
 pub(crate) const INVENTORY: &str = concat!(
     "82",     // envelope: 2 fields
-    "590101", //   body: 257 bytes
+    "59015b", //   body: 347 bytes
     "84",     //     inventory: 4 fields
     "50",     //       query: 16 bytes
     "51515151515151515151515151515151",
     "01",                   //       point: 1
     "a168486f6c64696e6773", //       answer: Holdings
-    "82",                   //         holdings: 2 of them
+    "84",                   //         holdings: 4 of them
     "a1675265636f726473",   //           holding: Records
     "81",                   //             records: 1 of them
     "82",                   //               record: 2 fields
@@ -363,15 +446,27 @@ pub(crate) const INVENTORY: &str = concat!(
     "1a000734ec",           //                   first slot: 472,300
     "1a000734ee",           //                   slot after the last: 472,302
     "5820",                 //                 rid: 32 bytes
-    "bf2083b69fdf4feff1f335f29e67e3c649d1b01eb0d37bf4c49d2cb6574ec28e",
+    "63d6c5a0f2374043c896062ded4f847a0b18c7eca0ab9bdd7888b5d15009241a",
     "a16752656675736564", //           holding: Refused
     "181c",               //             rule: already-released
-    "81",                 //       seen: 1 of them
-    "589d",               //         signed vote: 157 bytes
-    "82",                 //           envelope: 2 fields
-    "5858",               //             body: 88 bytes
-    "85",                 //               vote: 5 fields
-    "50",                 //                 query: 16 bytes
+    "a166566563746f72",   //           holding: Vector
+    "82",                 //             member: 2 fields
+    "80",                 //               records: 0 of them
+    "82",                 //               load vector: 2 fields
+    "5820",               //                 vector: 32 bytes
+    "4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c",
+    "5820", //                 deal: 32 bytes
+    "dededededededededededededededededededededededededededededededede",
+    "a166566563746f72", //           holding: Vector
+    "82",               //             member: 2 fields
+    "80",               //               records: 0 of them
+    "f6",               //               load vector: none
+    "81",               //       seen: 1 of them
+    "589d",             //         signed vote: 157 bytes
+    "82",               //           envelope: 2 fields
+    "5858",             //             body: 88 bytes
+    "85",               //               vote: 5 fields
+    "50",               //                 query: 16 bytes
     "51515151515151515151515151515151",
     "5820", //                 cut: 32 bytes
     "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
@@ -380,11 +475,11 @@ pub(crate) const INVENTORY: &str = concat!(
     "5820", //                 previous vote: 32 bytes
     "1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e",
     "5840", //             signature: 64 bytes
-    "89a726887e1e08b927c0f26d84ee48a3c9a110836ab4865b9655e3f535757ed2",
-    "884a9620aff3067948baea9acd10e9f53fc599c7778abab9106fb5a20cee9004",
+    "61b8a3317604710199a050645d1e8b792d488c51669a4fc839f7d42987e889d8",
+    "3defc792a6e9a53924a6aa39c6fdb8041ba2efe8928baa39025776390ceda300",
     "5840", //   signature: 64 bytes
-    "cd6a44ce2771ae5f9f2cf4c6fcf25f588db21c66db67f13c57d9ffad420d14e2",
-    "5fd8ae812d0a361db094973a6aa2f4a1aab2a19590322b37e77fe709611a2802",
+    "f62dac3cfb9f6142a2de3e6d94a203ec5efe88b87e210ee67a2c99e7631f83b1",
+    "a058069cf5103744795128213bb358c4b6d622d67dd8c6001604937fc0583701",
 );
 
 /// Aggregator 3 refuses the query.
@@ -399,8 +494,8 @@ pub(crate) const INVENTORY_REFUSED: &str = concat!(
     "1818",               //         rule: cell
     "80",                 //       seen: 0 of them
     "5840",               //   signature: 64 bytes
-    "76cd90816ee0af70953e10340f723f5085eba505df79cc77b5ffc1a84e153c58",
-    "7e7888c60e9168187de846ebad0fce25b3e2948fe1b81d53ac5350f471694505",
+    "27ec317752bf67e54d2e70293c65450f13437c38107ca6fc3df68e4219296c0b",
+    "2875fbc16f68f16ac47982ccd484e243ddf0ebd4fca08b2ee6951ea1a7aeba00",
 );
 
 /// A cut.
@@ -422,8 +517,8 @@ pub(crate) const CUT: &str = concat!(
     "5820", //       selection: 32 bytes
     "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e",
     "5840", //   signature: 64 bytes
-    "0743139da99c85ae582dd96f08eab95cd13e8077d79afda5376ab29d32d4bf9b",
-    "82148292a3e856ff68f606e5b769c64cd85e5c9e98d7e2a3d9a31de2ebe31809",
+    "bf0fcdfd93b530fa490ec299110fa042ab9d15ee60675362892fcfdab6d0a39f",
+    "c4a3b2276336ab60e2134060597cc5aa387c6afe84f95c165acba8929dc2e009",
 );
 
 /// A vote.
@@ -440,8 +535,8 @@ pub(crate) const VOTE: &str = concat!(
     "5820", //       previous vote: 32 bytes
     "1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e",
     "5840", //   signature: 64 bytes
-    "89a726887e1e08b927c0f26d84ee48a3c9a110836ab4865b9655e3f535757ed2",
-    "884a9620aff3067948baea9acd10e9f53fc599c7778abab9106fb5a20cee9004",
+    "61b8a3317604710199a050645d1e8b792d488c51669a4fc839f7d42987e889d8",
+    "3defc792a6e9a53924a6aa39c6fdb8041ba2efe8928baa39025776390ceda300",
 );
 
 /// A bundle of one vote.
@@ -460,14 +555,14 @@ pub(crate) const VOTES: &str = concat!(
     "5820", //           previous vote: 32 bytes
     "1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e",
     "5840", //       signature: 64 bytes
-    "89a726887e1e08b927c0f26d84ee48a3c9a110836ab4865b9655e3f535757ed2",
-    "884a9620aff3067948baea9acd10e9f53fc599c7778abab9106fb5a20cee9004",
+    "61b8a3317604710199a050645d1e8b792d488c51669a4fc839f7d42987e889d8",
+    "3defc792a6e9a53924a6aa39c6fdb8041ba2efe8928baa39025776390ceda300",
 );
 
 /// Aggregator 1's result, sealed to the sink.
 pub(crate) const RESULT: &str = concat!(
     "82",   // envelope: 2 fields
-    "587e", //   body: 126 bytes
+    "5888", //   body: 136 bytes
     "84",   //     result: 4 fields
     "50",   //       query: 16 bytes
     "51515151515151515151515151515151",
@@ -478,12 +573,12 @@ pub(crate) const RESULT: &str = concat!(
     "01",   //         key id: 1
     "5820", //         encapsulated key: 32 bytes
     "8af5c685661698555c9bb50efdd121eb7372c5f3936030a9655580303320f21b",
-    "5823", //         ciphertext and tag: 35 bytes
-    "c030950ba38b061aba0f2fd08f0bb5b411a50be668a22998f9896b78dc96a3da",
-    "d0cdd9",
+    "582d", //         ciphertext and tag: 45 bytes
+    "c0e2fa37a08b061aba0f2fd08f0b4ab411a5027557e1db59c5e2835ca0bc190d",
+    "195d9a6cbb0357c559f4f6feba",
     "5840", //   signature: 64 bytes
-    "af7cac8f15b7603ee4440b412c4e14d155953a20107630ec075be5aa0cbf3d9d",
-    "6d59f9bfa5b1ed9424b916316c58f7f230f88691dc7cc77a76647e570d592006",
+    "670c04e53b6e25f640fd2b1da3561f486b9dafecefbe4d27d5e766f2218dc29d",
+    "8f50bb5c3712e208bc5c136d1126f2dfacdc73531a6474471ea569aee31d4408",
 );
 
 /// An outcome.
@@ -512,8 +607,8 @@ pub(crate) const OUTCOME: &str = concat!(
     "4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e4e",
     "1a655884e0", //       at: 1,700,300,000
     "5840",       //   signature: 64 bytes
-    "3ec2f77a7a108cead6695b6d849e6ff6156696017da10fcaa9d0e9fec1531249",
-    "7102a794b62f1fb275f5849bd4b730193295798fcfffab5a83311c2d6a84b30d",
+    "de7d03bc1d364aea790a78b63abbf48aa004314423388d6525be30a3d5911214",
+    "6f15e4e80344d4af44d38562f87eeb300b10d1593f5ae0d43d4805cfc692c908",
 );
 
 /// A time-of-use tariff.
@@ -546,8 +641,8 @@ pub(crate) const TARIFF: &str = concat!(
     "1a65475990",                               //           from: 1,699,174,800
     "39707f",                                   //           seconds east: -28,800
     "5840",                                     //   signature: 64 bytes
-    "17cc479cdbf5641c72ec686b2a0bd37d3f1cedfdcdae6fa072d55eea72787aa1",
-    "608a29e454fd25b49ee14c2b2572dd29aabbdb12ddb5b2726c21ba9854aa5609",
+    "536eae02718f3d35c5c57af08e01ddc0f22b9b99e4241a502e60f6a6b13ac5b4",
+    "447e1d6d36e38ba8bc66485207b1baa067e8068ce7d3f540fc95b3fbdc930502",
 );
 
 /// A status.

@@ -243,6 +243,21 @@ fn the_worlds_have_every_scope() {
     assert!(scopes.iter().all(|&bills| bills > 10), "{scopes:?}");
 }
 
+/// Without a tariff a bill is the register difference and nothing else, even where no record is missing.
+#[test]
+fn without_tariffs_a_bill_is_the_register_difference() {
+    let world = world(6, 3, 0);
+    let complete = world.selection(bill_ask(&world), &[flat()]);
+    assert!(complete.billed().all(|billed| billed.scope == Scope::Complete));
+    let selection = world.selection(bill_ask(&world), &[]);
+    assert_eq!(selection.lengths(0), [1, 1, 1]);
+    let decoded = world.decoded(&selection, 0, &world.answers(&selection, &[]));
+    for (j, (billed, (values, _))) in selection.billed().zip(decoded).enumerate() {
+        assert_eq!((billed.meter, billed.scope), (meter(j), Scope::Registers));
+        assert_eq!(values, [world.sum(j, billed.window)]);
+    }
+}
+
 /// An aggregator that lacks one record answers everything but that entry, and the others' answers decode.
 #[test]
 fn a_missing_record_costs_one_entry() {

@@ -215,6 +215,7 @@ fn oracle(case: &Case, tariffs: &[Tariff], quorum: usize, policy: &Policy) -> Se
                 (0..).zip(&ask.members).map(|(index, meter)| (*meter, taken(case, index, quorum))).collect();
             Selection::Group(group_oracle(case, &taken, policy))
         }
+        Ask::Grid(_) => panic!("no case asks for an interval"),
     }
 }
 
@@ -295,6 +296,7 @@ fn the_cases_reach_every_outcome() {
                     DayEntry::Released(day) => format!("{} members", day.members.len()),
                     DayEntry::Refused(_, rule) => rule.to_string(),
                 })),
+                Selection::Grid(_) => panic!("no case asks for an interval"),
             }
         }
     }

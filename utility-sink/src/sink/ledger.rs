@@ -1,18 +1,23 @@
 //! The ledger of bills and curves: what the utility may know, and all that it knows.
 //!
 //! Rows: `bill` meter ‖ first slot → a bill; `billed` meter → where its last bill ended, decoded or not; `curve` group
-//! ‖ 0 ‖ first slot → a day of a curve.
+//! ‖ 0 ‖ first slot → a day of a curve; `interval` the same key → an interval of the grid path; `members` group ‖ 0 ‖ first slot
+//! of a window → whose intervals are released in it.
 
+use grid::sum::Sums;
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::release::selection::Scope;
 use protocol::unit::{Amount, Slot, SlotRange, WattHours};
 use protocol::wire;
+use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
 const BILL: Table = Table("bill");
 const BILLED: Table = Table("billed");
 const CURVE: Table = Table("curve");
+const INTERVAL: Table = Table("interval");
+const MEMBERS: Table = Table("members");
 
 /// A meter's bill.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
@@ -49,6 +54,82 @@ pub struct Curve {
     pub energies: Vec<WattHours>,
     /// The query it was released by.
     pub query: QueryId,
+}
+
+/// An interval of a group: its curve from the shares, and what the ciphertexts say.
+#[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+pub struct Interval {
+    /// The group.
+    pub group: GroupId,
+    /// The interval's slots.
+    pub slots: SlotRange,
+    /// The members, whose bills have the same window.
+    pub members: Vec<MeterId>,
+    /// The members' energy from the shares, one a slot.
+    pub energies: Vec<WattHours>,
+    /// The sums of the load vectors, if they make any.
+    pub sums: Option<Sums>,
+    /// Whether the two paths agree.
+    pub agreement: Agreement,
+    /// The query it was released by.
+    pub query: QueryId,
+}
+
+/// What shares and ciphertexts say of one another: two paths to one curve.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Agreement {
+    /// The same energy in every slot.
+    Agrees,
+    /// Another energy in so many slots: a member told the two paths different things.
+    Differs(u32),
+    /// The ciphertexts hold values that no honest members make: a member sent something else than its loads.
+    Implausible,
+    /// The ciphertexts were not opened: too few pieces fit together, or a member dealt its key badly.
+    Unopened,
+}
+
+/// Keeps an interval, and its members for the rest of the window.
+pub(super) fn keep_interval(
+    interval: &Interval,
+    window: SlotRange,
+    store: &mut dyn Store,
+) -> Result<(), StoreError> {
+    store.put(INTERVAL, &curve_key(&interval.group, interval.slots.start()), &wire::encode(interval))?;
+    store.put(MEMBERS, &curve_key(&interval.group, window.start()), &wire::encode(&interval.members))
+}
+
+/// The members of a group's window, once an interval of it was released.
+pub(super) fn members_of(
+    group: &GroupId,
+    window: SlotRange,
+    store: &dyn Store,
+) -> Result<Option<Vec<MeterId>>, StoreError> {
+    let bytes = store.get(MEMBERS, &curve_key(group, window.start()))?;
+    Ok(bytes.and_then(|bytes| wire::decode(&bytes).ok()))
+}
+
+/// A group's intervals, oldest first.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn intervals_of(group: &GroupId, store: &dyn Store) -> Result<Vec<Interval>, StoreError> {
+    let (from, to) = (curve_key(group, Slot(0)), curve_key(group, Slot(u32::MAX)));
+    let rows = store.range(INTERVAL, &from[..]..&to[..], usize::MAX)?;
+    Ok(rows.into_iter().filter_map(|(_, bytes)| wire::decode(&bytes).ok()).collect())
+}
+
+/// Every group that has an interval.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn groups(store: &dyn Store) -> Result<Vec<GroupId>, StoreError> {
+    let rows = store::entries(INTERVAL, store)?;
+    let mut groups: Vec<GroupId> =
+        rows.iter().filter_map(|(_, bytes)| wire::decode::<Interval>(bytes).ok()).map(|i| i.group).collect();
+    groups.dedup();
+    Ok(groups)
 }
 
 /// Keeps a bill.

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use grid::sum::{Layout, Opened, Sums};
 use protocol::decode::{DecodeError, Decoded, decode_vector};
 use protocol::field::Fe;
 use protocol::id::{Hash, MeterId, QueryId};
@@ -14,9 +15,10 @@ use protocol::release::cut::Cut;
 use protocol::release::inventory::{Inventory, InventoryAnswer};
 use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, Query};
-use protocol::release::result::{Answers, ResultShare};
-use protocol::release::selection::{BillEntry, Billed, Day, DayEntry, Scope, Selection};
+use protocol::release::result::{Answers, Pieces, ResultShare};
+use protocol::release::selection::{BillEntry, Billed, DayEntry, IntervalEntry, Scope, Selection};
 use protocol::release::vote::{Vote, Votes};
+use protocol::roster::Roster;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
 use protocol::signature::{Signed, hash};
@@ -28,7 +30,9 @@ use serde_bytes::ByteBuf;
 use store::{Store, StoreError, Table};
 use zeroize::Zeroizing;
 
-use super::ledger::{Bill, Curve, keep_bill, keep_billed_until, keep_curve};
+use super::ledger::{
+    Agreement, Bill, Curve, Interval, keep_bill, keep_billed_until, keep_curve, keep_interval,
+};
 use super::{Party, SinkError};
 
 const QUERY: Table = Table("query");
@@ -45,7 +49,7 @@ const MAX_LAGGING: usize = 256;
 const DOUBLINGS: u32 = 8;
 
 /// How many times the settling time a release waits for entries that do not decode while others do.
-const HESITATION: u64 = 8;
+pub(super) const HESITATION: u64 = 8;
 
 /// One release.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub struct Release {
     cut: Option<(Signed<Cut>, Selection)>,
     votes: BTreeMap<Point, Signed<Vote>>,
     answers: BTreeMap<Point, Answers>,
+    /// Pieces of an opening, of those that gave any.
+    pieces: BTreeMap<Point, Pieces>,
     /// Who answered with a box that does not open or holds something else.
     garbled: BTreeSet<Point>,
     outcome: Option<Signed<Outcome>>,
@@ -99,6 +105,11 @@ fn read_outcome(bytes: &[u8], party: &Party) -> Result<Signed<Outcome>, SinkErro
         .map_err(|_| SinkError::Damaged("an outcome can't be read"))
 }
 
+/// Forgets a query that no cut was made for: nobody has voted, so nothing was released.
+pub(super) fn withdraw(id: QueryId, store: &mut dyn Store) -> Result<(), StoreError> {
+    store.remove(QUERY, id.as_bytes())
+}
+
 /// Whether a query has an outcome.
 pub(super) fn has_outcome(id: QueryId, store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.get(OUTCOME, id.as_bytes())?.is_some())
@@ -126,6 +137,7 @@ impl Release {
             cut: None,
             votes: BTreeMap::new(),
             answers: BTreeMap::new(),
+            pieces: BTreeMap::new(),
             garbled: BTreeSet::new(),
             outcome: None,
             judged: 0,
@@ -180,7 +192,7 @@ impl Release {
                 let share =
                     party.open_peer(&bytes, |share: &ResultShare| share.point).map_err(|_| damaged())?;
                 match share.open(&party.identity.box_key, &party.roster, &lengths) {
-                    Ok(answers) => drop(release.answers.insert(share.point, answers)),
+                    Ok(opened) => release.keep_answers(share.point, opened),
                     Err(_) => drop(release.garbled.insert(share.point)),
                 }
             }
@@ -232,6 +244,24 @@ impl Release {
     /// How many aggregators have answered: inventories, votes for the cut, results.
     pub fn progress(&self) -> (usize, usize, usize) {
         (self.inventories.len(), self.certificate().len(), self.answered())
+    }
+
+    fn keep_answers(&mut self, point: Point, (answers, pieces): (Answers, Option<Pieces>)) {
+        self.answers.insert(point, answers);
+        if let Some(pieces) = pieces {
+            self.pieces.insert(point, pieces);
+        }
+    }
+
+    /// The members of an interval that keep it from being released, once a quorum has said what it holds, and since when
+    /// a quorum has.
+    pub(super) fn lacking(&self, roster: &Roster) -> Option<(Vec<MeterId>, Moment)> {
+        let willing: Vec<&Inventory> = self
+            .inventories()
+            .filter(|inventory| matches!(inventory.answer, InventoryAnswer::Holdings(_)))
+            .collect();
+        let since = self.quorum_at.filter(|_| self.cut.is_none() && willing.len() >= roster.q())?;
+        Some((Selection::lacking(&self.query, &willing, roster), since))
     }
 
     fn answered(&self) -> usize {
@@ -337,8 +367,8 @@ impl Release {
         let lengths = selection.lengths(self.tariffs.len());
         store.put(RESULT, &point_key(result.query, result.point), result.bytes())?;
         let refusal = match result.open(&party.identity.box_key, &party.roster, &lengths) {
-            Ok(answers) => {
-                self.answers.insert(result.point, answers);
+            Ok(opened) => {
+                self.keep_answers(result.point, opened);
                 None
             }
             Err(error) => {
@@ -425,7 +455,9 @@ impl Release {
             return Ok(Vec::new());
         }
         let (cut, selection) = Cut::propose(&self.query, &willing, &self.tariffs, &party.roster);
-        if hesitates && !is_whole(&selection, &self.query) {
+        // An interval has all its members or is not released.
+        let all_or_none = matches!(selection, Selection::Grid(_));
+        if (hesitates || all_or_none) && !is_whole(&selection, &self.query) {
             self.lacking = self.inventories.len();
             return Ok(Vec::new());
         }
@@ -450,11 +482,16 @@ impl Release {
         let Some((cut, selection)) = &self.cut else { return Ok(Vec::new()) };
         let entries = self.decode(selection, party);
         let undecided = entries.iter().find_map(|entry| entry.as_ref().err().cloned());
+        let opened =
+            selection.interval().map(|interval| grid::sum::open(&self.pieces, interval.slots, &party.roster));
+        let unopened = matches!(opened, Some(Err(_)));
         let hesitates = self.answered() < party.roster.n()
             && self.quorum_at.is_none_or(|since| now.since(since) < HESITATION * party.pace.settle);
         let nothing = entries.iter().all(Result::is_err);
         self.waiting = undecided;
-        if self.outcome.is_none() && self.waiting.is_some() && (nothing || hesitates) {
+        if self.outcome.is_none()
+            && (self.waiting.is_some() && (nothing || hesitates) || unopened && hesitates)
+        {
             return Ok(Vec::new());
         }
         let mut faulty: BTreeSet<Point> = self.garbled.clone();
@@ -466,13 +503,18 @@ impl Release {
             faulty.extend(decoded.faulty.iter().filter(|point| !excused(point)));
             result.extend(decoded.value.iter().flat_map(|value| value.to_bytes()));
         }
+        let opened = opened.and_then(Result::ok);
+        if let Some(opened) = &opened {
+            faulty.extend(&opened.faulty);
+            result.extend(opened.values.iter().flat_map(|value| value.to_be_bytes()));
+        }
         let (faulty, result) = (faulty.into_iter().collect::<Vec<_>>(), self.commitment(&result, party));
         if let Some(before) = &self.outcome
             && (before.faulty == faulty && before.result == result)
         {
             return Ok(Vec::new());
         }
-        self.keep(selection, &entries, store)?;
+        self.keep(selection, &entries, opened.as_ref(), store)?;
         let outcome = party.sign(Outcome {
             query: self.id(),
             cut: cut.hash(),
@@ -515,7 +557,13 @@ impl Release {
     }
 
     /// Keeps what decodes. What does not is not asked for again: its slots are released, and the next bill follows.
-    fn keep(&self, selection: &Selection, entries: &[Entry], store: &mut dyn Store) -> Result<(), SinkError> {
+    fn keep(
+        &self,
+        selection: &Selection,
+        entries: &[Entry],
+        opened: Option<&Opened>,
+        store: &mut dyn Store,
+    ) -> Result<(), SinkError> {
         match &self.query.ask {
             Ask::Bill(ask) => {
                 for (billed, entry) in selection.billed().zip(entries) {
@@ -528,8 +576,28 @@ impl Release {
             Ask::Group(ask) => {
                 for (day, entry) in selection.days().zip(entries) {
                     if let Ok(decoded) = entry {
-                        keep_curve(&curve(day, &decoded.value, ask.group.clone(), self.id()), store)?;
+                        let (group, members) = (ask.group.clone(), day.members.len());
+                        keep_curve(&curve(day.slots, members, &decoded.value, group, self.id()), store)?;
                     }
+                }
+            }
+            Ask::Grid(ask) => {
+                if let (Some(released), Some(Ok(decoded))) = (selection.interval(), entries.first()) {
+                    let group = ask.group.clone();
+                    let members = released.members.len();
+                    let curve = curve(released.slots, members, &decoded.value, group.clone(), self.id());
+                    let (sums, agreement) = compare(&curve, opened);
+                    let interval = Interval {
+                        group,
+                        slots: released.slots,
+                        members: ask.members.clone(),
+                        energies: curve.energies.clone(),
+                        sums,
+                        agreement,
+                        query: self.id(),
+                    };
+                    keep_curve(&curve, store)?;
+                    keep_interval(&interval, ask.window, store)?;
                 }
             }
         }
@@ -548,7 +616,23 @@ fn is_whole(selection: &Selection, query: &Query) -> bool {
             DayEntry::Released(day) => day.members.len() == query.meters().len(),
             DayEntry::Refused(..) => false,
         }),
+        Selection::Grid(entry) => matches!(entry, IntervalEntry::Released(_)),
     }
+}
+
+/// Compares the curve of the shares with what the ciphertexts opened to.
+fn compare(curve: &Curve, opened: Option<&Opened>) -> (Option<Sums>, Agreement) {
+    let Some(opened) = opened else { return (None, Agreement::Unopened) };
+    let layout = Layout::new(curve.slots.len());
+    let Ok(sums) = layout.take_apart(&opened.values, curve.members as usize) else {
+        return (None, Agreement::Implausible);
+    };
+    let differing = sums.energies.iter().zip(&curve.energies).filter(|(x, y)| **x != y.0).count();
+    let agreement = match u32::try_from(differing) {
+        Ok(0) => Agreement::Agrees,
+        differing => Agreement::Differs(differing.unwrap_or(u32::MAX)),
+    };
+    (Some(sums), agreement)
 }
 
 /// A released entry, decoded or not yet.
@@ -558,7 +642,11 @@ type Entry = Result<Decoded<Vec<Fe>>, DecodeError>;
 fn meters(selection: &Selection) -> Vec<Vec<MeterId>> {
     let bills = selection.billed().map(|billed| vec![billed.meter]);
     let days = selection.days().map(|day| day.members.iter().map(|(meter, _)| *meter).collect());
-    bills.chain(days).collect()
+    let interval = selection
+        .interval()
+        .into_iter()
+        .map(|interval| interval.members.iter().map(|member| member.meter).collect());
+    bills.chain(days).chain(interval).collect()
 }
 
 /// What was released of whom, of the entries that are decoded.
@@ -567,7 +655,11 @@ fn taken(selection: &Selection, entries: &[Entry]) -> Vec<(MeterId, SlotRange)> 
     let days = selection
         .days()
         .map(|day| day.members.iter().map(|(meter, _)| (*meter, day.slots)).collect::<Vec<_>>());
-    bills.chain(days).zip(entries).filter(|(_, entry)| entry.is_ok()).flat_map(|(taken, _)| taken).collect()
+    let interval = selection.interval().into_iter().map(|interval| {
+        interval.members.iter().map(|member| (member.meter, interval.slots)).collect::<Vec<_>>()
+    });
+    let entries = bills.chain(days).chain(interval).zip(entries);
+    entries.filter(|(_, entry)| entry.is_ok()).flat_map(|(taken, _)| taken).collect()
 }
 
 fn point_key(id: QueryId, point: Point) -> Vec<u8> {
@@ -600,11 +692,17 @@ fn bill(billed: &Billed, values: &[Fe], tariffs: &[Hash], query: QueryId) -> Bil
     }
 }
 
-fn curve(day: &Day, values: &[Fe], group: protocol::id::GroupId, query: QueryId) -> Curve {
+fn curve(
+    slots: SlotRange,
+    members: usize,
+    values: &[Fe],
+    group: protocol::id::GroupId,
+    query: QueryId,
+) -> Curve {
     Curve {
         group,
-        slots: day.slots,
-        members: u32::try_from(day.members.len()).unwrap_or(u32::MAX),
+        slots,
+        members: u32::try_from(members).unwrap_or(u32::MAX),
         energies: values.iter().map(|value| WattHours(value.to_centred())).collect(),
         query,
     }

@@ -4,18 +4,19 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Broker, LogSize, User};
+use broker::{Broker, LogSize, Role};
 use host::now;
-use link::{Login, Settings};
+use link::{Login, Settings, Tls, TlsFiles};
+use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace};
 use meter_agent::service::{Agent, Progress};
 use meter_agent::source::Series;
 use protocol::topic::Outgoing;
 use protocol::unit::Register;
-use rand::Rng;
 use rand::rngs::StdRng;
 use store::{FileStore, Store};
 use tokio::process::{Child, Command};
@@ -24,7 +25,7 @@ use tokio::task::JoinHandle;
 use utility_sink::service::Request;
 use utility_sink::sink::Sink;
 
-use crate::deployment::{Deployment, MeterKeys};
+use crate::deployment::{Authority, Deployment, MeterKeys, Setup};
 
 /// How long anything may take before the demonstration fails.
 pub(super) const PATIENCE: Duration = Duration::from_mins(3);
@@ -37,31 +38,56 @@ const CACHE: usize = 1 << 20;
 pub(super) struct Stage {
     /// The broker.
     pub(super) broker: Broker,
-    /// Users and passwords, made for this run.
-    pub(super) logins: Vec<(String, String)>,
+    /// Who uses it, with which passwords, and who vouches for it: made for this run.
+    pub(super) setup: Setup,
+    tls: Tls,
 }
 
+/// Somebody who has got past the broker's permissions, to see what the protocol alone refuses.
+pub(super) const ATTACKER: &str = "attacker";
+
 impl Stage {
-    /// Starts a broker on a port that the operating system chooses.
+    /// Starts a broker on a port that the operating system chooses, with TLS, a user for each party, and the permissions
+    /// of its role.
     ///
     /// # Errors
     ///
     /// If it can't listen.
-    pub(super) async fn open(deployment: &Deployment, rng: &mut StdRng) -> anyhow::Result<Self> {
-        let parties = ["sink", "meters", "observer", "attacker"].map(str::to_owned);
-        let users = parties.into_iter().chain(deployment.aggregators.iter().map(|keys| keys.id.to_string()));
-        let logins: Vec<(String, String)> =
-            users.map(|user| (user, format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()))).collect();
-        let users =
-            logins.iter().map(|(name, password)| User { name: name.clone(), password: password.clone() });
-        let config = broker::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            users: users.collect(),
+    pub(super) async fn open(
+        deployment: &Deployment,
+        directory: &Path,
+        rng: &mut StdRng,
+    ) -> anyhow::Result<Self> {
+        let authority = Authority::create("demo")?;
+        let home = directory.join("broker");
+        fs::create_dir(&home).context("cannot make a directory for the broker")?;
+        let mut setup = Setup::new(([127, 0, 0, 1], 0).into());
+        setup.logins = deployment.logins(&["observer", ATTACKER], rng);
+        let mut config = broker::Config {
+            tls: Some(authority.write_broker(&home, &[])?),
             // a replay is faster than any month: what waits for a busy subscriber is kept
             log: LogSize { segment_bytes: 1 << 20, segments: 256 },
-            ..broker::Config::default()
+            filter_logs: Vec::new(),
+            max_log_bytes: 1 << 40,
+            roles: vec![Role {
+                name: ATTACKER.to_owned(),
+                ids: vec!["{user}".to_owned()],
+                publish: vec!["#".to_owned()],
+                subscribe: Vec::new(),
+                topics: 10_000,
+                filters: 0,
+            }],
+            ..deployment.broker_config(&setup)
         };
-        Ok(Self { broker: Broker::start(config).await?, logins })
+        for user in config.users.iter_mut().filter(|user| user.name == ATTACKER) {
+            ATTACKER.clone_into(&mut user.role);
+        }
+        let broker = Broker::start(config).await?;
+        setup.broker = broker.address();
+        setup.authority = Some(Arc::new(authority));
+        let files = TlsFiles { authority: "ca.pem".into(), identity: None };
+        let tls = Tls::load(&home, &files)?;
+        Ok(Self { broker, setup, tls })
     }
 
     /// The settings of a client of this broker.
@@ -69,8 +95,9 @@ impl Stage {
         let address = self.broker.address();
         let mut settings = Settings::new(address.ip().to_string(), address.port(), client_id);
         let password =
-            self.logins.iter().find(|(name, _)| name == user).map(|(_, password)| password.clone());
+            self.setup.logins.iter().find(|(name, _)| name == user).map(|(_, password)| password.clone());
         settings.login = password.map(|password| Login { user: user.to_owned(), password });
+        settings.tls = Some(self.tls.clone());
         settings
     }
 }
@@ -240,20 +267,21 @@ impl AgentTask {
         keys: &MeterKeys,
         home: &Series,
         slots: usize,
-        slots_per_second: f64,
+        (slots_per_second, batch_slots): (f64, u32),
         directory: &Path,
         link: Settings,
     ) -> anyhow::Result<Self> {
         let mut store = FileStore::open(&directory.join(format!("{}.redb", keys.home)), CACHE)?;
-        let pace = Pace { resend_first: 5_000, ..Pace::default() };
+        let pace = Pace { resend_first: 5_000, batch_slots, ..Pace::default() };
         let identity = deployment.meter_identity(keys);
         let meter =
             Meter::open(identity, deployment.roster.clone(), deployment.floor(), pace, &mut store, now())?;
         // A register does not begin at zero: this one shows where the pseudonym points.
         let [a, b, ..] = *keys.meter.as_bytes();
         let register = Register::try_from(u64::from(a) * 100_000 + u64::from(b))?;
-        let readings = home.readings(register).take(slots + 1).collect::<Vec<_>>().into_iter();
-        let agent = Agent { meter, store, link, readings, slots_per_second, until_done: false };
+        let readings = home.readings(register).take(slots + 1).collect();
+        let agent =
+            Agent { meter, store, link, feed: Feed::replay(readings, slots_per_second), until_done: false };
         let (progress, receiver) = watch::channel(Progress::default());
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(agent.run(progress, until(stopping)));

@@ -130,11 +130,12 @@ impl Tamper {
         let shapes = self.shapes.borrow().clone();
         let opened =
             shapes.iter().find_map(|lengths| result.open(&self.deployment.utility_box, roster, lengths).ok());
-        let Some(mut answers) = opened else { return Ok(Outgoing::parts(&send.topic, &document)) };
+        let Some((mut answers, pieces)) = opened else { return Ok(Outgoing::parts(&send.topic, &document)) };
         for answer in answers.iter_mut().flatten() {
             answer[0] += Fe::from_u64(1_000);
         }
-        let lie = ResultShare::seal(result.query, result.cut, keys.point, &answers, roster, &mut self.rng)?;
+        let rng = &mut self.rng;
+        let lie = ResultShare::seal(result.query, result.cut, keys.point, &answers, pieces, roster, rng)?;
         let lie = Signed::sign(lie, &keys.key, &roster.context());
         Ok(Outgoing::parts(&send.topic, lie.bytes()))
     }

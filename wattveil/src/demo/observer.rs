@@ -57,6 +57,8 @@ fn kind(channel: &Channel) -> &'static str {
         Channel::Roster | Channel::Tariff(_) => "roster and tariffs",
         Channel::Certificate(_) => "certificates",
         Channel::Share(..) => "sealed shares",
+        Channel::Grid(..) => "load vectors",
+        Channel::Deal(..) => "key deals",
         Channel::Receipt(..) => "receipts",
         Channel::Query | Channel::Cut | Channel::Votes | Channel::Outcome => "queries, cuts, outcomes",
         Channel::Inventory(_) | Channel::Vote(_) => "inventories and votes",

@@ -18,13 +18,16 @@ use tokio::sync::watch;
 use utility_sink::sink::ledger::{bills_of, curve_of};
 use utility_sink::tariff_file;
 
-use super::cast::{AgentTask, PATIENCE, SinkTask, Stage, Worker};
+use super::cast::{ATTACKER, AgentTask, PATIENCE, SinkTask, Stage, Worker};
 use super::homes::Homes;
 use super::liar::Liar;
 use super::observer::Seen;
 use super::report::{self, Act, BillRow, CurveRow, Report, Sight};
 use super::{LIAR, Options, TARIFFS, VICTIM, attack, half_sizes, observer};
 use crate::deployment::{Deployment, Setup};
+
+/// Slots a batch.
+const BATCH: u32 = 4;
 
 pub(super) struct Play {
     pub(super) deployment: Arc<Deployment>,
@@ -54,18 +57,17 @@ impl Play {
         directory: &Path,
         mut dice: StdRng,
     ) -> anyhow::Result<Self> {
-        let stage = Stage::open(&deployment, &mut dice).await?;
+        let stage = Stage::open(&deployment, directory, &mut dice).await?;
         let name = deployment.roster.document().deployment.to_string();
         let seen = observer::watch(stage.settings("observer", "observer"), format!("wv/1/{name}/#"));
         let pace = aggregator_worker::config::PaceConfig { receipt_every_ms: 100, patience_s: 600 };
-        let setup =
-            Setup { logins: stage.logins.clone(), aggregators: pace, ..Setup::new(stage.broker.address()) };
+        let setup = Setup { aggregators: pace, ..stage.setup.clone() };
         let configs = deployment.write_aggregators(directory, &setup)?;
         let workers =
             configs.iter().map(|config| Worker::start(config)).collect::<anyhow::Result<Vec<_>>>()?;
         let sink =
             SinkTask::start(&deployment, &directory.join("sink.redb"), stage.settings("sink", "sink"))?;
-        let attacker = Publisher::connect(stage.settings("attacker", "attacker"));
+        let attacker = Publisher::connect(stage.settings(ATTACKER, ATTACKER));
         let slot = homes.slot();
         let tariffs = sink
             .ask(move |sink, store, _| {
@@ -97,10 +99,10 @@ impl Play {
         };
         play.wait_up(n).await?;
         for (keys, home) in play.deployment.meters.iter().zip(&play.homes.series) {
-            let link = play.stage.settings("meters", &format!("meter-{}", keys.home));
+            let link = play.stage.settings(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
             let slots = play.homes.slots();
-            let speed = play.options.speed;
-            let agent = AgentTask::start(&play.deployment, keys, home, slots, speed, directory, link)?;
+            let pace = (play.options.speed, BATCH);
+            let agent = AgentTask::start(&play.deployment, keys, home, slots, pace, directory, link)?;
             play.agents.push(agent);
         }
         Ok(play)
@@ -305,6 +307,7 @@ impl Play {
             curve,
             acts: std::mem::take(&mut self.acts),
             sight,
+            grid: None,
             directory: self.options.keep.clone(),
             seconds: 0.0,
         };

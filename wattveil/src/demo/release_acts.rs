@@ -72,7 +72,7 @@ impl Play {
             self.workers[LIAR].kill().await?;
             let store = self.workers[LIAR].store();
             let name = self.deployment.aggregators[LIAR].id.to_string();
-            let link = self.stage.settings(&name, &format!("{name}-liar"));
+            let link = self.stage.settings(&name, &name);
             let shapes = self.shapes.subscribe();
             self.liar = Some(Liar::start(&self.deployment, LIAR, &store, link, shapes)?);
         }
@@ -196,7 +196,7 @@ impl Play {
                             .iter()
                             .filter_map(|holding| match holding {
                                 Holding::Refused(rule) => Some(*rule),
-                                Holding::Records(_) => None,
+                                Holding::Records(_) | Holding::Vector(..) => None,
                             })
                             .collect(),
                     })

@@ -10,6 +10,8 @@ use protocol::shamir::Point;
 use protocol::unit::Amount;
 use serde_json::{Value, json};
 
+use super::grid_report::GridReport;
+
 /// A home's bill next to the oracle's.
 #[derive(Clone, Debug)]
 pub struct BillRow {
@@ -128,6 +130,8 @@ pub struct Report {
     pub acts: Vec<Act>,
     /// What the others saw.
     pub sight: Sight,
+    /// What the grid path gave, if it was shown.
+    pub grid: Option<GridReport>,
     /// Where everything was kept.
     pub directory: Option<PathBuf>,
     /// How long it took.
@@ -141,6 +145,7 @@ impl Report {
             && self.curve.exact()
             && self.acts.iter().all(|act| act.held)
             && self.sight.held()
+            && self.grid.as_ref().is_none_or(GridReport::held)
     }
 
     /// The report for a program.
@@ -187,6 +192,7 @@ impl Report {
                 json!({ "kind": kind, "messages": messages, "bytes": bytes })
             }).collect::<Vec<_>>(),
             "aggregator": { "shares": self.sight.values, "correlation": self.sight.correlation },
+            "grid": self.grid.as_ref().map(GridReport::to_json),
             "seconds": self.seconds,
             "held": self.held(),
         })
@@ -216,6 +222,9 @@ impl fmt::Display for Report {
         self.fmt_bills(f)?;
         self.fmt_curve(f)?;
         self.fmt_sight(f)?;
+        if let Some(grid) = &self.grid {
+            write!(f, "{grid}")?;
+        }
         self.fmt_acts(f)?;
         let verdict = if self.held() { "every claim was checked and held" } else { "A CLAIM DID NOT HOLD" };
         writeln!(f, "\n{verdict}, in {:.1} s", self.seconds)?;

@@ -1,13 +1,14 @@
 //! A deployment in a directory: one directory a party, with what that party has on its machine and nothing else.
 //!
 //! ```text
-//! broker/         broker.toml                                        users with passwords
+//! authority/      ca.pem       ca.key                                if the parties speak TLS
+//! broker/         broker.toml  broker.pem  broker.key  ca.pem        users with their roles and passwords' hashes
 //! agg-1/ …        worker.toml  sign.key  box-1.key  password
 //! sink/           sink.toml    sign.key  box-1.key  password  *.toml   tariffs
 //! meters/HOME/ …  agent.toml   sign.key  certificate.wv  password
 //! ```
 //!
-//! Each but the broker's has `registrar.pub` and `roster.wv` too. Secrets are 0600, directories 0700, and nothing that is
+//! Each party's has `registrar.pub` and `roster.wv` too, and `broker-ca.pem`. Secrets are 0600, directories 0700, and nothing that is
 //! there already is overwritten.
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -15,24 +16,30 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use link::Endpoint;
-use meter_agent::config::SourceConfig;
+use broker::{FilterLog, LogSize, User};
+use host::telemetry::LogFormat;
+use link::{Endpoint, TlsFiles};
+use meter_agent::config::{RegistersConfig, SourceConfig};
 use rand::Rng;
 use serde::Serialize;
-use toml::{Table, Value};
 use utility_sink::config::{AnalysisConfig, ReleaseConfig};
 
-use super::{AggregatorKeys, Deployment, MeterKeys};
+use super::{AggregatorKeys, Authority, Deployment, MeterKeys};
 
 /// How the parties of a deployment work together, beyond who they are.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Where the broker listens.
     pub broker: SocketAddr,
+    /// Under which other names and addresses it is reached.
+    pub broker_names: Vec<String>,
     /// Users and passwords; a party without one does not log in.
     pub logins: Vec<(String, String)>,
+    /// Who signs the broker's certificate; without one, everybody speaks plain text.
+    pub authority: Option<Arc<Authority>>,
     /// How aggregators pace themselves.
     pub aggregators: aggregator_worker::config::PaceConfig,
     /// How meters pace themselves.
@@ -54,7 +61,9 @@ impl Setup {
     pub fn new(broker: SocketAddr) -> Self {
         Self {
             broker,
+            broker_names: Vec::new(),
             logins: Vec::new(),
+            authority: None,
             aggregators: aggregator_worker::config::PaceConfig::default(),
             meters: meter_agent::config::PaceConfig::default(),
             sink: utility_sink::config::PaceConfig::default(),
@@ -86,6 +95,10 @@ pub struct Files {
 /// The user's name of the sink.
 const SINK: &str = "sink";
 
+/// A meter's receipts are few and sent again: for each meter the broker keeps 48 KiB of them or more, some 200. The sink
+/// reads all of them by another filter.
+const RECEIPTS: (&str, LogSize) = ("wv/1/+/receipt/+/+", LogSize { segment_bytes: 16 << 10, segments: 4 });
+
 impl Deployment {
     /// A login for every party, and for `others`: an aggregator by its name, a meter by its pseudonym, the `sink`.
     pub fn logins<R: Rng>(&self, others: &[&str], rng: &mut R) -> Vec<(String, String)> {
@@ -94,6 +107,36 @@ impl Deployment {
         let others = others.iter().copied().chain([SINK]).map(str::to_owned);
         let users = aggregators.chain(meters).chain(others);
         users.map(|user| (user, format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()))).collect()
+    }
+
+    /// The users of the broker, each in the role that it has in this deployment; whoever else there is observes, unless
+    /// its name is a role's.
+    pub fn users(&self, logins: &[(String, String)]) -> Vec<User> {
+        let user = |(name, password): &(String, String)| {
+            let role = if self.aggregators.iter().any(|keys| keys.id.to_string() == *name) {
+                "aggregator"
+            } else if self.meters.iter().any(|keys| keys.meter.to_string() == *name) {
+                "meter"
+            } else if [SINK, "registrar"].contains(&name.as_str()) {
+                name
+            } else {
+                "observer"
+            };
+            User::with_random_password(name, role, password)
+        };
+        logins.iter().map(user).collect()
+    }
+
+    /// The broker's settings for this deployment: its users, and what is kept for whom.
+    pub fn broker_config(&self, setup: &Setup) -> broker::Config {
+        let (filter, size) = RECEIPTS;
+        broker::Config {
+            listen: setup.broker,
+            deployment: Some(self.roster.document().deployment.to_string()),
+            users: self.users(&setup.logins),
+            filter_logs: vec![FilterLog { filter: filter.to_owned(), size }],
+            ..broker::Config::default()
+        }
     }
 
     /// Writes everything that the processes of this deployment need.
@@ -108,7 +151,7 @@ impl Deployment {
             setup.sources.len(),
             self.meters.len()
         );
-        let broker = write_broker(directory, setup)?;
+        let broker = self.write_broker(directory, setup)?;
         let aggregators = self.write_aggregators(directory, setup)?;
         let sink = self.write_sink(directory, setup)?;
         let meters = self
@@ -118,6 +161,25 @@ impl Deployment {
             .map(|(keys, source)| self.write_meter(directory, setup, keys, source))
             .collect::<anyhow::Result<_>>()?;
         Ok(Files { broker, aggregators, sink, meters })
+    }
+
+    fn write_broker(&self, directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
+        let home = new_directory(&directory.join("broker"))?;
+        let mut config = self.broker_config(setup);
+        if let Some(authority) = &setup.authority {
+            authority.write(&directory.join("authority"))?;
+            let names = setup.broker_names.iter().cloned().chain([setup.broker.ip().to_string()]);
+            authority.write_broker(&home, &names.collect::<Vec<_>>())?;
+            // relative to the file, so that the directory can be moved to another machine
+            config.tls = Some(broker::TlsConfig {
+                certificate: "broker.pem".into(),
+                key: "broker.key".into(),
+                client_authority: Some("ca.pem".into()),
+            });
+        }
+        let path = home.join("broker.toml");
+        write_secret(&path, toml::to_string(&config)?.as_bytes())?;
+        Ok(path)
     }
 
     /// Writes what the aggregators need; gives their configuration files.
@@ -147,6 +209,8 @@ impl Deployment {
             roster: "roster.wv".into(),
             store: "worker.redb".into(),
             cache_mib: aggregator_worker::config::DEFAULT_CACHE_MIB,
+            log: LogFormat::Text,
+            metrics: None,
             pace: setup.aggregators.clone(),
             analysis: setup.analysis.is_some().then(Default::default),
         };
@@ -167,6 +231,8 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "sink.redb".into(),
+            log: LogFormat::Text,
+            metrics: None,
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
@@ -194,8 +260,11 @@ impl Deployment {
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
             analysis: setup.analysis.is_some(),
+            log: LogFormat::Text,
+            metrics: None,
             floor: self.floor(),
             pace: setup.meters.clone(),
+            registers: RegistersConfig::default(),
             source: source.clone(),
         };
         write_config(home.join("agent.toml"), &config)
@@ -210,20 +279,6 @@ impl Deployment {
     }
 }
 
-fn write_broker(directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
-    let user = |(name, password): &(String, String)| {
-        let pair = [("name", name), ("password", password)];
-        pair.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value.as_str()))).collect()
-    };
-    let users: Vec<Table> = setup.logins.iter().map(user).collect();
-    let mut config = Table::new();
-    config.insert("listen".to_owned(), setup.broker.to_string().into());
-    config.insert("users".to_owned(), Value::try_from(users)?);
-    let path = new_directory(&directory.join("broker"))?.join("broker.toml");
-    write_secret(&path, toml::to_string(&config)?.as_bytes())?;
-    Ok(path)
-}
-
 /// How a party reaches the broker; its password, if it has one, is written beside its keys.
 fn endpoint(home: &Path, user: &str, setup: &Setup) -> anyhow::Result<Endpoint> {
     let mut endpoint = Endpoint::new(setup.broker.to_string());
@@ -232,10 +287,14 @@ fn endpoint(home: &Path, user: &str, setup: &Setup) -> anyhow::Result<Endpoint> 
         endpoint.user = Some(user.to_owned());
         endpoint.password_file = Some("password".into());
     }
+    if let Some(authority) = &setup.authority {
+        write_new(&home.join("broker-ca.pem"), authority.certificate().as_bytes(), 0o644)?;
+        endpoint.tls = Some(TlsFiles { authority: "broker-ca.pem".into(), identity: None });
+    }
     Ok(endpoint)
 }
 
-fn new_directory(path: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn new_directory(path: &Path) -> anyhow::Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path.to_owned())
@@ -246,11 +305,11 @@ fn write_config(path: PathBuf, config: &impl Serialize) -> anyhow::Result<PathBu
     Ok(path)
 }
 
-fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_new(path, bytes, 0o600)
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+pub(super) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = file.and_then(|mut file| file.write_all(bytes));
     written.with_context(|| format!("cannot write {}", path.display()))
@@ -290,6 +349,7 @@ mod tests {
             SourceConfig::Synthetic { seed: 1, index: 0, start: 0, slots: 24, slots_per_second: 0.0 };
         let setup = Setup {
             logins: deployment.logins(&["observer"], &mut rng),
+            authority: Some(Arc::new(Authority::create("town").unwrap())),
             sources: vec![synthetic; 3],
             tariffs: vec![("flat.toml".into(), include_str!("../../assets/flat.toml").into())],
             releases: vec![ReleaseConfig::Curve {
@@ -305,12 +365,21 @@ mod tests {
 
         let broker = broker::Config::read(&files.broker).unwrap();
         assert_eq!((broker.listen, broker.users.len()), (setup.broker, 4 + 3 + 2));
+        let role = |name: &str| broker.users.iter().find(|user| user.name == name).unwrap().role.clone();
+        let meter = deployment.meters[0].meter.to_string();
+        assert_eq!(
+            ["agg-1", &meter, "sink", "observer"].map(role),
+            ["aggregator", "meter", "sink", "observer"]
+        );
+        let text = std::fs::read_to_string(&files.broker).unwrap();
+        assert!(!setup.logins.iter().any(|(_, password)| text.contains(password)), "a password in the clear");
         assert_eq!((files.aggregators.len(), files.meters.len()), (4, 3));
         for (path, keys) in files.aggregators.iter().zip(&deployment.aggregators) {
             let config = aggregator_worker::config::Config::read(path).unwrap();
             let home = path.parent().unwrap();
             assert_eq!(config.identity(home).unwrap().0.point, keys.point);
-            assert!(config.broker.settings(home, "x").unwrap().login.is_some());
+            let settings = config.broker.settings(home, "x").unwrap();
+            assert!(settings.login.is_some() && settings.tls.is_some());
         }
         for (path, keys) in files.meters.iter().zip(&deployment.meters) {
             let config = meter_agent::config::Config::read(path).unwrap();
@@ -324,7 +393,14 @@ mod tests {
         assert_eq!(config.read_tariffs(home, plan.slot).unwrap().len(), 1);
         assert_eq!(config.releases[0].meters().unwrap().len(), 3);
 
-        for secret in ["broker/broker.toml", "agg-1/sign.key", "sink/password", "meters/c/sign.key"] {
+        for secret in [
+            "broker/broker.toml",
+            "broker/broker.key",
+            "authority/ca.key",
+            "agg-1/sign.key",
+            "sink/password",
+            "meters/c/sign.key",
+        ] {
             let mode = std::fs::metadata(directory.path().join(secret)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{secret}");
         }

@@ -161,3 +161,31 @@ fn anybody_is_killed_at_any_time() {
     }
     town.is_exact(&mut sink);
 }
+
+/// On the grid path too: whoever is killed, and whenever, every day is opened, exact by shares and by ciphertexts.
+#[test]
+fn everybody_is_killed_on_the_grid_path() {
+    let mut town = Town::start_with_grid();
+    town.observer.wait("the first chunks of key deals", |seen| seen.chunks > 40);
+    town.aggregators[2].kill();
+    town.meters[4].kill();
+    town.aggregators[2].restart();
+    town.meters[4].restart();
+    town.replayed(30);
+    town.broker.kill();
+    town.restart_broker();
+    town.meters[9].kill();
+    town.meters[9].restart();
+    assert!(town.is_replaying());
+    town.delivered();
+    let mut sink = town.ask();
+    town.observer.wait("a cut", |seen| seen.cuts > 0);
+    sink.kill();
+    town.aggregators[0].kill();
+    sink.restart();
+    town.observer.wait("an outcome", |seen| seen.outcomes > 0);
+    town.aggregators[1].kill();
+    town.aggregators[0].restart();
+    town.aggregators[1].restart();
+    town.is_exact(&mut sink);
+}

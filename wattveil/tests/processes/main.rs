@@ -10,6 +10,7 @@ mod alone;
 mod crashes;
 mod mistakes;
 mod observer;
+mod operation;
 mod oracle;
 mod process;
 mod stops;

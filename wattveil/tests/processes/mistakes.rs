@@ -14,19 +14,19 @@ use crate::process::{Process, wait_until, wattveil};
 use crate::town::{self, free_address};
 
 /// A deployment of which nothing runs.
-struct Still {
+pub(crate) struct Still {
     directory: TempDir,
-    files: Files,
+    pub(crate) files: Files,
 }
 
 impl Still {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (_, _, files) = town::write(directory.path(), &Homes::read(2), free_address());
+        let (_, _, files) = town::write(directory.path(), &Homes::read(2), free_address(), false);
         Self { directory, files }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -37,7 +37,7 @@ impl Still {
         fs::write(self.path(name), text.replace(from, to)).unwrap();
     }
 
-    fn meter(&self) -> &Path {
+    pub(crate) fn meter(&self) -> &Path {
         &self.files.meters[0]
     }
 

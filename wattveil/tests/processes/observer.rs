@@ -25,6 +25,9 @@ pub(crate) struct Seen {
     pub(crate) queries: usize,
     pub(crate) cuts: usize,
     pub(crate) results: usize,
+    pub(crate) outcomes: usize,
+    /// Messages with chunks of key deals.
+    pub(crate) chunks: usize,
 }
 
 impl Seen {
@@ -46,6 +49,8 @@ impl Seen {
             Channel::Query => self.queries += 1,
             Channel::Cut => self.cuts += 1,
             Channel::Result(_) => self.results += 1,
+            Channel::Outcome => self.outcomes += 1,
+            Channel::Deal(..) => self.chunks += 1,
             _ => {}
         }
     }

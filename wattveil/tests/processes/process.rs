@@ -21,7 +21,12 @@ pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> bool) {
 /// This program, as one of its roles.
 pub(crate) fn wattveil(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
-    command.args(arguments).env("NO_COLOR", "1").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .env_remove("WATTVEIL_SEED")
+        .env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null());
     command
 }
@@ -85,7 +90,11 @@ impl Process {
 
     /// Waits for its end, which has to be a good one.
     pub(crate) fn ends_well(&mut self) {
-        wait_until(&format!("the end of {}", self.arguments[0]), || self.has_ended());
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended() {
+            assert!(Instant::now() < deadline, "{} did not end: {}", self.arguments[0], self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
         let status: ExitStatus = self.child.take().unwrap().wait().unwrap();
         assert_eq!(status.code(), Some(0), "{}: {status}\n{}", self.arguments[0], self.log());
     }

@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 
 use aggregator_worker::config::PaceConfig as AggregatorPace;
-use link::{Login, Settings};
+use link::{Login, Settings, Tls, TlsFiles};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
+use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
 use protocol::unit::{Amount, SlotLength, Timestamp, WattHours};
@@ -17,7 +19,7 @@ use store::FileStore;
 use tempfile::TempDir;
 use utility_sink::config::{PaceConfig as SinkPace, ReleaseConfig};
 use utility_sink::sink::ledger::bills_of;
-use wattveil::deployment::{Deployment, Files, Plan, Setup};
+use wattveil::deployment::{Authority, Deployment, Files, Plan, Setup};
 
 use crate::alone::alone;
 use crate::observer::Observer;
@@ -52,7 +54,12 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 /// A town's deployment, written to a directory.
-pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Deployment, Setup, Files) {
+pub(crate) fn write(
+    directory: &Path,
+    homes: &Homes,
+    broker: SocketAddr,
+    grid: bool,
+) -> (Deployment, Setup, Files) {
     let mut rng = StdRng::seed_from_u64(u64::from(broker.port()));
     let days = u16::try_from(homes.rows.len() / 24).unwrap();
     let policy = Policy {
@@ -63,6 +70,7 @@ pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Dep
         tariff_meters: 13,
         // the data is of 2016
         late_grace: u32::MAX,
+        grid_interval: if grid { 86_400 } else { 0 },
         ..Policy::production()
     };
     let plan = Plan {
@@ -86,10 +94,13 @@ pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Dep
         column: column.clone(),
         register: 1_000_000 + 7 * index as u64,
         slots_per_second: SPEED,
+        own_time: false,
+        format: Format::default(),
     };
     let meters: Vec<String> = deployment.meters.iter().map(|keys| keys.meter.to_string()).collect();
     let setup = Setup {
         logins: deployment.logins(&["observer"], &mut rng),
+        authority: Some(Arc::new(Authority::create("town").unwrap())),
         aggregators: AggregatorPace { receipt_every_ms: 100, patience_s: 600 },
         meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
         sink: SinkPace { settle_ms: 400, resend_ms: 700 },
@@ -105,12 +116,7 @@ pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Dep
                 tariffs: vec!["flat".into(), "tou".into()],
                 meters: meters.clone(),
             },
-            ReleaseConfig::Curve {
-                name: "curve".into(),
-                period: homes.period(),
-                group: "group-1".into(),
-                meters,
-            },
+            curve(homes, meters, grid),
         ],
         ..Setup::new(broker)
     };
@@ -118,19 +124,41 @@ pub(crate) fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Dep
     (deployment, setup, files)
 }
 
+/// The group's curve: as a whole, after the bills; or day by day.
+fn curve(homes: &Homes, meters: Vec<String>, grid: bool) -> ReleaseConfig {
+    let (name, period, group) = ("curve".into(), homes.period(), "group-1".into());
+    if grid {
+        ReleaseConfig::Grid { name, period, group, meters }
+    } else {
+        ReleaseConfig::Curve { name, period, group, meters }
+    }
+}
+
 impl Town {
     /// Starts everybody but the sink. The meters end when every aggregator has every record.
     pub(crate) fn start() -> Self {
+        Self::open(false)
+    }
+
+    /// The same, with load vectors.
+    pub(crate) fn start_with_grid() -> Self {
+        Self::open(true)
+    }
+
+    fn open(grid: bool) -> Self {
         let alone = alone();
         let directory = tempfile::tempdir().unwrap();
         let homes = Homes::read(DAYS);
         let address = free_address();
-        let (deployment, setup, files) = write(directory.path(), &homes, address);
+        let (deployment, setup, files) = write(directory.path(), &homes, address, grid);
         let broker = Process::start("broker", &files.broker, &[]);
         wait_until("the broker's start", || broker.says("listening") > 0);
         let mut settings = Settings::new("127.0.0.1", address.port(), "observer");
         let (user, password) = setup.logins.iter().find(|(user, _)| user == "observer").unwrap().clone();
         settings.login = Some(Login { user, password });
+        let authority = TlsFiles { authority: "ca.pem".into(), identity: None };
+        let broker_home = files.broker.parent().unwrap();
+        settings.tls = Some(Tls::load(broker_home, &authority).unwrap());
         let observer = Observer::start(settings);
         let aggregators: Vec<Process> =
             files.aggregators.iter().map(|config| Process::start("aggregator-worker", config, &[])).collect();
@@ -209,12 +237,23 @@ impl Town {
             assert_eq!(printed["energy_wh"], bill.energy.0);
             assert_eq!(printed["amounts"][1], amounts[1].to_string());
         }
-        let released: Vec<i64> = days
-            .iter()
-            .flat_map(|day| day["energy_wh"].as_array().unwrap())
-            .map(|energy| energy.as_i64().unwrap())
-            .collect();
-        assert_eq!(released, self.homes.curve());
+        let (curve, start) = (self.homes.curve(), u64::from(self.homes.period().0));
+        let mut released = 0;
+        for day in &days {
+            let first = usize::try_from(day["from_slot"].as_u64().unwrap() - start).unwrap();
+            let energies: Vec<i64> =
+                day["energy_wh"].as_array().unwrap().iter().map(|energy| energy.as_i64().unwrap()).collect();
+            assert_eq!(energies, curve[first..first + energies.len()]);
+            released += energies.len();
+        }
+        // Intervals are days of UTC; the window is one of California.
+        let grid = days.iter().any(|day| day.get("paths_agree").is_some());
+        assert_eq!(released, if grid { curve.len() - 24 } else { curve.len() });
+        // Where there are load vectors, both paths say so.
+        for day in days.iter().filter(|day| day.get("paths_agree").is_some()) {
+            assert_eq!(day["paths_agree"], true);
+            assert_eq!(day["energy_wh"], day["energy_wh_by_ciphertexts"]);
+        }
     }
 
     /// Where everything is.

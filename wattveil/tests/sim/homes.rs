@@ -14,6 +14,15 @@ pub(crate) const FIRST: Slot = Slot(480_000);
 /// Slots a day.
 pub(crate) const DAY: u32 = 24;
 
+/// Slots of an interval of the grid path.
+pub(crate) const INTERVAL: u32 = 6;
+
+/// Interval `part` of day `index`.
+pub(crate) fn interval(index: u32, part: u32) -> SlotRange {
+    let start = FIRST.0 + index * DAY + part * INTERVAL;
+    range(start, start + INTERVAL)
+}
+
 /// Hours.
 pub(crate) fn slot_length() -> SlotLength {
     SlotLength::try_from(3_600).expect("an hour is a slot length")

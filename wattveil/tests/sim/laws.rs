@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use protocol::id::Hash;
-use protocol::release::selection::{BillEntry, DayEntry, Selection};
+use protocol::id::MeterId;
+use protocol::release::selection::{BillEntry, DayEntry, IntervalEntry, Selection};
 use protocol::rule::Rule;
 use protocol::unit::Slot;
 use store::{Store, Table};
-use utility_sink::sink::ledger::{bills_of, curve_of};
+use utility_sink::sink::Agreement;
+use utility_sink::sink::ledger::{bills_of, curve_of, intervals_of};
 
+use super::homes::{DAY, FIRST};
 use super::network::Name;
 use super::witness::{committed, rows};
 use super::world::{Goal, World};
@@ -40,7 +43,31 @@ impl World {
         }
     }
 
+    /// Every interval is exact by both paths, and all of a window have the same members.
+    pub(crate) fn check_intervals(&self) {
+        let store = &self.parties[&Name::Sink].store;
+        let group = &self.deployment.meters[0].group;
+        let mut sets: BTreeMap<u32, Vec<MeterId>> = BTreeMap::new();
+        for released in intervals_of(group, store).expect("the store runs") {
+            let homes: Vec<usize> = released.members.iter().map(|meter| self.home_of(*meter)).collect();
+            let sum =
+                |slot, power| homes.iter().map(|home| self.homes.energy(*home, slot).pow(power)).sum::<i64>();
+            let energies: Vec<i64> = released.slots.numbers().map(|slot| sum(slot, 1)).collect();
+            let squares: Vec<i64> = released.slots.numbers().map(|slot| sum(slot, 2)).collect();
+            assert_eq!(released.energies.iter().map(|energy| energy.0).collect::<Vec<_>>(), energies);
+            assert_eq!(released.agreement, Agreement::Agrees);
+            let sums = released.sums.expect("paths that agree have sums");
+            assert_eq!((sums.energies, sums.squares, sums.members), (energies, squares, homes.len()));
+            let window = (released.slots.start().0 - FIRST.0) / DAY;
+            let set = sets.entry(window).or_insert_with(|| released.members.clone());
+            assert_eq!(*set, released.members, "the intervals of a window have one member set");
+        }
+    }
+
     pub(crate) fn check_curves(&self) {
+        if self.setup.grid {
+            return self.check_intervals();
+        }
         let store = &self.parties[&Name::Sink].store;
         let group = &self.deployment.meters[0].group;
         for curve in curve_of(group, store).expect("the store runs") {
@@ -107,6 +134,9 @@ impl World {
                 (Goal::Curve(_), Selection::Group(days)) => {
                     let whole = |day: &DayEntry| matches!(day, DayEntry::Released(day) if day.members.len() == self.setup.homes);
                     assert!(days.iter().all(whole));
+                }
+                (Goal::Interval(..), Selection::Grid(IntervalEntry::Released(interval))) => {
+                    assert_eq!(interval.members.len(), self.setup.homes);
                 }
                 _ => panic!("{goal:?} was answered with something else"),
             }

@@ -31,12 +31,12 @@ pub(crate) fn lies_in_answers(liar: usize) -> Villainy {
         let shapes = (1..=3).flat_map(|entries| [1, 3, 4, 24].map(|len| vec![len; entries]));
         let mut opened = shapes.map(|s| share.open(&deployment.utility_box, &deployment.roster, &s));
         let opened = opened.find_map(Result::ok);
-        let Some(mut answers) = opened else { return vec![document.to_vec()] };
+        let Some((mut answers, pieces)) = opened else { return vec![document.to_vec()] };
         for value in answers.iter_mut().flatten().flat_map(|answer| answer.iter_mut()) {
             *value += Fe::from_u64(1_000 + liar as u64 * liar as u64);
         }
         let roster = &deployment.roster;
-        let lie = ResultShare::seal(share.query, share.cut, share.point, &answers, roster, &mut rng);
+        let lie = ResultShare::seal(share.query, share.cut, share.point, &answers, pieces, roster, &mut rng);
         vec![sign(lie.expect("the utility's key is good"), liar, deployment)]
     })
 }
@@ -64,6 +64,7 @@ pub(crate) fn garbles_answers(liar: usize) -> Villainy {
             share.cut,
             share.point,
             &Vec::new(),
+            None,
             &deployment.roster,
             &mut ChaCha20Rng::seed_from_u64(1),
         );

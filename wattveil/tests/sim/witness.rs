@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::id::{Hash, MeterId, QueryId, Rid};
+use protocol::grid::{DealMessage, LoadVector};
+use protocol::id::{AggregatorId, Hash, MeterId, QueryId, Rid};
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::release::inventory::Inventory;
@@ -13,7 +14,7 @@ use protocol::shamir::Point;
 use protocol::share::ShareMessage;
 use protocol::signature::{Document, Signed, Unverified};
 use protocol::topic::{Channel, Topic};
-use protocol::unit::SlotRange;
+use protocol::unit::{Slot, SlotRange};
 use protocol::wire;
 use serde_bytes::ByteBuf;
 use store::{MemoryStore, Store, Table};
@@ -27,6 +28,9 @@ pub(crate) struct Witness {
     assembly: Assembly,
     /// Sealed bytes, by meter, number and aggregator.
     sealed: BTreeMap<(MeterId, u64, Point), Vec<u8>>,
+    /// Load vectors, by meter and number, and the number of each key's vector of an interval.
+    vectors: BTreeMap<(MeterId, u64), Vec<u8>>,
+    encrypted: BTreeMap<(MeterId, Hash, Slot), u64>,
     /// Signed documents that may exist once, by kind, query and aggregator.
     pub(crate) said: BTreeMap<(&'static str, QueryId, Point), Vec<u8>>,
     /// Every vote.
@@ -52,6 +56,8 @@ impl Witness {
         assert!(message.payload.len() <= 16 * 1024, "a message of {} bytes", message.payload.len());
         match &topic.channel {
             Channel::Share(..) => return self.share(message),
+            Channel::Grid(to, _) => return self.vector(to, message),
+            Channel::Deal(..) => return self.chunk(message),
             Channel::Receipt(meter, _) => return receipt(*meter, message, store, deployment),
             Channel::Certificate(_) | Channel::Status(..) => return,
             _ => {}
@@ -105,6 +111,22 @@ impl Witness {
         assert!(*first == message.payload, "record {} was sealed twice", share.head().seq);
     }
 
+    fn vector(&mut self, to: &AggregatorId, message: &Message) {
+        let vector = Unverified::<LoadVector>::parse(&message.payload).expect("meters publish load vectors");
+        let (meter, seq) = (vector.claim().meter, vector.claim().seq);
+        let first = self.vectors.entry((meter, seq)).or_insert_with(|| message.payload.clone());
+        assert!(*first == message.payload, "load vector {seq} to {to} was encrypted twice");
+        let interval = (meter, vector.claim().deal, vector.claim().slots.start());
+        assert_eq!(*self.encrypted.entry(interval).or_insert(seq), seq, "a key encrypted an interval twice");
+    }
+
+    fn chunk(&mut self, message: &Message) {
+        let chunk = DealMessage::parse(&message.payload).expect("meters publish chunks of deals");
+        let key = (chunk.claim().meter, chunk.seq(), chunk.point());
+        let first = self.sealed.entry(key).or_insert_with(|| message.payload.clone());
+        assert!(*first == message.payload, "chunk {} was sealed twice", chunk.seq());
+    }
+
     /// A document of its kind is said once a query and aggregator, and then repeated byte for byte.
     fn once<T: Document>(&mut self, document: &[u8], key: impl Fn(&T) -> (QueryId, Point)) -> T {
         let unverified = Unverified::<T>::parse(document).expect("aggregators sign what they say");
@@ -122,10 +144,11 @@ fn receipt(meter: MeterId, message: &Message, store: &MemoryStore, deployment: &
     let key = deployment.roster.aggregator(point).expect("an aggregator of the roster").key;
     let receipt = unverified.verify(&key, &deployment.roster.context()).expect("aggregators sign receipts");
     let durable = records(meter, &committed(store));
+    let vectors = vectors(meter, &committed(store));
     for &(from, to) in receipt.stored.as_slice() {
         for seq in from..=to {
             assert!(
-                durable.contains_key(&seq),
+                durable.contains_key(&seq) || vectors.contains(&seq),
                 "aggregator {point} gave a receipt for {seq} without having it"
             );
         }
@@ -157,4 +180,20 @@ pub(crate) fn records(meter: MeterId, store: &MemoryStore) -> BTreeMap<u64, Rid>
         .map(|(_, value)| wire::decode::<Stored>(&value).expect("a record as the aggregator keeps it"))
         .map(|(seq, _, rid, ..)| (seq, rid))
         .collect()
+}
+
+/// The numbers of the load vectors and chunks that an aggregator holds of a meter.
+fn vectors(meter: MeterId, store: &MemoryStore) -> BTreeSet<u64> {
+    let (from, to) = (meter.as_bytes().to_vec(), [&meter.as_bytes()[..], &[0xff; 40]].concat());
+    let of = |table| store.range(table, &from[..]..&to[..], usize::MAX).expect("the store runs");
+    let names = of(Table("vector-name")).into_iter().map(|(_, value)| {
+        let (seq, ..): (u64, Hash, Hash) = wire::decode(&value).expect("a name as the aggregator keeps it");
+        seq
+    });
+    let deals = of(Table("deal")).into_iter().flat_map(|(_, value)| {
+        let (seq, _, held): (u64, u16, Vec<u16>) =
+            wire::decode(&value).expect("a deal as the aggregator keeps it");
+        held.into_iter().map(move |index| seq + u64::from(index))
+    });
+    names.chain(deals).collect()
 }

@@ -22,7 +22,7 @@ use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use store::{MemoryStore, Store, Table};
 use wattveil::deployment::{Deployment, Plan};
 
-use super::homes::{self, FIRST, Homes, day, slot_length, tariffs};
+use super::homes::{self, DAY, FIRST, Homes, INTERVAL, day, interval, slot_length, tariffs};
 use super::network::{Faults, Message, Name, Network};
 use super::party::{Paces, Party, Role, Stopped};
 use super::witness::Witness;
@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) batch_slots: u32,
     /// Whether meters can read again what they missed while they were down.
     pub(crate) replayable: bool,
+    /// Whether curves are released interval by interval, with the sums of load vectors.
+    pub(crate) grid: bool,
     /// Whether the sink asks only when everybody has everything.
     pub(crate) patient: bool,
     /// A driver that publishes before it commits: what a simulator must notice.
@@ -48,7 +50,17 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(n: usize, t: usize) -> Self {
-        Self { n, t, homes: 3, days: 2, batch_slots: 6, replayable: true, patient: true, sends_early: false }
+        Self {
+            n,
+            t,
+            homes: 3,
+            days: 2,
+            batch_slots: 6,
+            replayable: true,
+            grid: false,
+            patient: true,
+            sends_early: false,
+        }
     }
 }
 
@@ -59,12 +71,14 @@ pub(crate) enum Goal {
     Bills(u32),
     /// The group's curve of a day.
     Curve(u32),
+    /// An interval of a day.
+    Interval(u32, u32),
 }
 
 impl Goal {
     fn day(self) -> u32 {
         match self {
-            Self::Bills(day) | Self::Curve(day) => day,
+            Self::Bills(day) | Self::Curve(day) | Self::Interval(day, _) => day,
         }
     }
 }
@@ -134,6 +148,7 @@ impl World {
                 functionals: 2,
                 smallest_cell: 3,
                 tariff_meters: 2,
+                grid_interval: if setup.grid { INTERVAL * 3_600 } else { 0 },
                 ..Policy::production()
             },
             homes: (0..setup.homes).map(|home| format!("home-{home}")).collect(),
@@ -154,7 +169,12 @@ impl World {
             let store = MemoryStore::default();
             (name, Party { name, store, rng, role: None, held: Vec::new(), dead: false })
         });
-        let goals = (0..setup.days).flat_map(|day| [Goal::Bills(day), Goal::Curve(day)]).collect();
+        let curves = |day| {
+            let parts = if setup.grid { DAY / INTERVAL } else { 0 };
+            let whole = (!setup.grid).then_some(Goal::Curve(day));
+            whole.into_iter().chain((0..parts).map(move |part| Goal::Interval(day, part)))
+        };
+        let goals = (0..setup.days).flat_map(|day| curves(day).chain([Goal::Bills(day)])).collect();
         let mut world = Self {
             paces: Paces::new(setup.batch_slots),
             deployment,
@@ -441,18 +461,23 @@ impl World {
     /// Asks for what is due and was not asked for yet.
     fn ask_what_is_due(&mut self) {
         for goal in self.goals.clone() {
-            if self.now < Self::moment(u64::from(goal.day() + 1) * 24) || self.asked.contains_key(&goal) {
+            let hours = match goal {
+                Goal::Interval(day, part) => 24 * day + (part + 1) * INTERVAL,
+                _ => 24 * (goal.day() + 1),
+            };
+            if self.now < Self::moment(hours.into()) || self.asked.contains_key(&goal) {
                 continue;
             }
             // Curves come after the bills of their slots: a member whose bill has a gap is in none.
             let before = match goal {
                 Goal::Bills(day) => day.checked_sub(1).map(Goal::Bills),
                 Goal::Curve(day) => Some(Goal::Bills(day)),
+                Goal::Interval(..) => None,
             };
             if before.is_some_and(|before| self.goals.contains(&before) && !self.has_ended(before)) {
                 continue;
             }
-            if self.setup.patient && !self.everybody_has_everything(day(goal.day()).end()) {
+            if self.setup.patient && !self.everybody_has_everything(Slot(FIRST.0 + hours)) {
                 continue;
             }
             self.ask(goal);
@@ -494,6 +519,10 @@ impl World {
             let (id, sends) = match goal {
                 Goal::Bills(index) => sink.ask_bills(day(index), &tariffs, &meters, now, store, rng),
                 Goal::Curve(index) => sink.ask_curve(day(index), group, &meters, now, store, rng),
+                Goal::Interval(index, part) => {
+                    let slots = (interval(index, part), day(index));
+                    sink.ask_interval(slots, group, &meters, now, store, rng)
+                }
             }
             .map_err(|_| Stopped)?;
             store.put(ASKED, key.as_bytes(), id.as_bytes()).map_err(|_| Stopped)?;

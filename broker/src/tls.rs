@@ -1,0 +1,194 @@
+//! TLS 1.3: the broker's certificate, and the names in those of its clients.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{error, warn};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+use x509_cert::der::oid::ObjectIdentifier;
+
+use crate::BrokerError;
+use crate::config::TlsConfig;
+
+/// How long before a certificate expires there are warnings.
+const AHEAD: Duration = Duration::from_hours(30 * 24);
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// The broker's side of TLS.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    /// When what expires.
+    expiries: Vec<(PathBuf, SystemTime)>,
+}
+
+impl Tls {
+    /// Reads certificates and key.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Certificate`]
+    pub(crate) fn load(config: &TlsConfig) -> Result<Self, BrokerError> {
+        let certificates = read_certificates(&config.certificate)?;
+        let key = read_key(&config.key)?;
+        let mut expiries = expiries(&config.certificate, &certificates)?;
+        let at = |path: &Path, problem: String| BrokerError::Certificate { path: path.to_owned(), problem };
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13])
+            .expect("ring speaks TLS 1.3");
+        let builder = match &config.client_authority {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let authorities = read_certificates(path)?;
+                expiries.extend(self::expiries(path, &authorities)?);
+                let mut roots = RootCertStore::empty();
+                for authority in authorities {
+                    roots.add(authority).map_err(|error| at(path, error.to_string()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(|error| at(path, error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut server = builder.with_single_cert(certificates, key).map_err(|error| {
+            at(&config.key, format!("{error}; is it the key of {}?", config.certificate.display()))
+        })?;
+        // whoever comes back spares both sides the signatures, without anything being kept here
+        if let Ok(ticketer) = ring::Ticketer::new() {
+            server.ticketer = ticketer;
+            server.send_tls13_tickets = 1;
+        }
+        Ok(Self { acceptor: Arc::new(server).into(), expiries })
+    }
+
+    /// Says what expires soon, or has.
+    pub(crate) fn warn_of_expiry(&self, now: SystemTime) {
+        for (path, expiry) in &self.expiries {
+            match remaining(*expiry, now) {
+                Some(left) if left.is_zero() => {
+                    error!(file = %path.display(), "the certificate has expired: no client will trust it; replace it and restart");
+                }
+                Some(left) => {
+                    let days = left.as_secs() / 86_400;
+                    warn!(file = %path.display(), days, "the certificate expires soon; replace it and restart");
+                }
+                None => (),
+            }
+        }
+    }
+
+    /// Shakes hands.
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> io::Result<TlsStream<S>> {
+        self.acceptor.accept(stream).await
+    }
+}
+
+/// The common name in the certificate that the client has shown, and that the authority has signed. An empty one, which is
+/// no user's, for one that has several or none.
+pub(crate) fn peer_name<S>(stream: &TlsStream<S>) -> Option<String> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    Some(common_name(certificate).unwrap_or_default())
+}
+
+fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let attributes = certificate.tbs_certificate.subject.0.iter().flat_map(|name| name.0.iter());
+    let mut names = attributes.filter(|attribute| attribute.oid == COMMON_NAME);
+    let name = names.next().filter(|_| names.next().is_none())?;
+    std::str::from_utf8(name.value.value()).ok().map(str::to_owned)
+}
+
+/// What is left, if it is little.
+fn remaining(expiry: SystemTime, now: SystemTime) -> Option<Duration> {
+    let left = expiry.duration_since(now).unwrap_or_default();
+    (left < AHEAD).then_some(left)
+}
+
+fn expiries(
+    path: &Path,
+    certificates: &[CertificateDer<'_>],
+) -> Result<Vec<(PathBuf, SystemTime)>, BrokerError> {
+    let expiry = |certificate: &CertificateDer<'_>| {
+        let parsed = Certificate::from_der(certificate).map_err(|error| BrokerError::Certificate {
+            path: path.to_owned(),
+            problem: format!("cannot be read: {error}"),
+        })?;
+        Ok((path.to_owned(), parsed.tbs_certificate.validity.not_after.to_system_time()))
+    };
+    certificates.iter().map(expiry).collect()
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
+    let refused = |problem: String| BrokerError::Certificate { path: path.to_owned(), problem };
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| refused(format!("cannot read certificates as PEM: {error}")))?;
+    if certificates.is_empty() {
+        return Err(refused("has no certificate: it wants -----BEGIN CERTIFICATE-----".to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, BrokerError> {
+    let refused = |problem: String| BrokerError::Certificate { path: path.to_owned(), problem };
+    if let Ok(metadata) = std::fs::metadata(path) {
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(refused(format!(
+                "may be read by others (mode {mode:o}); type: chmod 600 {}",
+                path.display()
+            )));
+        }
+    }
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| refused(format!("cannot read a private key as PEM: {error}")))
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("expiries", &self.expiries).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn expiry_is_known_30_days_ahead() {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 31);
+        params.distinguished_name.push(DnType::CommonName, "meter-1");
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(common_name(certificate.der()).as_deref(), Some("meter-1"));
+        let [(_, expiry)] = &expiries(Path::new("x"), &[certificate.der().clone()]).unwrap()[..] else {
+            panic!("one certificate, one expiry");
+        };
+        let day = Duration::from_hours(24);
+        assert_eq!(remaining(*expiry, *expiry - 31 * day), None);
+        assert_eq!(remaining(*expiry, *expiry - 29 * day), Some(29 * day));
+        assert_eq!(remaining(*expiry, *expiry + day), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,146 @@
+//! `--dry-run`: what would be sent, for the eyes of whoever stands before the meter; nothing is sent and nothing is kept.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use protocol::roster::Roster;
+use protocol::unit::{Register, SlotLength};
+use store::MemoryStore;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::feed::Fed;
+use crate::meter::Reading;
+use crate::meter::open_batch::{FullBatch, OpenBatch};
+use crate::register::Boundary;
+
+/// Prints what the configured source gives, until it ends or `shutdown`.
+///
+/// # Errors
+///
+/// A file that is not what it should be, or an output that can't be written.
+pub async fn run(
+    config: &Config,
+    directory: &Path,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let roster = config.read_roster(directory)?;
+    let slot = roster.slot();
+    let source = config.source.open(directory, slot, &config.broker, &config.meter()?)?;
+    let limits = config.registers.to_limits(slot)?;
+    let mut feed = source.feed(directory, limits, &MemoryStore::default())?;
+    let mut shown =
+        Shown { out: io::stdout(), slot, batch_slots: config.pace.batch_slots.max(1), ..Shown::of(&roster) };
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let Fed { boundaries, ended } = tokio::select! {
+            () = &mut shutdown => break,
+            fed = feed.next() => fed,
+        };
+        shown.show(&boundaries).context("cannot print what would be sent")?;
+        if ended {
+            break;
+        }
+    }
+    shown.end().context("cannot print what would be sent")
+}
+
+struct Shown<W> {
+    out: W,
+    slot: SlotLength,
+    batch_slots: u32,
+    aggregators: usize,
+    open: OpenBatch,
+    readings: usize,
+    records: usize,
+    export: bool,
+}
+
+impl Shown<io::Stdout> {
+    fn of(roster: &Roster) -> Self {
+        Self {
+            out: io::stdout(),
+            slot: roster.slot(),
+            batch_slots: 1,
+            aggregators: roster.points().len(),
+            open: OpenBatch::default(),
+            readings: 0,
+            records: 0,
+            export: false,
+        }
+    }
+}
+
+impl<W: Write> Shown<W> {
+    fn show(&mut self, boundaries: &[Boundary]) -> io::Result<()> {
+        for boundary in boundaries {
+            let before = self.open.last();
+            let reading = Reading { at: boundary.at, register: boundary.import };
+            let full = match self.open.observe(reading, self.batch_slots) {
+                Ok(full) => full,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "reading refused");
+                    continue;
+                }
+            };
+            self.readings += 1;
+            let start = self.slot.start_of(boundary.at).0;
+            let time = i64::try_from(start).ok().and_then(|start| jiff::Timestamp::from_second(start).ok());
+            let time = time.map_or_else(|| start.to_string(), |time| time.to_string());
+            write!(self.out, "{time}  import {} kWh", kilowatt_hours(boundary.import))?;
+            if let Some(before) = before {
+                let used = boundary.import.watt_hours() - before.register.watt_hours();
+                let slots = boundary.at.0 - before.at.0;
+                write!(self.out, "  +{used} Wh")?;
+                if slots > 1 {
+                    write!(self.out, " over {slots} slots: no slot's energy is known")?;
+                }
+            }
+            if let Some(export) = boundary.export {
+                self.export = true;
+                write!(self.out, "  export {} kWh (not sent)", kilowatt_hours(export))?;
+            }
+            writeln!(self.out)?;
+            if let Some(full) = full {
+                self.batch(&full)?;
+            }
+        }
+        self.out.flush()
+    }
+
+    fn batch(&mut self, full: &FullBatch) -> io::Result<()> {
+        self.records += 1;
+        let FullBatch { slots, energies, .. } = full;
+        let count = energies.len();
+        writeln!(
+            self.out,
+            "  would seal slots {slots} ({count}) as one record, a share for each of {} aggregators",
+            self.aggregators
+        )
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        if let Some(full) = self.open.flush() {
+            self.batch(&full)?;
+        }
+        let messages = self.records * self.aggregators;
+        writeln!(
+            self.out,
+            "{} readings, {} records, {messages} messages; nothing was sent and nothing was kept",
+            self.readings, self.records
+        )?;
+        if self.export {
+            writeln!(
+                self.out,
+                "export is measured and kept apart from import; bills are of import, and export is not sent"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn kilowatt_hours(register: Register) -> String {
+    let watt_hours = register.watt_hours();
+    format!("{}.{:03}", watt_hours / 1_000, watt_hours % 1_000)
+}

@@ -1,0 +1,267 @@
+//! What feeds the role as time passes: a replay, or a meter whose registers are looked at first.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::iter::Peekable;
+use std::time::Duration;
+
+use host::telemetry;
+use protocol::unit::{Slot, SlotLength, Timestamp};
+use store::{Store, StoreError, Table};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::meter::{MeterError, Reading};
+use crate::register::{Boundary, Clock, Limits, Registers, Vetted};
+use crate::source::Heard;
+
+/// What is believed of the meter's registers: one row.
+const REGISTERS: Table = Table("registers");
+
+/// Readings taken at once by a replay without a speed.
+const GROUP: usize = 64;
+
+/// What came in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Fed {
+    /// Slots' starts with their registers.
+    pub boundaries: Vec<Boundary>,
+    /// Nothing will come any more.
+    pub ended: bool,
+}
+
+/// Where readings come from.
+#[derive(Debug)]
+pub struct Feed(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Replay(Replay),
+    Live(Box<Live>),
+}
+
+#[derive(Debug)]
+struct Replay {
+    readings: Peekable<std::vec::IntoIter<Reading>>,
+    pace: Pace,
+    due: Instant,
+}
+
+/// How fast readings are replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pace {
+    /// As fast as receipts allow.
+    Receipts,
+    /// One a so often.
+    Every(Duration),
+    /// Each at its own time.
+    Own(SlotLength),
+}
+
+#[derive(Debug)]
+struct Live {
+    hears: mpsc::Receiver<Heard>,
+    registers: Registers,
+    limits: Limits,
+    started: Instant,
+    seen: Seen,
+    ended: bool,
+    told_export: bool,
+}
+
+/// How often each anomaly was seen, so that the log has each of them but not all of them.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<&'static str, u64>);
+
+impl Seen {
+    /// Counts one; the 1st, 2nd, 4th, 8th … are worth a line.
+    fn again(&mut self, name: &'static str) -> Option<u64> {
+        let times = self.0.entry(name).or_default();
+        *times += 1;
+        times.is_power_of_two().then_some(*times)
+    }
+}
+
+impl Feed {
+    /// Replays readings at so many slots a second; 0 is as fast as receipts allow.
+    pub fn replay(readings: Vec<Reading>, slots_per_second: f64) -> Self {
+        let pace = if slots_per_second > 0.0 {
+            Pace::Every(Duration::from_secs_f64(slots_per_second.recip()))
+        } else {
+            Pace::Receipts
+        };
+        Self::new(readings, pace)
+    }
+
+    /// Replays readings, each at its own time; those of the past at once.
+    pub fn at_own_time(readings: Vec<Reading>, slot: SlotLength) -> Self {
+        Self::new(readings, Pace::Own(slot))
+    }
+
+    fn new(readings: Vec<Reading>, pace: Pace) -> Self {
+        Self(Kind::Replay(Replay { readings: readings.into_iter().peekable(), pace, due: Instant::now() }))
+    }
+
+    /// Looks at what a live source hears, going on from what the store knows of its registers.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`] if the store is damaged.
+    pub fn live(hears: mpsc::Receiver<Heard>, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
+        let registers = load(store)?;
+        Ok(Self(Kind::Live(Box::new(Live {
+            hears,
+            registers,
+            limits,
+            started: Instant::now(),
+            seen: Seen::default(),
+            ended: false,
+            told_export: false,
+        }))))
+    }
+
+    /// Passes over what was taken before the last stop; gives how much that was.
+    pub fn resume(&mut self, last: Option<Slot>) -> u64 {
+        let mut passed = 0;
+        if let (Kind::Replay(replay), Some(last)) = (&mut self.0, last) {
+            while replay.readings.next_if(|reading| reading.at <= last).is_some() {
+                passed += 1;
+            }
+        }
+        passed
+    }
+
+    /// Whether nothing will come any more.
+    pub fn has_ended(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::Replay(replay) => replay.readings.peek().is_none(),
+            Kind::Live(live) => live.ended,
+        }
+    }
+
+    /// Whether it waits for nothing but receipts: then it should not be asked for more before they come.
+    pub fn waits_for_receipts(&self) -> bool {
+        matches!(&self.0, Kind::Replay(replay) if replay.pace == Pace::Receipts)
+    }
+
+    /// What comes next; pending for ever after the end. Cancel-safe.
+    pub async fn next(&mut self) -> Fed {
+        match &mut self.0 {
+            Kind::Replay(replay) => replay.next().await,
+            Kind::Live(live) => live.next().await,
+        }
+    }
+
+    /// Keeps what is believed of the registers, to be durable with the next commit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn save(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+        match &self.0 {
+            Kind::Replay(_) => Ok(()),
+            Kind::Live(live) => save(&live.registers, store),
+        }
+    }
+}
+
+/// What the store knows of a meter's registers.
+///
+/// # Errors
+///
+/// [`MeterError`] if the store is damaged.
+pub fn load(store: &dyn Store) -> Result<Registers, MeterError> {
+    let Some(bytes) = store.get(REGISTERS, b"")? else { return Ok(Registers::default()) };
+    protocol::wire::decode_own(&bytes).map_err(|_| MeterError::Damaged("the meter's registers can't be read"))
+}
+
+/// Keeps what is known of a meter's registers, to be durable with the next commit.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn save(registers: &Registers, store: &mut dyn Store) -> Result<(), StoreError> {
+    store.put(REGISTERS, b"", &protocol::wire::encode(registers))
+}
+
+impl Replay {
+    async fn next(&mut self) -> Fed {
+        let Some(reading) = self.readings.peek() else { return std::future::pending().await };
+        let group = match self.pace {
+            Pace::Receipts => GROUP,
+            Pace::Every(pause) => {
+                tokio::time::sleep_until(self.due).await;
+                self.due += pause;
+                1
+            }
+            Pace::Own(slot) => {
+                let start = slot.start_of(reading.at);
+                // a long wait in short ones: the time of day may be set meanwhile
+                loop {
+                    let left = start.since(host::now().timestamp());
+                    if left == 0 {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_secs(left.min(60))).await;
+                }
+                1
+            }
+        };
+        let boundary = |reading: Reading| Boundary { at: reading.at, import: reading.register, export: None };
+        let boundaries = self.readings.by_ref().take(group).map(boundary).collect();
+        Fed { boundaries, ended: self.readings.peek().is_none() }
+    }
+}
+
+impl Live {
+    async fn next(&mut self) -> Fed {
+        if self.ended {
+            return std::future::pending().await;
+        }
+        let heard = self.hears.recv().await;
+        let boundaries = match heard {
+            Some(Ok(measurement)) => {
+                telemetry::count("wattveil_measurements_total", 1);
+                let clock = Clock { wall: now(), uptime: self.started.elapsed() };
+                let vet = || self.registers.observe(&measurement, Some(clock), &self.limits);
+                let vetted = telemetry::timed("vet", vet);
+                if measurement.export.is_some() && !std::mem::replace(&mut self.told_export, true) {
+                    info!(
+                        "the meter tells an export register: it is read and kept apart, and not sent, since bills are of \
+                         import only; --dry-run shows it"
+                    );
+                }
+                self.explain(vetted)
+            }
+            Some(Err(error)) => {
+                telemetry::count_kind("wattveil_source_errors_total", error.name(), 1);
+                if let Some(times) = self.seen.again(error.name()) {
+                    warn!(cause = error.source(), times, "left out: {error}");
+                }
+                Vec::new()
+            }
+            None => {
+                self.ended = true;
+                Vec::new()
+            }
+        };
+        Fed { boundaries, ended: self.ended }
+    }
+
+    /// Counts what is wrong, says it, and gives the rest.
+    fn explain(&mut self, vetted: Vetted) -> Vec<Boundary> {
+        for anomaly in vetted.anomalies {
+            telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
+            match self.seen.again(anomaly.name()) {
+                Some(times) if !anomaly.is_everyday() => warn!(anomaly = anomaly.name(), times, "{anomaly}"),
+                _ => debug!(anomaly = anomaly.name(), "{anomaly}"),
+            }
+        }
+        vetted.boundaries
+    }
+}
+
+fn now() -> Timestamp {
+    host::now().timestamp()
+}

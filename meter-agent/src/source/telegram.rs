@@ -1,0 +1,463 @@
+//! A text telegram of a meter: P1 (DSMR and its kin) and IEC 62056-21 D0.
+//!
+//! It begins with `/`, has a data line for each [OBIS] address, such as `1-0:1.8.1(000002.074*kWh)`, and ends with `!`.
+//! Dialects that tell the time (`0-0:1.0.0`, since DSMR 4) put a CRC16/ARC of everything up to the `!` behind it; older ones
+//! and D0 have none, and then the text is all there is to go by.
+//!
+//! Tolerant of what it does not need, strict with what it bills from: an unknown line is passed over, an import register
+//! that can't be read refuses the telegram.
+//!
+//! [OBIS]: https://www.dlms.com/files/Blue-Book-Ed-122-Excerpt.pdf
+
+use std::fmt;
+
+use crc::{CRC_16_ARC, Crc};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use protocol::unit::Timestamp;
+use rust_decimal::Decimal;
+
+use crate::measurement::{Measurement, Quantity, Unit};
+
+const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_ARC);
+
+/// The longest telegram; the longest real ones have some 4 KiB.
+const LONGEST: usize = 16 << 10;
+
+/// Why a telegram was left out.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TelegramError {
+    /// It ended, or the next one began, before its `!`.
+    #[error("a telegram was cut off before its `!`")]
+    Cut,
+    /// More bytes than any telegram has.
+    #[error("no telegram ended within {LONGEST} bytes; is this a meter's port, at the right speed?")]
+    TooLong,
+    /// Bytes that are no text.
+    #[error("the telegram is not text; is the port's speed or parity another?")]
+    NotText,
+    /// Another CRC than the telegram's.
+    #[error(
+        "the telegram's CRC is {found:04X}, its text has {wanted:04X}: bytes were lost or changed on the way"
+    )]
+    Crc {
+        /// What stands behind the `!`.
+        found: u16,
+        /// What the text has.
+        wanted: u16,
+    },
+    /// Something else than a CRC.
+    #[error("`{0}` stands where the telegram's CRC should")]
+    NotCrc(String),
+    /// A dialect that has a CRC, without one.
+    #[error("the telegram tells the time, as dialects with a CRC do, and has no CRC: it was cut off")]
+    NoCrc,
+    /// A value that can't be read.
+    #[error("line {line}: `{found}` is no energy, such as 000123.456*kWh")]
+    Value {
+        /// The line of the telegram, from 1.
+        line: usize,
+        /// The value.
+        found: String,
+    },
+    /// One address twice.
+    #[error("line {line}: the register {address} stands twice")]
+    Twice {
+        /// The line of the telegram, from 1.
+        line: usize,
+        /// The address.
+        address: String,
+    },
+    /// A time that is none.
+    #[error("line {line}: `{found}` is no time, such as 261122060000W")]
+    Time {
+        /// The line of the telegram, from 1.
+        line: usize,
+        /// The value.
+        found: String,
+    },
+    /// No import register.
+    #[error("the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like")]
+    NoImport,
+}
+
+/// Cuts telegrams out of a stream of bytes.
+#[derive(Debug, Default)]
+pub struct Telegrams {
+    bytes: Vec<u8>,
+    /// A `/` was there, and no `!` yet.
+    inside: bool,
+}
+
+impl Telegrams {
+    /// Takes some bytes, and gives the telegrams that end in them.
+    pub fn take(&mut self, bytes: &[u8]) -> Vec<Result<Vec<u8>, TelegramError>> {
+        let mut telegrams = Vec::new();
+        for byte in bytes {
+            self.push(*byte, &mut telegrams);
+        }
+        telegrams
+    }
+
+    /// The stream has ended: a last line may lack its end.
+    pub fn finish(&mut self) -> Vec<Result<Vec<u8>, TelegramError>> {
+        let mut telegrams = Vec::new();
+        if self.inside {
+            self.push(b'\n', &mut telegrams);
+            if self.inside {
+                telegrams.push(Err(TelegramError::Cut));
+            }
+        }
+        (self.bytes, self.inside) = (Vec::new(), false);
+        telegrams
+    }
+
+    fn push(&mut self, byte: u8, telegrams: &mut Vec<Result<Vec<u8>, TelegramError>>) {
+        // no data has a `/` [IEC 62056-21, 5.2], so this is a beginning wherever it stands
+        if byte == b'/' {
+            if self.inside {
+                telegrams.push(Err(TelegramError::Cut));
+            }
+            self.bytes.clear();
+            self.inside = true;
+        }
+        if !self.inside {
+            return;
+        }
+        self.bytes.push(byte);
+        if self.bytes.len() > LONGEST {
+            telegrams.push(Err(TelegramError::TooLong));
+            (self.bytes, self.inside) = (Vec::new(), false);
+        } else if byte == b'\n' && last_line(&self.bytes).starts_with(b"!") {
+            telegrams.push(Ok(std::mem::take(&mut self.bytes)));
+            self.inside = false;
+        }
+    }
+}
+
+fn last_line(bytes: &[u8]) -> &[u8] {
+    let end = bytes.len().saturating_sub(1);
+    let start = bytes[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    &bytes[start..]
+}
+
+/// An OBIS address; what a telegram leaves out is `None`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Address {
+    medium: Option<u8>,
+    channel: Option<u8>,
+    /// C.D.E; E is 0 where it is left out.
+    value: (u8, u8, u8),
+    /// F, an older billing period; 255 is the present one.
+    period: u8,
+}
+
+impl Address {
+    fn parse(text: &str) -> Option<Self> {
+        let (group, rest) = text.split_once(':').map_or((None, text), |(group, rest)| (Some(group), rest));
+        let (medium, channel) = match group {
+            Some(group) => {
+                let (medium, channel) = group.split_once('-')?;
+                (Some(medium.parse().ok()?), Some(channel.parse().ok()?))
+            }
+            None => (None, None),
+        };
+        let (rest, period) =
+            rest.split_once(['*', '&']).map_or((rest, Some(255)), |(rest, f)| (rest, f.parse().ok()));
+        let mut parts = rest.split('.').map(|part| part.parse::<u8>().ok());
+        let value = (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?);
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Self { medium, channel, value, period: period? })
+    }
+
+    /// Whether it is of the electricity meter itself: not of a gas or water meter behind it, not of an older period.
+    fn is_ours(self) -> bool {
+        self.medium.is_none_or(|medium| medium <= 1)
+            && self.channel.is_none_or(|channel| channel == 0)
+            && self.period == 255
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (c, d, e) = self.value;
+        write!(f, "{c}.{d}.{e}")
+    }
+}
+
+/// The registers of one direction: a total, or one a tariff.
+#[derive(Default)]
+struct Direction {
+    seen: Vec<(u8, Decimal)>,
+}
+
+impl Direction {
+    fn take(&mut self, line: usize, address: Address, value: &str) -> Result<(), TelegramError> {
+        let tariff = address.value.2;
+        if self.seen.iter().any(|(seen, _)| *seen == tariff) {
+            return Err(TelegramError::Twice { line, address: address.to_string() });
+        }
+        let energy = energy(value).ok_or_else(|| TelegramError::Value { line, found: shortened(value) })?;
+        self.seen.push((tariff, energy));
+        Ok(())
+    }
+
+    /// The total; where the meter tells none, its tariffs' sum.
+    fn total(&self) -> Option<Decimal> {
+        let total = self.seen.iter().find(|(tariff, _)| *tariff == 0);
+        match total {
+            Some((_, total)) => Some(*total),
+            None if self.seen.is_empty() => None,
+            None => Some(self.seen.iter().map(|(_, energy)| *energy).sum()),
+        }
+    }
+}
+
+/// Reads a telegram; `now` is its time if it tells none, `standard` the offset of its winter time.
+///
+/// # Errors
+///
+/// [`TelegramError`].
+pub fn read(telegram: &[u8], now: Timestamp, standard: Offset) -> Result<Measurement, TelegramError> {
+    let end = telegram.iter().rposition(|byte| *byte == b'!').ok_or(TelegramError::Cut)?;
+    let text = std::str::from_utf8(telegram).map_err(|_| TelegramError::NotText)?;
+    let crc = crc(&telegram[..=end], text[end + 1..].trim())?;
+    let (mut import, mut export) = (Direction::default(), Direction::default());
+    let (mut time, mut device) = (None, None);
+    for (line, data) in (1..).zip(text[..end].lines()) {
+        let Some((address, values)) = data.trim().split_once('(') else { continue };
+        let Some(address) = Address::parse(address).filter(|address| address.is_ours()) else { continue };
+        let value = values.strip_suffix(')').unwrap_or(values);
+        match address.value {
+            (1, 8, _) => import.take(line, address, value)?,
+            (2, 8, _) => export.take(line, address, value)?,
+            (1, 0, 0) if address.medium == Some(0) => {
+                let at = clock(value, standard);
+                time = Some(at.ok_or_else(|| TelegramError::Time { line, found: shortened(value) })?);
+            }
+            (96, 1, 0 | 1) if device.is_none() => {
+                device = Some(value.to_owned()).filter(|number| number.bytes().any(|byte| byte != b'0'));
+            }
+            _ => {}
+        }
+    }
+    if crc.is_none() && time.is_some() {
+        return Err(TelegramError::NoCrc);
+    }
+    let import = import.total().ok_or(TelegramError::NoImport)?;
+    let export = export.total().map(Quantity::Register);
+    Ok(Measurement { at: time.unwrap_or(now), import: Quantity::Register(import), export, device })
+}
+
+/// The CRC, if there is one and it is right.
+fn crc(text: &[u8], found: &str) -> Result<Option<u16>, TelegramError> {
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let parsed = u16::from_str_radix(found, 16).ok().filter(|_| found.len() == 4);
+    let found = parsed.ok_or_else(|| TelegramError::NotCrc(shortened(found)))?;
+    let wanted = CRC.checksum(text);
+    if found == wanted { Ok(Some(found)) } else { Err(TelegramError::Crc { found, wanted }) }
+}
+
+/// `000123.456*kWh` in watt-hours, exactly.
+fn energy(value: &str) -> Option<Decimal> {
+    let (number, unit) = value.split_once('*')?;
+    let unit = Unit::named(unit).filter(|unit| !unit.is_power())?;
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: Decimal = number.parse().ok().filter(|_| digits)?;
+    unit.to_base(number)
+}
+
+/// `YYMMDDhhmmssX`, X being `W` in winter and `S` in summer.
+fn clock(value: &str, standard: Offset) -> Option<Timestamp> {
+    let (digits, season) = value.split_at_checked(12)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let two = |at: usize| digits.get(2 * at..2 * at + 2)?.parse::<i8>().ok();
+    let year = 2000 + i16::from(two(0)?);
+    let local = DateTime::new(year, two(1)?, two(2)?, two(3)?, two(4)?, two(5)?, 0).ok()?;
+    let summer = match season {
+        "W" => 0,
+        "S" => 3_600,
+        _ => return None,
+    };
+    let offset = Offset::from_seconds(standard.seconds() + summer).ok()?;
+    let second = offset.to_timestamp(local).ok()?.as_second();
+    u64::try_from(second).ok().map(Timestamp)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NL5: &[u8] = include_bytes!("../../../data/telegrams/nl5.txt");
+    const NL5_BAD: &[u8] = include_bytes!("../../../data/telegrams/nl5_badcrc.txt");
+    const NL22: &[u8] = include_bytes!("../../../data/telegrams/nl22.txt");
+    const BE: &[u8] = include_bytes!("../../../data/telegrams/be_fluvius.txt");
+    const SE: &[u8] = include_bytes!("../../../data/telegrams/se_total.txt");
+    const D0: &[u8] = include_bytes!("../../../data/telegrams/de_d0.txt");
+
+    const NOW: Timestamp = Timestamp(1_795_000_000);
+
+    /// 2026-11-22T06:00:00+01:00.
+    const THEIRS: Timestamp = Timestamp(1_795_323_600);
+
+    fn read_one(telegram: &[u8]) -> Result<Measurement, TelegramError> {
+        read(telegram, NOW, Offset::constant(1))
+    }
+
+    fn wh(text: &str) -> Quantity {
+        Quantity::Register(text.parse().unwrap())
+    }
+
+    /// All six shipped telegrams: sums of tariffs, totals, exact decimals, the meter's time or ours, a bad CRC.
+    #[test]
+    fn reads_every_dialect() {
+        for (telegram, at, import, export, device) in [
+            (NL5, THEIRS, "246913578", "3003", Some("4B384547303034303436333935353037")),
+            (NL22, NOW, "2002", "2002", None),
+            (BE, THEIRS, "2957", "30", Some("3153414733313031303231363035")),
+            (SE, THEIRS, "6678394", "0", None),
+            (D0, NOW, "12345678.9", "123456.7", Some("0901454D4800002CD54C")),
+        ] {
+            let read = read_one(telegram).unwrap();
+            assert_eq!(read.at, at);
+            assert!(read.import == wh(import), "{import}");
+            assert!(read.export == Some(wh(export)), "{export}");
+            assert_eq!(read.device.as_deref(), device);
+        }
+        assert_eq!(
+            read_one(NL5_BAD),
+            Err(TelegramError::Crc { found: 0x1FB9, wanted: CRC.checksum(&NL5_BAD[..NL5_BAD.len() - 6]) })
+        );
+    }
+
+    /// One changed byte of a telegram with a CRC is found wherever it is.
+    #[test]
+    fn any_changed_byte_is_found() {
+        for at in 0..NL5.len() - 2 {
+            let mut changed = NL5.to_vec();
+            changed[at] ^= 1;
+            assert!(read_one(&changed).is_err(), "byte {at}");
+        }
+    }
+
+    /// A dialect that has a CRC must have it; what is wrong in one that has none is named by its line.
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cut = |text: &[u8]| text[..text.iter().rposition(|byte| *byte == b'!').unwrap()].to_vec();
+        let with = |text: &[u8], end: &str| [&cut(text)[..], end.as_bytes()].concat();
+        assert_eq!(read_one(&with(NL5, "!\r\n")), Err(TelegramError::NoCrc));
+        assert_eq!(read_one(&with(NL5, "!1FB\r\n")), Err(TelegramError::NotCrc("1FB".into())));
+        assert_eq!(read_one(&cut(NL5)), Err(TelegramError::Cut));
+        assert_eq!(read_one(&[&D0[..20], &[0xff], &D0[20..]].concat()), Err(TelegramError::NotText));
+        let edit = |from: &str, to: &str| std::str::from_utf8(D0).unwrap().replace(from, to);
+        for (from, to, message) in [
+            ("012345.6789*kWh", "012345.6789", "line 4: `012345.6789` is no energy, such as 000123.456*kWh"),
+            (
+                "012345.6789*kWh",
+                "012345.6789*kW",
+                "line 4: `012345.6789*kW` is no energy, such as 000123.456*kWh",
+            ),
+            (
+                "012345.6789*kWh",
+                "0123x5.6789*kWh",
+                "line 4: `0123x5.6789*kWh` is no energy, such as 000123.456*kWh",
+            ),
+            (
+                "012345.6789*kWh",
+                "-12345.6789*kWh",
+                "line 4: `-12345.6789*kWh` is no energy, such as 000123.456*kWh",
+            ),
+            ("2.8.0", "1.8.0", "line 5: the register 1.8.0 stands twice"),
+            ("1.8.0", "1.7.0", "the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like"),
+            (
+                "1-0:1.8.0",
+                "0-1:1.8.0",
+                "the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like",
+            ),
+            (
+                "1.8.0*255",
+                "1.8.0*01",
+                "the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like",
+            ),
+            ("1-0:16.7.0*255", "0-0:1.0.0", "line 6: `000450*W` is no time, such as 261122060000W"),
+        ] {
+            assert_eq!(read_one(edit(from, to).as_bytes()).unwrap_err().to_string(), message);
+        }
+        assert_eq!(read_one(edit("1-0:1.8.0*255", "1.8.0").as_bytes()).unwrap().import, wh("12345678.9"));
+    }
+
+    /// The total is taken where there is one, else the tariffs' sum: never both.
+    #[test]
+    fn totals_are_not_added_to_their_parts() {
+        let text = |lines: &str| format!("/X\r\n\r\n{lines}!\r\n");
+        let both = "1-0:1.8.0(5*kWh)\r\n1-0:1.8.1(2*kWh)\r\n1-0:1.8.2(3*kWh)\r\n";
+        assert_eq!(read_one(text(both).as_bytes()).unwrap().import, wh("5000"));
+        let four = "1.8.1(1*kWh)\r\n1.8.2(2*kWh)\r\n1.8.3(3*kWh)\r\n1.8.4(4000*Wh)\r\n";
+        assert_eq!(read_one(text(four).as_bytes()).unwrap().import, wh("10000"));
+    }
+
+    /// Summer and winter are told by the telegram; the hour that comes twice is two hours.
+    #[test]
+    fn seasons_are_the_telegrams() {
+        let standard = Offset::constant(1);
+        let (summer, winter) =
+            (clock("261025023000S", standard).unwrap(), clock("261025023000W", standard).unwrap());
+        assert_eq!(winter.since(summer), 3_600);
+        for bad in ["", "261025023000", "261325023000W", "2610250230é0W", "261025023000X", "261025023000WW"]
+        {
+            assert_eq!(clock(bad, standard), None, "{bad}");
+        }
+    }
+
+    /// A stream may begin in the middle of a telegram, break one off, and be cut into any pieces.
+    #[test]
+    fn telegrams_are_cut_out_of_a_stream() {
+        let stream = [&NL5[300..], NL22, &BE[..200], D0, SE, b"noise\r\n", &NL5[..100]].concat();
+        for size in [1, 2, 7, 64, 10_000] {
+            let mut telegrams = Telegrams::default();
+            let mut found: Vec<_> = stream.chunks(size).flat_map(|chunk| telegrams.take(chunk)).collect();
+            found.extend(telegrams.finish());
+            let wanted = [
+                Ok(NL22.to_vec()),
+                Err(TelegramError::Cut),
+                Ok(D0.to_vec()),
+                Ok(SE.to_vec()),
+                Err(TelegramError::Cut),
+            ];
+            assert_eq!(found, wanted, "pieces of {size}");
+        }
+        let mut telegrams = Telegrams::default();
+        assert_eq!(
+            telegrams.take(&[b"/".as_slice(), &[b'x'; LONGEST]].concat()),
+            [Err(TelegramError::TooLong)]
+        );
+        assert_eq!(telegrams.take(D0), [Ok(D0.to_vec())]);
+        let unended = &D0[..D0.len() - 2];
+        assert_eq!(telegrams.take(unended), []);
+        assert_eq!(telegrams.finish().len(), 1);
+    }
+
+    proptest! {
+        /// No bytes whatever make it panic, and what has no CRC yields no energy but what stands there.
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0..600_usize) {
+            let mut telegrams = Telegrams::default();
+            let mixed = [&NL22[..at.min(NL22.len())], &bytes[..], b"\n!\r\n"].concat();
+            for telegram in telegrams.take(&mixed).into_iter().chain(telegrams.finish()).flatten() {
+                drop(read_one(&telegram));
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Live sources hear what meters tell, over files, sockets, serial ports and brokers.
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use broker::Broker;
+use jiff::tz::Offset;
+use link::{Message, Publisher, Settings};
+use meter_agent::measurement::{Measurement, Quantity};
+use meter_agent::source::input::{Input, Line};
+use meter_agent::source::message::Preset;
+use meter_agent::source::telegram::TelegramError;
+use meter_agent::source::{Heard, Live, SourceError};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tariffs, a time and a CRC; and no time.
+const NL5: &[u8] = include_bytes!("../../data/telegrams/nl5.txt");
+const D0: &[u8] = include_bytes!("../../data/telegrams/de_d0.txt");
+
+fn telegrams(input: Input) -> Live {
+    Live::Telegrams(input, Line::P1, Offset::constant(1))
+}
+
+async fn next(hears: &mut Receiver<Heard>) -> Heard {
+    timeout(PATIENCE, hears.recv()).await.expect("in time").expect("the source listens")
+}
+
+async fn told(hears: &mut Receiver<Heard>) -> Measurement {
+    next(hears).await.expect("a measurement")
+}
+
+fn register(watt_hours: &str) -> Quantity {
+    Quantity::Register(watt_hours.parse().unwrap())
+}
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/telegrams")
+}
+
+/// A file is read once: every telegram of it, then the end.
+#[tokio::test]
+async fn a_file_is_read_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["nl5.txt", "nl5_badcrc.txt", "be_fluvius.txt", "se_total.txt", "nl22.txt", "de_d0.txt"];
+    let mut file = std::fs::File::create(directory.path().join("all.txt")).unwrap();
+    for name in names {
+        file.write_all(&std::fs::read(shipped().join(name)).unwrap()).unwrap();
+    }
+    let mut hears = telegrams(Input::File("all.txt".into())).listen(directory.path());
+    for wanted in ["246913578", "", "2957", "6678394", "2002", "12345678.9"] {
+        let heard = next(&mut hears).await;
+        if wanted.is_empty() {
+            assert!(matches!(heard, Err(SourceError::Telegram(TelegramError::Crc { .. }))), "{heard:?}");
+        } else {
+            assert!(heard.unwrap().import == register(wanted), "{wanted}");
+        }
+    }
+    assert!(timeout(PATIENCE, hears.recv()).await.expect("in time").is_none());
+}
+
+/// A file that is not there is said, once, and is the end.
+#[tokio::test]
+async fn a_file_that_is_not_there_is_said() {
+    let mut hears = telegrams(Input::File("/no/such/file".into())).listen(Path::new("."));
+    let lost = next(&mut hears).await.unwrap_err();
+    assert_eq!(lost.to_string(), "cannot read file:/no/such/file");
+    assert!(hears.recv().await.is_none());
+}
+
+/// A socket that is closed in the middle of a telegram is opened again, and what was cut off is said.
+#[tokio::test]
+async fn a_socket_is_opened_again() {
+    let converter = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = converter.local_addr().unwrap().to_string();
+    let mut hears = telegrams(Input::Tcp(address.clone())).listen(Path::new("."));
+    let (mut meter, _) = converter.accept().await.unwrap();
+    meter.write_all(&[&NL5[500..], D0, &NL5[..99]].concat()).await.unwrap();
+    assert!(told(&mut hears).await.import == register("12345678.9"));
+    drop(meter);
+    assert!(matches!(next(&mut hears).await, Err(SourceError::Telegram(TelegramError::Cut))));
+    assert_eq!(
+        next(&mut hears).await.unwrap_err().to_string(),
+        format!("tcp:{address} was closed by the other end")
+    );
+    let (mut meter, _) = timeout(PATIENCE, converter.accept()).await.expect("again").unwrap();
+    meter.write_all(NL5).await.unwrap();
+    assert!(told(&mut hears).await.import == register("246913578"));
+}
+
+/// A serial port is read like a socket.
+#[tokio::test]
+async fn a_serial_port_is_read() {
+    use tokio_serial::{SerialPort as _, SerialStream};
+    let (mut meter, port) = SerialStream::pair().unwrap();
+    let path = PathBuf::from(port.name().expect("a pseudo-terminal has a name"));
+    // it is locked while it is open here
+    drop(port);
+    let mut hears = telegrams(Input::Serial(path)).listen(Path::new("."));
+    let write = async {
+        loop {
+            // until the agent has opened it, nobody reads
+            tokio::io::AsyncWriteExt::write_all(&mut meter, D0).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = write => unreachable!("it writes for ever"),
+        told = told(&mut hears) => assert!(told.import == register("12345678.9")),
+    }
+}
+
+/// Messages of a broker are read by a preset, and a bad one costs itself only.
+#[tokio::test]
+async fn messages_are_read() {
+    let listen = (Ipv4Addr::LOCALHOST, 0).into();
+    let broker = Broker::start(broker::Config { listen, ..broker::Config::default() }).await.unwrap();
+    let settings = |client: &str| Settings::new("127.0.0.1", broker.address().port(), client);
+    let publisher = Publisher::connect(settings("plug"));
+    let field = Preset::named("tasmota").unwrap().field("kitchen");
+    let publish = |payload: &str| {
+        let payload = payload.as_bytes().to_vec();
+        publisher.publish(Message { topic: field.topic.clone(), payload, retain: true })
+    };
+    // retained, so that it does not matter who is first
+    publish(r#"{"ENERGY":{"Total":1.5}}"#).await.unwrap();
+    publisher.flush().await;
+    let mut hears = Live::Messages(Box::new(settings("source")), field.clone()).listen(Path::new("."));
+    assert!(told(&mut hears).await.import == register("1500"));
+    publish("offline").await.unwrap();
+    let bad = next(&mut hears).await.unwrap_err();
+    assert_eq!(bad.to_string(), "the message on `tele/kitchen/SENSOR` is not JSON");
+    publish(r#"{"ENERGY":{"Total":1.501,"ExportActive":0.25}}"#).await.unwrap();
+    let last = told(&mut hears).await;
+    assert!(last.import == register("1501") && last.export == Some(register("250")));
+    drop(hears);
+    broker.stop().await;
+}

@@ -1,0 +1,129 @@
+//! A development authority: whose word is taken for who the broker is, and who a client.
+//!
+//! For one machine, or a few of one owner. An operator with certificates of its own names those instead, in the broker's
+//! `[tls]` and in every party's `[broker.tls]`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use broker::TlsConfig;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::files::{new_directory, write_new, write_secret};
+
+/// How long the authority's certificate is valid, and those it signs.
+const AUTHORITY: Duration = Duration::days(3650);
+const CERTIFICATE: Duration = Duration::days(730);
+/// Clocks differ: certificates are valid from a day ago.
+const SKEW: Duration = Duration::days(1);
+
+/// A development authority.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+impl Authority {
+    /// Makes a key and a certificate for it.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no entropy.
+    pub fn create(deployment: &str) -> anyhow::Result<Self> {
+        let mut params =
+            params(&format!("wattveil development authority of {deployment}"), Vec::new(), AUTHORITY)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().context("no key for the development authority")?;
+        let certificate =
+            params.self_signed(&key).context("no certificate for the development authority")?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// Its certificate as PEM, for whoever is to take its word.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Writes the authority's certificate and key, to sign more later.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
+    pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        let home = new_directory(directory)?;
+        write_new(&home.join("ca.pem"), self.certificate.as_bytes(), 0o644)?;
+        write_secret(&home.join("ca.key"), self.issuer.key().serialize_pem().as_bytes())
+    }
+
+    /// Writes a certificate for a broker that is reached by these addresses or names, or on this machine.
+    ///
+    /// # Errors
+    ///
+    /// If a name is none, or a file can't be written or is there already.
+    pub fn write_broker(&self, home: &Path, names: &[String]) -> anyhow::Result<TlsConfig> {
+        let mut all = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+        all.extend(names.iter().filter(|name| !is_unspecified(name)).cloned());
+        all.sort_unstable();
+        all.dedup();
+        let (certificate, key) =
+            self.write_certificate(home, "broker", all, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let client_authority = home.join("ca.pem");
+        write_new(&client_authority, self.certificate.as_bytes(), 0o644)?;
+        Ok(TlsConfig { certificate, key, client_authority: Some(client_authority) })
+    }
+
+    /// Writes a certificate that a user of the broker can log in with: `NAME.pem` and `NAME.key`.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
+    pub fn write_client(&self, home: &Path, user: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
+        self.write_certificate(home, user, Vec::new(), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn write_certificate(
+        &self,
+        home: &Path,
+        name: &str,
+        names: Vec<String>,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let mut params = params(name, names, CERTIFICATE)?;
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().context("no key for a certificate")?;
+        let signed = params.signed_by(&key, &self.issuer).context("a certificate could not be signed")?;
+        let (certificate_path, key_path) =
+            (home.join(format!("{name}.pem")), home.join(format!("{name}.key")));
+        write_new(&certificate_path, signed.pem().as_bytes(), 0o644)?;
+        write_secret(&key_path, key.serialize_pem().as_bytes())?;
+        Ok((certificate_path, key_path))
+    }
+}
+
+fn params(common_name: &str, names: Vec<String>, validity: Duration) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(names.clone())
+        .with_context(|| format!("{} is not a list of addresses and names", names.join(", ")))?;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - SKEW;
+    params.not_after = now + validity;
+    Ok(params)
+}
+
+/// 0.0.0.0 and :: are where one listens, not where one is.
+fn is_unspecified(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
