@@ -72,7 +72,10 @@ pub async fn run_configured(
     let link = config.broker.settings(directory, &format!("meter-{}", identity.meter))?;
     let pace = config.pace.to_pace()?;
     let limits = config.registers.to_limits(roster.slot())?;
-    let meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
+    let mut meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
+    if config.analysis {
+        meter = meter.with_analysis(&store, now())?;
+    }
     let feed = source.feed(directory, limits, &store)?;
     let agent = Agent { meter, store, link, feed, until_done };
     agent.run(watch::Sender::new(Progress::default()), shutdown).await
