@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use wattveil::demo::{self, Options};
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
@@ -22,10 +23,26 @@ enum Command {
     Demo(DemoArguments),
     Bench(BenchArguments),
     Analytics(wattveil::analytics::Command),
+    Tap(wattveil::tap::Command),
     Broker(broker::command::Command),
     MeterAgent(meter_agent::command::Command),
     AggregatorWorker(aggregator_worker::command::Command),
     UtilitySink(utility_sink::command::Command),
+    /// Print what makes a shell complete these commands
+    ///
+    /// For bash: wattveil completions bash > ~/.local/share/bash-completion/completions/wattveil
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual, a page for each command
+    ///
+    /// To read it: wattveil man --to DIR; man DIR/wattveil-meter-agent.1
+    Man {
+        /// The directory for the pages; it is made if it is not there
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -56,6 +73,8 @@ struct DemoArguments {
 /// Measure what each step of a reading's way costs
 #[derive(Args)]
 struct BenchArguments {
+    #[command(subcommand)]
+    suite: Option<Suite>,
     /// How many aggregators
     #[arg(long, value_name = "N", default_value_t = 4)]
     aggregators: usize,
@@ -63,8 +82,18 @@ struct BenchArguments {
     #[arg(long, value_name = "T", default_value_t = 2)]
     threshold: usize,
     /// Print the figures as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Suite {
+    /// The grid path in mode sum: steps, sums of up to 10,000 meters, villages of 2 to 1,000
+    Grid {
+        /// Load vectors in the largest sum
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        meters: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -81,24 +110,45 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return demo(arguments).await,
         Command::Bench(arguments) => bench(&arguments)?,
+        Command::Tap(command) => command.run(&mut std::io::stdout().lock(), host::stopped()).await?,
         Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,
         Command::UtilitySink(command) => command.run().await?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "wattveil", &mut script);
+            std::io::stdout().write_all(&script).context("cannot print the completions")?;
+        }
+        Command::Man { to } => {
+            std::fs::create_dir_all(&to)
+                .and_then(|()| clap_mangen::generate_to(Arguments::command(), &to))
+                .with_context(|| format!("cannot write the manual to {}", to.display()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
-    let BenchArguments { aggregators, threshold, json } = *arguments;
-    let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+    let BenchArguments { aggregators, threshold, json, .. } = *arguments;
+    let (table, figures) = match arguments.suite {
+        None => {
+            let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
+            let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+            (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Grid { meters }) => {
+            let costs = wattveil::bench::grid::run(meters)?;
+            anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
+            (costs.to_string(), costs.to_json())
+        }
+    };
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{:#}", costs.to_json())?;
+        writeln!(out, "{figures:#}")?;
     } else {
-        write!(out, "{costs}")?;
+        write!(out, "{table}")?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ use link::{Endpoint, TlsFiles};
 use meter_agent::config::{RegistersConfig, SourceConfig};
 use rand::Rng;
 use serde::Serialize;
-use utility_sink::config::ReleaseConfig;
+use utility_sink::config::{AnalysisConfig, ReleaseConfig};
 
 use super::{AggregatorKeys, Authority, Deployment, MeterKeys};
 
@@ -52,6 +52,8 @@ pub struct Setup {
     pub tariffs: Vec<(String, String)>,
     /// What the utility asks for.
     pub releases: Vec<ReleaseConfig>,
+    /// Analytics under encryption, if they are on: every party takes part then.
+    pub analysis: Option<AnalysisConfig>,
 }
 
 impl Setup {
@@ -68,6 +70,7 @@ impl Setup {
             sources: Vec::new(),
             tariffs: Vec::new(),
             releases: Vec::new(),
+            analysis: None,
         }
     }
 
@@ -209,6 +212,7 @@ impl Deployment {
             log: LogFormat::Text,
             metrics: None,
             pace: setup.aggregators.clone(),
+            analysis: setup.analysis.is_some().then(Default::default),
         };
         write_config(home.join("worker.toml"), &config)
     }
@@ -232,6 +236,7 @@ impl Deployment {
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
+            analysis: setup.analysis.clone(),
         };
         write_config(home.join("sink.toml"), &config)
     }
@@ -254,6 +259,7 @@ impl Deployment {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
+            analysis: setup.analysis.is_some(),
             log: LogFormat::Text,
             metrics: None,
             floor: self.floor(),
