@@ -33,6 +33,7 @@ use zeroize::Zeroizing;
 use crate::deployment::{Deployment, Plan};
 
 pub mod grid;
+pub mod levelled;
 pub mod village;
 
 /// How long each step is measured.
