@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use protocol::analysis::plan::Profile;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
 use protocol::unit::Timestamp;
@@ -62,6 +63,9 @@ const TARIFFS: [&str; 2] = [include_str!("../assets/flat.toml"), include_str!(".
 /// The most homes in a group, and in one query.
 const GROUP: usize = 48;
 
+/// Homes in each of the two groups that are computed on under one key.
+const GROUP_UNDER_ONE_KEY: usize = 15;
+
 /// Which aggregator is killed, and which one lies, from 0.
 const VICTIM: usize = 2;
 const LIAR: usize = 1;
@@ -88,6 +92,8 @@ pub async fn run(options: &Options, directory: &Path) -> anyhow::Result<Report> 
     let mut report = play.close().await?;
     if options.shows_grid() {
         report.grid = Some(grid_act::run(options, directory, host::entropy()?).await?);
+        let act = || levelled_act::run(Profile::Medium, GROUP_UNDER_ONE_KEY);
+        report.levelled = Some(tokio::task::spawn_blocking(act).await??);
     }
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)

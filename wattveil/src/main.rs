@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use protocol::analysis::plan::Profile;
 use wattveil::demo::{self, Options};
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
@@ -94,6 +95,12 @@ enum Suite {
         #[arg(long, value_name = "N", default_value_t = 10_000)]
         meters: usize,
     },
+    /// Mode levelled: what computing under encryption costs, from upload to opening
+    Levelled {
+        /// The largest set of meters
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        meters: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -141,6 +148,10 @@ fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         Some(Suite::Grid { meters }) => {
             let costs = wattveil::bench::grid::run(meters)?;
             anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
+            (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Levelled { meters }) => {
+            let costs = wattveil::bench::levelled::run(Profile::Medium, meters)?;
             (costs.to_string(), costs.to_json())
         }
     };

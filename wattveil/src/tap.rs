@@ -193,11 +193,11 @@ fn document_says(channel: &Channel, document: &[u8]) -> String {
 fn receipt(receipt: &Receipt) -> String {
     let stored: u64 =
         receipt.stored.as_slice().iter().map(|(from, to)| to.saturating_sub(*from).saturating_add(1)).sum();
-    let mut said = format!("receipt of aggregator {}: {stored} stored", receipt.point);
-    for refused in receipt.refused.iter().take(3) {
-        said.push_str(&format!(", {} refused: {}", refused.seq, refused.rule));
-    }
-    said
+    let refused = receipt.refused.iter().take(3);
+    let refused: String = refused
+        .map(|refused| [", ", &refused.seq.to_string(), " refused: ", refused.rule.name()].concat())
+        .collect();
+    format!("receipt of aggregator {}: {stored} stored{refused}", receipt.point)
 }
 
 /// What a signed document claims.

@@ -1,6 +1,8 @@
 //! The roles' example configurations: they can be read as they are, they have every parameter that there is, and the defaults
 //! they show are the defaults.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Completions and manual pages are made of the commands that there are.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};

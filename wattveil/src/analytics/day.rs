@@ -64,7 +64,7 @@ impl Day {
                 }
             });
         let orders = |statistics: &Statistics| {
-            let order = |name, quantiles: &Quantiles| Order { name, quantiles: quantiles.clone() };
+            let order = |name, quantiles: &Quantiles| Order { name, quantiles: *quantiles };
             vec![order("mean power", &statistics.means), order("highest slot", &statistics.peaks)]
         };
         Self {

@@ -1,6 +1,7 @@
 //! Curves as a picture: one panel a group, its total over time, and the band of a standard deviation around the mean.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::day::Day;
 
@@ -44,16 +45,18 @@ pub(super) fn draw(days: &[Day]) -> String {
         let total = points(&|t| slots[t].1.total as f64, &mut (0..slots.len()));
         // A name of a-z, 0-9 and - needs no escape.
         let (from, to) = (days[0].date(), days[days.len() - 1].date());
-        svg += &format!(
+        let drawn = writeln!(
+            svg,
             "<text x=\"{MARGIN}\" y=\"{:.0}\">{group}, {from} to {to}: at most {most:.0} Wh a slot; band: one standard \
              deviation across members</text>\n<polygon points=\"{upper} {lower}\" fill=\"#cfe3f5\"/>\n<polyline \
              points=\"{total}\" fill=\"none\" stroke=\"#1f5fa8\"/>\n<line x1=\"{MARGIN}\" y1=\"{:.0}\" x2=\"{:.0}\" \
-             y2=\"{:.0}\" stroke=\"#888\"/>\n",
+             y2=\"{:.0}\" stroke=\"#888\"/>",
             top - 10.0,
             top + HEIGHT,
             MARGIN + WIDTH,
             top + HEIGHT
         );
+        drawn.expect("a string takes every character");
     }
     svg + "</svg>\n"
 }

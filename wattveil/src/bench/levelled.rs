@@ -91,7 +91,7 @@ pub fn run(profile: Profile, largest: usize) -> anyhow::Result<LevelledCosts> {
 
 fn way(batch: u32, before: Work, after: Work, ciphertexts: f64) -> Way {
     let micros = |before: std::time::Duration, after: std::time::Duration| {
-        (after - before).as_secs_f64() * 1e6 / ciphertexts
+        after.saturating_sub(before).as_secs_f64() * 1e6 / ciphertexts
     };
     #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
     let each = |before: u64, after: u64| (after - before) as f64 / ciphertexts;
@@ -117,7 +117,7 @@ fn set(profile: Profile, meters: usize) -> anyhow::Result<Set> {
         let before = town.work.aggregators;
         town.find(key, function, &[1])?;
         // two aggregators evaluate and open, four take part
-        *millis = (town.work.aggregators - before).as_secs_f64() * 1e3 / 2.0;
+        *millis = town.work.aggregators.saturating_sub(before).as_secs_f64() * 1e3 / 2.0;
     }
     let plan = Plan {
         nonce: QueryId::from([0; 16]),

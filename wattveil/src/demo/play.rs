@@ -308,6 +308,7 @@ impl Play {
             acts: std::mem::take(&mut self.acts),
             sight,
             grid: None,
+            levelled: None,
             directory: self.options.keep.clone(),
             seconds: 0.0,
         };

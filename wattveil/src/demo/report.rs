@@ -11,6 +11,7 @@ use protocol::unit::Amount;
 use serde_json::{Value, json};
 
 use super::grid_report::GridReport;
+use super::levelled_act::LevelledReport;
 
 /// A home's bill next to the oracle's.
 #[derive(Clone, Debug)]
@@ -132,6 +133,8 @@ pub struct Report {
     pub sight: Sight,
     /// What the grid path gave, if it was shown.
     pub grid: Option<GridReport>,
+    /// What was computed under encryption, if it was shown.
+    pub levelled: Option<LevelledReport>,
     /// Where everything was kept.
     pub directory: Option<PathBuf>,
     /// How long it took.
@@ -224,6 +227,9 @@ impl fmt::Display for Report {
         self.fmt_sight(f)?;
         if let Some(grid) = &self.grid {
             write!(f, "{grid}")?;
+        }
+        if let Some(levelled) = &self.levelled {
+            writeln!(f, "{levelled}")?;
         }
         self.fmt_acts(f)?;
         let verdict = if self.held() { "every claim was checked and held" } else { "A CLAIM DID NOT HOLD" };

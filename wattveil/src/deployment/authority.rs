@@ -36,8 +36,7 @@ impl Authority {
     ///
     /// If the operating system gives no entropy.
     pub fn create(deployment: &str) -> anyhow::Result<Self> {
-        let mut params =
-            params(&format!("wattveil development authority of {deployment}"), Vec::new(), AUTHORITY)?;
+        let mut params = params(&format!("wattveil development authority of {deployment}"), &[], AUTHORITY)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().context("no key for the development authority")?;
@@ -107,8 +106,8 @@ impl Authority {
     }
 }
 
-fn params(common_name: &str, names: Vec<String>, validity: Duration) -> anyhow::Result<CertificateParams> {
-    let mut params = CertificateParams::new(names.clone())
+fn params(common_name: &str, names: &[String], validity: Duration) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(names.to_vec())
         .with_context(|| format!("{} is not a list of addresses and names", names.join(", ")))?;
     params.distinguished_name.push(DnType::CommonName, common_name);
     let now = OffsetDateTime::now_utc();

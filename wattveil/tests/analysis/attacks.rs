@@ -63,7 +63,7 @@ fn votes(world: &World, request: u8) -> usize {
 }
 
 fn sum(world: &World, key: Hash, window: u32) -> DirectionStep {
-    DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: vec![world.subject(1, window)] })
+    DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: vec![World::subject(1, window)] })
 }
 
 fn holdings(world: &World, request: u8) -> Vec<Member> {
@@ -86,7 +86,7 @@ fn nothing_is_there_to_subtract() {
     direct(&mut world, 1, DirectionStep::Cut(vec![all[..2].to_vec()]));
     assert_eq!((votes(&world, 1), world.refused(Rule::GroupSize)), (0, true));
     // a member of the other group in the set
-    let other = vec![world.subject(2, 0)];
+    let other = vec![World::subject(2, 0)];
     direct(&mut world, 2, DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: other }));
     let mut mixed = [&all[..2], &holdings(&world, 2)[..2]].concat();
     mixed.sort_by_key(|member| member.meter);
@@ -124,7 +124,7 @@ fn one_group_and_window_has_one_set() {
     assert_eq!(all.len(), 4);
     direct(&mut world, 1, DirectionStep::Cut(vec![all.clone()]));
     assert_eq!(votes(&world, 1), 4);
-    let mean = Ask { key, function: Function::Mean, subjects: vec![world.subject(1, 0)] };
+    let mean = Ask { key, function: Function::Mean, subjects: vec![World::subject(1, 0)] };
     direct(&mut world, 2, DirectionStep::Ask(mean));
     direct(&mut world, 2, DirectionStep::Cut(vec![all[1..].to_vec()]));
     assert_eq!((votes(&world, 2), world.refused(Rule::MemberSet)), (0, true));
@@ -208,7 +208,7 @@ fn keys_are_exhausted() {
     let mut world =
         World::new(Scene { profile: Profile::Light, log_openings: 0, homes: 3, ..Scene::default() });
     let key = world.make_key(60);
-    let subject = [world.subject(1, 0)];
+    let subject = [World::subject(1, 0)];
     world.find(key, &Function::Sum, &subject, 60);
     let id = world.ask(key, &Function::Mean, &subject);
     world.idle(60);
@@ -323,7 +323,7 @@ fn a_result_that_differs_is_not_opened() {
         let lie = Reply { step: ReplyStep::Answer(lie.unwrap()), ..(*reply).clone() };
         Outgoing::parts(&send.topic, Signed::sign(lie, &signer, &roster.context()).bytes())
     }));
-    let finding = world.find(key, &Function::Sum, &[world.subject(1, 0)], 300);
+    let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 300);
     assert_eq!(finding.differing, [Point::try_from(1).unwrap()]);
     for (value, wanted) in finding.values.iter().zip(world.curve(1, 0)) {
         assert!((value - wanted).abs() < 6.0 * finding.error);
@@ -335,7 +335,7 @@ fn a_result_that_differs_is_not_opened() {
 fn a_restored_ledger_votes_no_more() {
     let (mut world, key) = town();
     let backups: Vec<_> = (0..4).map(|i| world.parties[&Name::Aggregator(i)].store.clone()).collect();
-    world.find(key, &Function::Sum, &[world.subject(1, 0)], 60);
+    world.find(key, &Function::Sum, &[World::subject(1, 0)], 60);
     // the utility says the first release's opening again to one who voted for it
     let (mut assembly, mut opening) = (Assembly::default(), None);
     for (topic, payload) in &world.transcript {
@@ -354,7 +354,7 @@ fn a_restored_ledger_votes_no_more() {
     let topic = topic(&world, AnalysisChannel::Direction);
     world.publish(Name::Sink, Outgoing::parts(&topic, &opening));
     world.idle(2);
-    let id = world.ask(key, &Function::Mean, &[world.subject(1, 0)]);
+    let id = world.ask(key, &Function::Mean, &[World::subject(1, 0)]);
     world.until("the mean", 100, |world| world.finding(id).is_some());
     let by_voter = world.refusals.iter().filter(|(name, _)| *name == Name::Aggregator(voter));
     let rollbacks = by_voter.filter(|(_, refusal)| refusal.rule == Rule::LedgerRollback).count();

@@ -29,7 +29,7 @@ fn faults_delay_and_change_nothing() {
         let mut world =
             World::new(Scene { profile, homes, group, faults, seed, batch: 16, ..Scene::default() });
         let key = world.make_key(2_000);
-        let finding = world.find(key, &Function::Sum, &[world.subject(1, 0)], 1_000);
+        let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 1_000);
         assert_sum(&world, &finding);
         println!(
             "seed {seed}: {} messages, {} crashes, at {:?}",
@@ -91,7 +91,7 @@ fn another_active_set_opens() {
         world.parties.get_mut(&Name::Aggregator(away)).unwrap().away = true;
         // three of four are a quorum; who is away was to be in the first set
         let function = if away == 0 { Function::Sum } else { Function::Mean };
-        let subject = [world.subject(1, u32::from(away == 3))];
+        let subject = [World::subject(1, u32::from(away == 3))];
         let finding = world.find(key, &function, &subject, 300);
         assert!(!finding.opened_by.iter().any(|point| usize::from(u8::from(*point)) == away + 1));
         world.parties.get_mut(&Name::Aggregator(away)).unwrap().away = false;
@@ -108,7 +108,7 @@ fn a_silent_member_is_passed_over() {
         let large = send.payload.len() > 4_000 && send.topic.to_string().contains("analysis/reply/");
         if from == Name::Aggregator(0) && large { Vec::new() } else { vec![send.clone()] }
     }));
-    let finding = world.find(key, &Function::Sum, &[world.subject(1, 0)], 300);
+    let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 300);
     assert!(!finding.opened_by.iter().any(|point| u8::from(*point) == 1), "{:?}", finding.opened_by);
     assert_sum(&world, &finding);
 }

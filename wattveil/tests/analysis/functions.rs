@@ -25,7 +25,7 @@ fn moments(values: &[f64]) -> [f64; 2] {
 }
 
 fn release_all(world: &mut World, key: Hash, group: usize, window: usize) {
-    let subject = [world.subject(group, u32::try_from(window).unwrap())];
+    let subject = [World::subject(group, u32::try_from(window).unwrap())];
     let curve = world.curve(group, window);
     let homes: Vec<Vec<i64>> =
         world.homes[(group - 1) * world.scene.group..group * world.scene.group].to_vec();
@@ -81,7 +81,7 @@ fn batches_and_rosters_may_be_others() {
 fn a_light_key_gives_sums_and_means() {
     let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
     let key = world.make_key(60);
-    let subject = [world.subject(1, 0)];
+    let subject = [World::subject(1, 0)];
     let curve = world.curve(1, 0);
     let finding = world.find(key, &Function::Sum, &subject, 60);
     assert_near(&Function::Sum, &finding, &curve, 1.0);
@@ -111,8 +111,8 @@ fn maxima_and_minima_are_released() {
     let key = world.make_key(400);
     let full = 2.0 * f64::from(world.plan().full_scale);
     for (function, subjects, curves) in [
-        (Function::Max, [world.subject(1, 0), world.subject(2, 0)], [world.curve(1, 0), world.curve(2, 0)]),
-        (Function::Min, [world.subject(1, 0), world.subject(1, 1)], [world.curve(1, 0), world.curve(1, 1)]),
+        (Function::Max, [World::subject(1, 0), World::subject(2, 0)], [world.curve(1, 0), world.curve(2, 0)]),
+        (Function::Min, [World::subject(1, 0), World::subject(1, 1)], [world.curve(1, 0), world.curve(1, 1)]),
     ] {
         let finding = world.find(key, &function, &subjects, 100);
         for (t, value) in finding.values.iter().enumerate() {

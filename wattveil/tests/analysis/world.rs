@@ -433,7 +433,7 @@ impl World {
         self.start(name);
     }
 
-    pub(crate) fn subject(&self, group: usize, window: u32) -> Subject {
+    pub(crate) fn subject(group: usize, window: u32) -> Subject {
         Subject { group: format!("group-{group}").parse().unwrap(), window: FIRST + window }
     }
 

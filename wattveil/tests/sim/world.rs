@@ -31,6 +31,7 @@ use super::witness::Witness;
 const ASKED: Table = Table("asked");
 
 /// What a world is like.
+#[expect(clippy::struct_excessive_bools, reason = "a test's switches")]
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) n: usize,
