@@ -1,5 +1,7 @@
 //! Bad load data is refused with the very words that stand beside each file of `bad_csv`: line, column, what to do.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Live sources hear what meters tell, over files, sockets, serial ports and brokers.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};

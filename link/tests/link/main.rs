@@ -1,5 +1,7 @@
 //! Publisher and subscriber against the real broker, over connections that are cut, stalled and refused.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 mod proxy;
 mod tls;
 

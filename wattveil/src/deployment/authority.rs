@@ -72,7 +72,7 @@ impl Authority {
         all.sort_unstable();
         all.dedup();
         let (certificate, key) =
-            self.write_certificate(home, "broker", all, ExtendedKeyUsagePurpose::ServerAuth)?;
+            self.write_certificate(home, "broker", &all, ExtendedKeyUsagePurpose::ServerAuth)?;
         let client_authority = home.join("ca.pem");
         write_new(&client_authority, self.certificate.as_bytes(), 0o644)?;
         Ok(TlsConfig { certificate, key, client_authority: Some(client_authority) })
@@ -84,14 +84,14 @@ impl Authority {
     ///
     /// If a file can't be written or is there already.
     pub fn write_client(&self, home: &Path, user: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
-        self.write_certificate(home, user, Vec::new(), ExtendedKeyUsagePurpose::ClientAuth)
+        self.write_certificate(home, user, &[], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     fn write_certificate(
         &self,
         home: &Path,
         name: &str,
-        names: Vec<String>,
+        names: &[String],
         usage: ExtendedKeyUsagePurpose,
     ) -> anyhow::Result<(PathBuf, PathBuf)> {
         let mut params = params(name, names, CERTIFICATE)?;

@@ -62,7 +62,7 @@ fn votes(world: &World, request: u8) -> usize {
     replies(world, request).iter().filter(|reply| matches!(reply.step, ReplyStep::Vote(_))).count()
 }
 
-fn sum(world: &World, key: Hash, window: u32) -> DirectionStep {
+fn sum(key: Hash, window: u32) -> DirectionStep {
     DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: vec![World::subject(1, window)] })
 }
 
@@ -78,7 +78,7 @@ fn holdings(world: &World, request: u8) -> Vec<Member> {
 #[test]
 fn nothing_is_there_to_subtract() {
     let (mut world, key) = town();
-    let ask = sum(&world, key, 0);
+    let ask = sum(key, 0);
     direct(&mut world, 1, ask.clone());
     let all = holdings(&world, 1);
     assert_eq!(all.len(), 3);
@@ -118,7 +118,7 @@ fn one_group_and_window_has_one_set() {
     let scene = Scene { profile: Profile::Light, homes: 4, group: 4, ..Scene::default() };
     let mut world = World::new(scene);
     let key = world.make_key(60);
-    let ask = sum(&world, key, 0);
+    let ask = sum(key, 0);
     direct(&mut world, 1, ask);
     let all = holdings(&world, 1);
     assert_eq!(all.len(), 4);
@@ -134,7 +134,7 @@ fn one_group_and_window_has_one_set() {
     let second = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
     world.until("the second key", 60, |world| world.sink().has_key(&second));
     let before = world.refusals.len();
-    let ask = sum(&world, second, 0);
+    let ask = sum(second, 0);
     direct(&mut world, 3, ask);
     direct(&mut world, 3, DirectionStep::Cut(vec![all[1..].to_vec()]));
     assert_eq!(votes(&world, 3), 0);
@@ -155,7 +155,7 @@ fn one_group_and_window_has_one_set() {
 #[test]
 fn nothing_is_opened_without_a_certificate() {
     let (mut world, key) = town();
-    let ask = sum(&world, key, 0);
+    let ask = sum(key, 0);
     direct(&mut world, 1, ask);
     let all = holdings(&world, 1);
     let cut = direct(&mut world, 1, DirectionStep::Cut(vec![all]));
