@@ -484,7 +484,8 @@ mod tests {
     fn local_days_have_their_slots() {
         let format = Format { zone: Some("Europe/Berlin".into()), ..Format::default() };
         let day = |date: &str, hours: &[u32]| {
-            let rows: String = hours.iter().map(|hour| format!("{date} {hour:02}:00,1\n")).collect();
+            let rows: Vec<String> = hours.iter().map(|hour| format!("{date} {hour:02}:00,1\n")).collect();
+            let rows = rows.concat();
             read_energies(format!("interval_start,a\n{rows}").as_bytes(), &format).unwrap().remove(0)
         };
         let autumn: Vec<u32> = [0, 1, 2, 2].into_iter().chain(3..24).collect();
