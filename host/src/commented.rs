@@ -28,14 +28,22 @@ pub enum CommentedError {
 /// [`CommentedError`].
 pub fn render<T: Serialize + DeserializeOwned>(template: &str, config: &T) -> Result<String, CommentedError> {
     let values = Table::try_from(config)?;
-    for spare_defaults in [true, false] {
-        let text = Filling::new(template, &values, spare_defaults).text()?;
-        let read = toml::from_str::<T>(&text).ok().and_then(|read| Table::try_from(read).ok());
-        if read.as_ref() == Some(&values) {
-            return Ok(text);
-        }
+    let is_default = |keys: &[String]| is_default::<T>(&values, keys);
+    let text = Filling::new(template, &values, &is_default).text()?;
+    let read = toml::from_str::<T>(&text).ok().and_then(|read| Table::try_from(read).ok());
+    if read.as_ref() == Some(&values) { Ok(text) } else { Err(CommentedError::Another) }
+}
+
+/// Whether the values are the same without this one.
+fn is_default<T: Serialize + DeserializeOwned>(values: &Table, keys: &[String]) -> bool {
+    let Some((key, tables)) = keys.split_last() else { return false };
+    let mut without = values.clone();
+    let table = tables.iter().try_fold(&mut without, |table, key| table.get_mut(key)?.as_table_mut());
+    if table.is_none_or(|table| table.remove(key).is_none()) {
+        return false;
     }
-    Err(CommentedError::Another)
+    let read = without.try_into::<T>().ok().and_then(|read| Table::try_from(read).ok());
+    read.as_ref() == Some(values)
 }
 
 type Keys = Vec<String>;
@@ -82,8 +90,8 @@ impl<'a> Line<'a> {
 struct Filling<'a> {
     template: &'a str,
     values: &'a Table,
-    /// Leave what the template says behind a `#` there if it is the value.
-    spare_defaults: bool,
+    /// Whether a parameter need not be written.
+    is_default: &'a dyn Fn(&[String]) -> bool,
     /// The tables that the template has.
     headers: BTreeSet<Keys>,
     taken: BTreeSet<Keys>,
@@ -91,13 +99,13 @@ struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    fn new(template: &'a str, values: &'a Table, spare_defaults: bool) -> Self {
+    fn new(template: &'a str, values: &'a Table, is_default: &'a dyn Fn(&[String]) -> bool) -> Self {
         let headers = template.lines().filter_map(|line| match Line::parse(line) {
             Line::Header { keys, of_many: false } => Some(keys),
             _ => None,
         });
         let headers = headers.collect();
-        Self { template, values, spare_defaults, headers, taken: BTreeSet::new(), out: Vec::new() }
+        Self { template, values, is_default, headers, taken: BTreeSet::new(), out: Vec::new() }
     }
 
     fn table(&self, keys: &[String]) -> Option<&'a Table> {
@@ -150,9 +158,11 @@ impl<'a> Filling<'a> {
         if is_many(value) {
             return None;
         }
-        self.taken.insert([here, &[key.to_owned()]].concat());
+        let keys = [here, &[key.to_owned()]].concat();
         let value = value.to_string();
-        (!(self.spare_defaults && commented && value == default)).then(|| format!("{key} = {value}"))
+        let spared = commented && value == default && (self.is_default)(&keys);
+        self.taken.insert(keys);
+        (!spared).then(|| format!("{key} = {value}"))
     }
 
     /// Puts what a table has beyond the template behind its last parameter.

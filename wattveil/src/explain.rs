@@ -94,10 +94,8 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
     say("AN AGGREGATOR learns which meter sent when, and nothing of what it measured.".to_owned());
     match t {
         1 => say("  With t = 1 this is NOT so: each single aggregator reads everything.".to_owned()),
-        _ => say(format!(
-            "  Nor do {} of them together, also with the utility and the broker.",
-            count(t - 1, "aggregator")
-        )),
+        2 => say("  Nor does it with the help of the utility and the broker.".to_owned()),
+        _ => say(format!("  Nor do {} of them together, also with the utility and the broker.", t - 1)),
     }
     say(format!(
         "  {} that collude read EVERY reading they hold: what protects homes is that {t} of these organisations do not.",

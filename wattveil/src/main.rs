@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use wattveil::adopt::{AdoptArguments, KeyArguments};
 use wattveil::bill::BillArguments;
 use wattveil::check::CheckArguments;
@@ -35,11 +36,27 @@ enum Command {
     Explain(ExplainArguments),
     Status(StatusArguments),
     Bill(BillArguments),
+    Completions(CompletionsArguments),
+    Man(ManArguments),
     Bench(BenchArguments),
     Broker(broker::command::Command),
     MeterAgent(meter_agent::command::Command),
     AggregatorWorker(aggregator_worker::command::Command),
     UtilitySink(utility_sink::command::Command),
+}
+
+/// Print what a shell needs to complete these commands
+#[derive(Args)]
+struct CompletionsArguments {
+    /// The shell
+    shell: Shell,
+}
+
+/// Write a manual page for each command
+#[derive(Args)]
+struct ManArguments {
+    /// The directory for them, such as /usr/local/share/man/man1
+    directory: PathBuf,
 }
 
 #[derive(Args)]
@@ -116,6 +133,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Bill(arguments) => return bill(arguments).await,
+        Command::Completions(CompletionsArguments { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "wattveil", &mut script);
+            std::io::stdout().lock().write_all(&script).context("cannot print")?;
+        }
+        Command::Man(ManArguments { directory }) => {
+            clap_mangen::generate_to(Arguments::command(), &directory).with_context(|| {
+                format!("cannot write manual pages to {}; make the directory first", directory.display())
+            })?
+        }
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,

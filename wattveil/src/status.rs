@@ -28,6 +28,9 @@ pub struct StatusArguments {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    /// End with 0 only if everybody is up
+    #[arg(long)]
+    expect_up: bool,
 }
 
 /// What is read of a configuration, whosever it is.
@@ -48,7 +51,7 @@ pub struct Heard {
 }
 
 impl StatusArguments {
-    /// Listens, and gives the table, and whether everybody is up.
+    /// Listens; gives the table, and whether everybody is up as far as that was asked.
     ///
     /// # Errors
     ///
@@ -85,7 +88,7 @@ async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
     let (_, roster) = read_roster(&home.join(&config.registrar), &home.join(&config.roster))?;
     let user = config.broker.user.clone().unwrap_or_else(|| "observer".to_owned());
     let settings = config.broker.settings(home, &user)?;
-    let mut parties = BTreeMap::from([((Role::Sink, "sink".to_owned()), None)]);
+    let mut parties = BTreeMap::from([((Role::Sink, "utility".to_owned()), None)]);
     for aggregator in &roster.document().aggregators {
         parties.insert((Role::Aggregator, aggregator.id.to_string()), None);
     }
@@ -183,7 +186,9 @@ impl Heard {
             );
             [role.to_owned(), name, state, version, roster, waiting]
         };
-        self.parties.iter().map(row).collect()
+        let mut rows: Vec<_> = self.parties.iter().map(row).collect();
+        rows.sort();
+        rows
     }
 
     fn table(&self) -> String {

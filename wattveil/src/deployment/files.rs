@@ -180,7 +180,6 @@ impl Deployment {
             setup.sources.len(),
             self.meters.len()
         );
-        self.write_registrar(directory, setup)?;
         let broker = self.write_broker(directory, setup)?;
         let aggregators = self.write_aggregators(directory, setup)?;
         let sink = self.write_sink(directory, setup)?;
@@ -190,6 +189,7 @@ impl Deployment {
             .zip(&setup.sources)
             .map(|(keys, source)| self.write_meter(directory, setup, keys, source))
             .collect::<anyhow::Result<_>>()?;
+        self.write_registrar(directory, setup)?;
         Ok(Files { broker, aggregators, sink, meters })
     }
 
