@@ -26,7 +26,7 @@ use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
-use self::analysis::Analysis;
+use self::analysis::{Analysis, Delivery, Known};
 use self::intake::Intake;
 use self::ledger::Ledger;
 use self::releases::Releases;
@@ -249,8 +249,9 @@ impl Aggregator {
                 let Some(analysis) = &mut self.analysis else {
                     return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
                 };
-                let (party, registry) = (&self.party, &self.registry);
-                return analysis.handle(topic, &channel, payload, now, party, registry, store, rng);
+                let known = Known { party: &self.party, registry: &self.registry };
+                let delivery = Delivery { topic, channel: &channel, payload };
+                return analysis.handle(delivery, now, known, store, rng);
             }
             _ => {}
         }

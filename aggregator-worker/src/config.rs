@@ -13,7 +13,7 @@ use protocol::id::AggregatorId;
 use protocol::roster::Roster;
 use serde::{Deserialize, Serialize};
 
-use crate::aggregator::{Identity, Pace};
+use crate::aggregator::{AnalysisPace, Identity, Pace};
 
 /// An aggregator worker's configuration; relative paths are relative to the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -45,6 +45,33 @@ pub struct Config {
     /// Receipts and patience.
     #[serde(default)]
     pub pace: PaceConfig,
+    /// Analytics computed under encryption: off unless this section is there. They trust meters to encrypt honestly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisConfig>,
+}
+
+/// How analytics pace themselves; see [`AnalysisPace`].
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnalysisConfig {
+    /// Milliseconds until a contribution to a key is sent again for the first time.
+    pub resend_first_ms: u64,
+    /// Milliseconds between repeats at most.
+    pub resend_last_ms: u64,
+}
+
+impl Default for AnalysisConfig {
+    fn default() -> Self {
+        let AnalysisPace { resend_first, resend_last } = AnalysisPace::default();
+        Self { resend_first_ms: resend_first, resend_last_ms: resend_last }
+    }
+}
+
+impl AnalysisConfig {
+    /// The role's pace.
+    pub fn to_pace(&self) -> AnalysisPace {
+        AnalysisPace { resend_first: self.resend_first_ms, resend_last: self.resend_last_ms }
+    }
 }
 
 /// The store's cache in MiB, where nothing else is said.

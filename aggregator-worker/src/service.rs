@@ -35,9 +35,12 @@ pub async fn run_configured(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (identity, roster) = config.identity(directory)?;
-    let store = FileStore::open(&directory.join(&config.store), config.cache_mib << 20)?;
+    let mut store = FileStore::open(&directory.join(&config.store), config.cache_mib << 20)?;
     let link = config.broker.settings(directory, &format!("agg-{}", config.aggregator))?;
-    let aggregator = Aggregator::open(identity, roster, config.pace.to_pace(), &store)?;
+    let mut aggregator = Aggregator::open(identity, roster, config.pace.to_pace(), &store)?;
+    if let Some(analysis) = &config.analysis {
+        aggregator = aggregator.with_analysis(analysis.to_pace(), &mut store)?;
+    }
     run(aggregator, store, link, shutdown).await
 }
 

@@ -94,7 +94,7 @@ impl Broker {
         let far = tokio::net::UnixStream::from_std(far).map_err(failed)?;
         let watchdog = Watchdog::start(near, Arc::clone(&doom)).map_err(failed)?;
         let mut listener = Listener {
-            listener,
+            socket: listener,
             antechamber: Antechamber::new(hall.config.max_handshakes),
             sessions: JoinSet::new(),
             tls,
@@ -157,7 +157,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Who lets connections in.
 struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     antechamber: Antechamber,
     sessions: JoinSet<()>,
     tls: Option<Tls>,
@@ -175,7 +175,7 @@ impl Listener {
         loop {
             tokio::select! {
                 free = self.antechamber.enter(), if place.is_none() => place = Some(free),
-                accepted = self.listener.accept(), if place.is_some() => match (accepted, place.take()) {
+                accepted = self.socket.accept(), if place.is_some() => match (accepted, place.take()) {
                     (Ok((stream, from)), Some(place)) => self.accept(stream, from, place),
                     (Ok(_), None) => (),
                     (Err(error), _) => {
@@ -197,7 +197,7 @@ impl Listener {
                 () = stopping.asked() => break,
             }
         }
-        drop(self.listener);
+        drop(self.socket);
         while self.sessions.join_next().await.is_some() {}
     }
 

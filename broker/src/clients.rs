@@ -68,12 +68,10 @@ impl Clients {
         client: Option<&str>,
         user: Option<&Arc<str>>,
     ) -> Result<Seat, Refusal> {
-        let (client, number) = match client {
-            Some(client) => (Arc::from(client), None),
-            None => {
-                let number = self.state().number();
-                (format!("{MADE_UP}{number}").into(), Some(number))
-            }
+        let number = if client.is_none() { Some(self.state().number()) } else { None };
+        let client: Arc<str> = match (client, number) {
+            (Some(client), _) => client.into(),
+            (None, number) => format!("{MADE_UP}{}", number.unwrap_or_default()).into(),
         };
         let mut number = Number { clients: Arc::clone(self), number };
         loop {

@@ -65,7 +65,7 @@ fn raise_file_limit(connections: usize) {
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit >= wanted => (),
         Ok(limit) => {
-            warn!(limit, wanted, "fewer files may be open than there may be connections: see ulimit -n")
+            warn!(limit, wanted, "fewer files may be open than there may be connections: see ulimit -n");
         }
         Err(error) => warn!(%error, "cannot tell how many files may be open"),
     }

@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -206,7 +206,7 @@ impl Config {
     }
 
     /// The roles that are in force, by name.
-    pub(crate) fn roles_in_force(&self) -> HashMap<String, Role> {
+    pub(crate) fn roles_in_force(&self) -> BTreeMap<String, Role> {
         let all = Role::defaults().into_iter().chain(self.roles.iter().cloned());
         all.map(|role| (role.name.clone(), role)).collect()
     }

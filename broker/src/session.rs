@@ -227,11 +227,12 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         loop {
             let waiting = self.input.len();
             let flow = front.incoming(&mut self.input, &mut packets, &mut self.output);
-            let taken = [packets.len(), waiting - self.input.len()];
+            let refused = front.take_refused();
+            let taken = [packets.len() + refused.len(), waiting - self.input.len()];
             let messages = packets.iter().filter(|packet| matches!(packet, Packet::Publish(..))).count();
             hall.tally.messages(messages, 0);
             link.send(packets.drain(..)).await?;
-            for refusal in front.take_refused() {
+            for refusal in refused {
                 hall.tally.subscription_refused();
                 if hall.tally.may_log() {
                     warn!(client = seat.client(), "subscription refused: {refusal}");

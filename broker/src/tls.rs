@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls::crypto::ring;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{self, cipher_suite};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -47,7 +48,7 @@ impl Tls {
         let key = read_key(&config.key)?;
         let mut expiries = expiries(&config.certificate, &certificates)?;
         let at = |path: &Path, problem: String| BrokerError::Certificate { path: path.to_owned(), problem };
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
             .expect("ring speaks TLS 1.3");
@@ -70,6 +71,8 @@ impl Tls {
         let mut server = builder.with_single_cert(certificates, key).map_err(|error| {
             at(&config.key, format!("{error}; is it the key of {}?", config.certificate.display()))
         })?;
+        // ours are in the order of what they cost
+        server.ignore_client_order = true;
         // whoever comes back spares both sides the signatures, without anything being kept here
         if let Ok(ticketer) = ring::Ticketer::new() {
             server.ticketer = ticketer;
@@ -101,6 +104,16 @@ impl Tls {
     ) -> io::Result<TlsStream<S>> {
         self.acceptor.accept(stream).await
     }
+}
+
+/// What ring has for TLS 1.3, the cheapest first: all of it is strong enough.
+fn provider() -> CryptoProvider {
+    let cipher_suites = vec![
+        cipher_suite::TLS13_AES_128_GCM_SHA256,
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        cipher_suite::TLS13_AES_256_GCM_SHA384,
+    ];
+    CryptoProvider { cipher_suites, ..ring::default_provider() }
 }
 
 /// The common name in the certificate that the client has shown, and that the authority has signed. An empty one, which is

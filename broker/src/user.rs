@@ -28,6 +28,10 @@ pub struct User {
 impl User {
     /// A user with a password of at least 128 random bits, which needs no stretching: its hash takes some 50 µs to
     /// check, so that thousands of devices can come back at once.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system gives no salt.
     pub fn with_random_password(name: impl Into<String>, role: impl Into<String>, password: &str) -> Self {
         let hash = hash(password, Params::new(64, 1, 1, None).expect("within argon2's limits"));
         Self { name: name.into(), role: role.into(), password_hash: Some(hash), certificate: false }
@@ -39,6 +43,10 @@ impl User {
     }
 
     /// The hash of a password that a person has chosen: argon2id, 19 MiB, some 20 ms.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system gives no salt.
     pub fn hash_password(password: &str) -> String {
         hash(password, Params::default())
     }

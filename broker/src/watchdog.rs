@@ -56,27 +56,32 @@ fn watch(
     patience: Duration,
     doom: &Doom,
 ) {
-    let end = loop {
-        if let Err(error) = stream.set_read_timeout(Some(patience)).and_then(|()| enter(&mut stream)) {
-            break error;
-        }
-        let mut round = 0_u16;
-        let end = loop {
-            round = round.checked_add(1).unwrap_or(1);
-            if let Err(error) = go(&mut stream, round) {
-                break error;
-            }
-            match called_off.recv_timeout(rest) {
-                Err(RecvTimeoutError::Timeout) => (),
-                _ => return,
-            }
-        };
-        break end;
+    let Err(end) = keep_watch(&mut stream, called_off, rest, patience) else {
+        return;
     };
     // a broker that stops cuts its watchdog off too
     if called_off.recv_timeout(Duration::ZERO) != Err(RecvTimeoutError::Disconnected) {
         doom.has_come(&format!("its watchdog got no answer: {end}"));
     }
+}
+
+/// Goes round until it is called off.
+fn keep_watch(
+    stream: &mut UnixStream,
+    called_off: &mpsc::Receiver<()>,
+    rest: Duration,
+    patience: Duration,
+) -> io::Result<()> {
+    stream.set_read_timeout(Some(patience))?;
+    enter(stream)?;
+    let mut round = 0_u16;
+    while called_off.recv_timeout(if round == 0 { Duration::ZERO } else { rest })
+        == Err(RecvTimeoutError::Timeout)
+    {
+        round = round.checked_add(1).unwrap_or(1);
+        go(stream, round)?;
+    }
+    Ok(())
 }
 
 /// Connects and subscribes.

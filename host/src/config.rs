@@ -177,7 +177,9 @@ fn explain(error: figment::Error, figment: &Figment, path: &Path, text: &str) ->
         };
     };
     let mut keys = error.path.clone();
-    if let Kind::UnknownField(field, _) = &error.kind {
+    if let Kind::UnknownField(field, _) = &error.kind
+        && keys.last() != Some(field)
+    {
         keys.push(field.clone());
     }
     let name = keys.join(".");

@@ -37,6 +37,9 @@ pub struct Config {
     pub roster: PathBuf,
     /// The outbox and open batch.
     pub store: PathBuf,
+    /// Whether batches are also encrypted under the utility's collective key. That trusts meters to encrypt honestly.
+    #[serde(default)]
+    pub analysis: bool,
     /// How log lines look.
     #[serde(default)]
     pub log: LogFormat,

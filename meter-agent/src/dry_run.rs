@@ -34,7 +34,7 @@ pub async fn run(
         Shown { out: io::stdout(), slot, batch_slots: config.pace.batch_slots.max(1), ..Shown::of(&roster) };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let Fed { boundaries, ended } = tokio::select! {
+        let Fed { boundaries, ended, .. } = tokio::select! {
             () = &mut shutdown => break,
             fed = feed.next() => fed,
         };

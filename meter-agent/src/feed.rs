@@ -12,12 +12,16 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::measurement::{Measurement, Quantity};
 use crate::meter::{MeterError, Reading};
 use crate::register::{Boundary, Clock, Limits, Registers, Vetted};
 use crate::source::Heard;
 
 /// What is believed of the meter's registers: one row.
 const REGISTERS: Table = Table("registers");
+
+/// What is believed of registers between slots' starts is kept so often.
+const KEEP: Duration = Duration::from_mins(1);
 
 /// Readings taken at once by a replay without a speed.
 const GROUP: usize = 64;
@@ -29,6 +33,9 @@ pub struct Fed {
     pub boundaries: Vec<Boundary>,
     /// Nothing will come any more.
     pub ended: bool,
+    /// What is believed now is to be kept at once: an fsync for each of a register's seconds would wear out a small disk,
+    /// and a register tells again what was forgotten.
+    pub keep: bool,
 }
 
 /// Where readings come from.
@@ -68,6 +75,7 @@ struct Live {
     seen: Seen,
     ended: bool,
     told_export: bool,
+    kept: Instant,
 }
 
 /// How often each anomaly was seen, so that the log has each of them but not all of them.
@@ -118,6 +126,7 @@ impl Feed {
             seen: Seen::default(),
             ended: false,
             told_export: false,
+            kept: Instant::now(),
         }))))
     }
 
@@ -210,7 +219,7 @@ impl Replay {
         };
         let boundary = |reading: Reading| Boundary { at: reading.at, import: reading.register, export: None };
         let boundaries = self.readings.by_ref().take(group).map(boundary).collect();
-        Fed { boundaries, ended: self.readings.peek().is_none() }
+        Fed { boundaries, ended: self.readings.peek().is_none(), keep: true }
     }
 }
 
@@ -220,6 +229,8 @@ impl Live {
             return std::future::pending().await;
         }
         let heard = self.hears.recv().await;
+        // an energy is told once only
+        let once = matches!(&heard, Some(Ok(Measurement { import: Quantity::Energy { .. }, .. })));
         let boundaries = match heard {
             Some(Ok(measurement)) => {
                 telemetry::count("wattveil_measurements_total", 1);
@@ -246,7 +257,11 @@ impl Live {
                 Vec::new()
             }
         };
-        Fed { boundaries, ended: self.ended }
+        let keep = once || self.ended || !boundaries.is_empty() || self.kept.elapsed() >= KEEP;
+        if keep {
+            self.kept = Instant::now();
+        }
+        Fed { boundaries, ended: self.ended, keep }
     }
 
     /// Counts what is wrong, says it, and gives the rest.
@@ -264,4 +279,38 @@ impl Live {
 
 fn now() -> Timestamp {
     host::now().timestamp()
+}
+
+#[cfg(test)]
+mod tests {
+    use store::MemoryStore;
+
+    use super::*;
+
+    /// 2025-01-01T00:00:00Z.
+    const START: u64 = 1_735_689_600;
+
+    /// An energy is kept at once, a register with the slots' starts that it gives; the end is told once.
+    #[tokio::test]
+    async fn what_is_told_once_is_kept_at_once() {
+        let limits = Limits::new(SlotLength::try_from(900).unwrap());
+        let (heard, hears) = mpsc::channel(8);
+        let mut feed = Feed::live(hears, limits, &MemoryStore::default()).unwrap();
+        let register = Quantity::Register(5.into());
+        let energy = Quantity::Energy { energy: 1.into(), seconds: 60 };
+        for (seconds, import) in [(0, register), (10, register), (70, energy), (900, register)] {
+            let at = Timestamp(START + seconds);
+            heard.send(Ok(Measurement { at, import, export: None, device: None })).await.unwrap();
+        }
+        drop(heard);
+        let mut kept = Vec::new();
+        while !feed.has_ended() {
+            let Fed { boundaries, ended, keep } = feed.next().await;
+            kept.push((boundaries.len(), ended, keep));
+        }
+        // the energy's register begins at 0, below the other: of two kinds of quantities only one can be believed
+        let wanted =
+            [(1, false, true), (0, false, false), (0, false, true), (1, false, true), (0, true, true)];
+        assert_eq!(kept, wanted);
+    }
 }

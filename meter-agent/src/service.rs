@@ -72,7 +72,10 @@ pub async fn run_configured(
     let link = config.broker.settings(directory, &format!("meter-{}", identity.meter))?;
     let pace = config.pace.to_pace()?;
     let limits = config.registers.to_limits(roster.slot())?;
-    let meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
+    let mut meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
+    if config.analysis {
+        meter = meter.with_analysis(&store, now())?;
+    }
     let feed = source.feed(directory, limits, &store)?;
     let agent = Agent { meter, store, link, feed, until_done };
     agent.run(watch::Sender::new(Progress::default()), shutdown).await
@@ -114,7 +117,7 @@ impl<S: Store> Agent<S> {
                     offer(&publisher, sends);
                 }
                 fed = feed.next(), if ready => {
-                    let Fed { boundaries, ended } = fed;
+                    let Fed { boundaries, ended, keep } = fed;
                     let mut sends = Vec::new();
                     for boundary in boundaries {
                         state.readings += 1;
@@ -133,7 +136,9 @@ impl<S: Store> Agent<S> {
                         sends.extend(meter.flush(now(), &mut store, &mut rng)?);
                         info!(readings = state.readings, "the source has ended");
                     }
-                    feed.save(&mut store)?;
+                    if keep {
+                        feed.save(&mut store)?;
+                    }
                     telemetry::timed("commit", || store.commit())?;
                     offer(&publisher, sends);
                 }
@@ -153,6 +158,8 @@ impl<S: Store> Agent<S> {
             }
         }
         telemetry::stopping();
+        feed.save(&mut store)?;
+        store.commit()?;
         offer(&publisher, [meter.status("down")]);
         publisher.close(Duration::from_secs(1)).await;
         subscriber.close().await;

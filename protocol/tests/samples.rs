@@ -302,7 +302,7 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
     let by_utility = &deployment.utility;
     let registrars = deployment_context(&deployment.roster.document().deployment);
     let document = deployment.roster.document().clone();
-    vec![
+    let mut samples = vec![
         of("certificate", &Signed::sign(certificate(), &deployment.registrar, &registrars), |d, bytes| {
             let deployment = &d.roster.document().deployment;
             MeterCertificate::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
@@ -387,6 +387,23 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
         of("tariff", &Signed::sign(tariff(), by_utility, &context), |d, bytes| {
             opens::<TariffDocument>(bytes, &d.utility.verifying_key(), &d.roster.context())
         }),
+        Sample {
+            name: "status",
+            bytes: status().encode(),
+            body: status().encode(),
+            believed: |_, bytes| Status::decode(bytes).is_ok_and(|found| found == status()),
+            encoded_again: |bytes| Status::decode(bytes).ok().map(|status| status.encode()),
+        },
+    ];
+    samples.extend(of_analysis(deployment));
+    samples
+}
+
+/// One sample a kind of message of analytics.
+fn of_analysis(deployment: &Deployment) -> Vec<Sample> {
+    let context = deployment.roster.context();
+    let by_utility = &deployment.utility;
+    vec![
         of("plan", &Signed::sign(plan(), by_utility, &context), |d, bytes| {
             opens::<Plan>(bytes, &d.utility.verifying_key(), &d.roster.context())
         }),
@@ -438,13 +455,6 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
             })
             },
         ),
-        Sample {
-            name: "status",
-            bytes: status().encode(),
-            body: status().encode(),
-            believed: |_, bytes| Status::decode(bytes).is_ok_and(|found| found == status()),
-            encoded_again: |bytes| Status::decode(bytes).ok().map(|status| status.encode()),
-        },
     ]
 }
 

@@ -65,6 +65,19 @@ fn print(released: &Released) -> io::Result<()> {
         });
         writeln!(out, "{line}")?;
     }
+    for (name, finding) in &released.findings {
+        let subjects: Vec<String> =
+            finding.subjects.iter().map(|subject| format!("{}/{}", subject.group, subject.window)).collect();
+        let line = serde_json::json!({
+            "question": name,
+            "function": finding.function.name(),
+            "subjects": subjects,
+            "members": finding.members,
+            "values": finding.values,
+            "deviation": finding.error,
+        });
+        writeln!(out, "{line}")?;
+    }
     for interval in &released.intervals {
         let energies: Vec<i64> = interval.energies.iter().map(|energy| energy.0).collect();
         let line = serde_json::json!({

@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::sink::{Identity, Pace};
 
+pub use self::analysis::{AnalysisConfig, KeyConfig, QuestionConfig, SubjectConfig};
+
+mod analysis;
+
 /// The sink's configuration; relative paths are relative to the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +51,9 @@ pub struct Config {
     /// Patience.
     #[serde(default)]
     pub pace: PaceConfig,
+    /// Analytics computed under encryption: off unless this section is there. They trust meters to encrypt honestly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<AnalysisConfig>,
 }
 
 /// How the sink paces itself; see [`Pace`].

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,8 +20,11 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::config::{Config, ReleaseConfig};
+use crate::sink::analysis::Finding;
 use crate::sink::ledger::{bills_of, curve_of, intervals_of};
 use crate::sink::{Bill, Curve, Interval, Sink};
+
+mod questions;
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(100);
@@ -148,6 +152,8 @@ pub struct Released {
     pub bills: Vec<Bill>,
     /// Curves, by group and day.
     pub curves: Vec<Curve>,
+    /// What the questions of analytics gave, by their names.
+    pub findings: Vec<(String, Finding)>,
     /// Intervals of the grid path, by group and time.
     pub intervals: Vec<Interval>,
 }
@@ -171,6 +177,10 @@ pub async fn run_configured(
     let link = config.broker.settings(directory, "sink")?;
     let mut rng = entropy()?;
     let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &store, now())?;
+    if let Some(analysis) = &config.analysis {
+        sink = sink.with_analysis(analysis.to_pace(), &store, now())?;
+        questions::plan_once(analysis, &mut sink, &mut store, &mut rng)?;
+    }
     let mut published = BTreeMap::new();
     for tariff in tariffs {
         let name = tariff.id.to_string();
@@ -185,15 +195,18 @@ pub async fn run_configured(
     }
     store.commit()?;
     let (requests, receiver) = mpsc::channel::<Request>(1);
+    let analysis = Arc::new(config.analysis.clone().unwrap_or_default());
+    let asking = questions::ask_all(Arc::clone(&analysis), requests.clone());
     let ended = async {
         if !until_done && watched.is_empty() {
             return std::future::pending().await;
         }
         loop {
             let (answer, done) = tokio::sync::oneshot::channel();
-            let (asked, watched) = (asked.clone(), watched.clone());
+            let (asked, watched, analysis) = (asked.clone(), watched.clone(), Arc::clone(&analysis));
             let request: Request = Box::new(move |sink, store, rng| {
-                let (mut open, mut sends) = (0, Vec::new());
+                let mut open = analysis.questions.len() - questions::found(&analysis, store)?.len();
+                let mut sends = Vec::new();
                 for id in &asked {
                     open += usize::from(!sink.has_ended(*id, store)?);
                 }
@@ -213,9 +226,14 @@ pub async fn run_configured(
         }
     };
     let stop = async {
+        let asked = async {
+            asking.await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             () = shutdown => {}
             () = ended => {}
+            () = asked => {}
         }
     };
     run(sink, store, link, receiver, stop).await?;
@@ -317,6 +335,9 @@ fn ask_once(
 
 fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
     let mut released = Released::default();
+    if let Some(analysis) = &config.analysis {
+        released.findings = questions::found(analysis, store)?;
+    }
     for release in &config.releases {
         let period = release.period()?;
         match release.group()? {

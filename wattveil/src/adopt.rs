@@ -101,6 +101,7 @@ impl AdoptArguments {
             },
             pace: PaceConfig::default(),
             source: SourceConfig::Lines { input: Input::File("-".into()) },
+            analysis: false,
         };
         let config = files.write(&home)?;
         let config = config.display();

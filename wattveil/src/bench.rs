@@ -32,6 +32,10 @@ use zeroize::Zeroizing;
 
 use crate::deployment::{Deployment, Plan};
 
+pub mod grid;
+pub mod levelled;
+pub mod village;
+
 /// How long each step is measured.
 const BUDGET: Duration = Duration::from_millis(400);
 

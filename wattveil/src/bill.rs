@@ -227,7 +227,7 @@ impl Asked {
                     bill.amounts.get(index).map(|(_, amount)| amount.to_string()).unwrap_or_default();
                 write!(text, ",{amount}").expect("a String takes every text");
             }
-            writeln!(text, ",{},{}", bill.missing, scope(&bill.scope)).expect("a String takes every text");
+            writeln!(text, ",{},{}", bill.missing, scope(bill.scope)).expect("a String takes every text");
         }
         text
     }
@@ -255,7 +255,7 @@ impl Asked {
                 "energy_wh": bill.energy.0,
                 "amounts": amounts,
                 "missing_slots": bill.missing,
-                "released": scope(&bill.scope),
+                "released": scope(bill.scope),
                 "unaccounted_wh": bill.unaccounted.map(|energy| energy.0),
                 "query": bill.query.to_string(),
             }))
@@ -295,7 +295,7 @@ impl Asked {
     }
 }
 
-fn scope(scope: &Scope) -> &'static str {
+fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Complete => "complete",
         Scope::Substituted => "substituted",

@@ -110,7 +110,7 @@ impl CheckArguments {
         let mut findings = Findings { unreachable: self.offline, ..Findings::default() };
         let whole = self.path.join("registrar/registrar.toml").is_file();
         if whole {
-            findings.place = "registrar".to_owned();
+            "registrar".clone_into(&mut findings.place);
             check_directory(&self.path, &mut findings);
         }
         for file in files {
@@ -123,13 +123,15 @@ impl CheckArguments {
     }
 }
 
+/// The configurations that there may be in a directory.
+const NAMES: [&str; 6] =
+    ["broker.toml", "worker.toml", "sink.toml", "agent.toml", "registrar.toml", "observer.toml"];
+
 /// The configurations below a path.
 fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    const NAMES: [&str; 6] =
-        ["broker.toml", "worker.toml", "sink.toml", "agent.toml", "registrar.toml", "observer.toml"];
     let (mut files, mut homes) = (Vec::new(), vec![path.to_owned()]);
     for depth in 0..3 {
         let mut below = Vec::new();

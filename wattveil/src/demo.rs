@@ -22,6 +22,7 @@ mod grid_act;
 pub mod grid_report;
 mod homes;
 mod intake_acts;
+pub mod levelled_act;
 mod liar;
 mod observer;
 mod play;

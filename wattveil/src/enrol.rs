@@ -16,6 +16,7 @@ use protocol::id::{GroupId, Hash, MeterId};
 use protocol::signature::{Signed, SigningKey, VerifyingKey, hash};
 use protocol::wire;
 use rand::Rng as _;
+use rand::rngs::StdRng;
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
@@ -132,22 +133,7 @@ impl EnrolArguments {
         }
         let service_point = self.name.parse().context("type another name")?;
         let mut rng = host::entropy()?;
-        let (key, public) = match &self.public_key {
-            Some(bytes) => {
-                let public = VerifyingKey::from_bytes(bytes.as_bytes());
-                (
-                    None,
-                    public.context(
-                        "this is no public key; paste the one that `wattveil key` printed on the device",
-                    )?,
-                )
-            }
-            None => {
-                let key = SigningKey::generate(&mut rng);
-                let public = key.verifying_key();
-                (Some(key), public)
-            }
-        };
+        let (key, public) = self.keys(&mut rng)?;
         let last = || meters.0.last().map(|row| row.group.clone());
         let group = self.group.clone().or_else(last).map_or_else(|| "group-1".parse(), Ok)?;
         let now = host::now().timestamp();
@@ -175,13 +161,11 @@ impl EnrolArguments {
             .user
             .is_some()
             .then(|| (meter.to_string(), format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())));
-        let authority = match &broker.tls {
-            Some(files) => {
-                let path = home.join(&files.authority);
-                Some(fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?)
-            }
-            None => None,
-        };
+        let authority = broker.tls.as_ref().map(|files| {
+            let path = home.join(&files.authority);
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        });
+        let authority = authority.transpose()?;
         let enrolment = Enrolment {
             name: self.name.clone(),
             registrar: directory.registrar.verifying_key(),
@@ -194,21 +178,7 @@ impl EnrolArguments {
         };
         let mut next = format!("Enrolled {} as meter {meter} in {group}.\n", self.name);
         if let Some((user, password)) = &login {
-            let user = broker::User::with_random_password(user.clone(), "meter", password);
-            let hash = user.password_hash.as_deref().unwrap_or_default();
-            let block = format!(
-                "\n[[users]]\nname = \"{}\"\nrole = \"meter\"\npassword_hash = \"{hash}\"\n",
-                user.name
-            );
-            let settings = self.directory.join("broker/broker.toml");
-            if settings.is_file() {
-                append(&settings, &block)?;
-                next.push_str("Its login is in broker/broker.toml; copy that to the broker's machine and start the broker again.\n");
-            } else {
-                next.push_str("Add this to the broker's broker.toml, and start the broker again:\n");
-                next.push_str(&block);
-                next.push('\n');
-            }
+            next.push_str(&self.admit(user, password)?);
         }
         let row = MeterRow { name: self.name.clone(), meter, group };
         directory.note_meter(&row)?;
@@ -227,5 +197,36 @@ impl EnrolArguments {
             self.name
         ));
         Ok(Enrolled { line: enrolment.to_line(), next })
+    }
+
+    /// The meter's keys: both new ones, or the public one that its device has made.
+    fn keys(&self, rng: &mut StdRng) -> anyhow::Result<(Option<SigningKey>, VerifyingKey)> {
+        let Some(bytes) = &self.public_key else {
+            let key = SigningKey::generate(rng);
+            let public = key.verifying_key();
+            return Ok((Some(key), public));
+        };
+        let public = VerifyingKey::from_bytes(bytes.as_bytes());
+        Ok((
+            None,
+            public
+                .context("this is no public key; paste the one that `wattveil key` printed on the device")?,
+        ))
+    }
+
+    /// Makes the meter a user of the broker, whose settings are here or elsewhere; says what is left to do.
+    fn admit(&self, user: &str, password: &str) -> anyhow::Result<String> {
+        let user = broker::User::with_random_password(user, "meter", password);
+        let hash = user.password_hash.as_deref().unwrap_or_default();
+        let block =
+            format!("\n[[users]]\nname = \"{}\"\nrole = \"meter\"\npassword_hash = \"{hash}\"\n", user.name);
+        let settings = self.directory.join("broker/broker.toml");
+        if !settings.is_file() {
+            return Ok(format!(
+                "Add this to the broker's broker.toml, and start the broker again:\n{block}\n"
+            ));
+        }
+        append(&settings, &block)?;
+        Ok("Its login is in broker/broker.toml; copy that to the broker's machine and start the broker again.\n".to_owned())
     }
 }

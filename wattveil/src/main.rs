@@ -36,27 +36,28 @@ enum Command {
     Explain(ExplainArguments),
     Status(StatusArguments),
     Bill(BillArguments),
-    Completions(CompletionsArguments),
-    Man(ManArguments),
     Bench(BenchArguments),
+    Analytics(wattveil::analytics::Command),
+    Tap(wattveil::tap::Command),
     Broker(broker::command::Command),
     MeterAgent(meter_agent::command::Command),
     AggregatorWorker(aggregator_worker::command::Command),
     UtilitySink(utility_sink::command::Command),
-}
-
-/// Print what a shell needs to complete these commands
-#[derive(Args)]
-struct CompletionsArguments {
-    /// The shell
-    shell: Shell,
-}
-
-/// Write a manual page for each command
-#[derive(Args)]
-struct ManArguments {
-    /// The directory for them, such as /usr/local/share/man/man1
-    directory: PathBuf,
+    /// Print what makes a shell complete these commands
+    ///
+    /// For bash: wattveil completions bash > ~/.local/share/bash-completion/completions/wattveil
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual, a page for each command
+    ///
+    /// To read it: wattveil man --to DIR; man DIR/wattveil-meter-agent.1
+    Man {
+        /// The directory for the pages; it is made if it is not there
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -87,6 +88,8 @@ struct DemoArguments {
 /// Measure what each step of a reading's way costs
 #[derive(Args)]
 struct BenchArguments {
+    #[command(subcommand)]
+    suite: Option<Suite>,
     /// How many aggregators
     #[arg(long, value_name = "N", default_value_t = 4)]
     aggregators: usize,
@@ -94,8 +97,18 @@ struct BenchArguments {
     #[arg(long, value_name = "T", default_value_t = 2)]
     threshold: usize,
     /// Print the figures as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Suite {
+    /// The grid path in mode sum: steps, sums of up to 10,000 meters, villages of 2 to 1,000
+    Grid {
+        /// Load vectors in the largest sum
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        meters: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -133,20 +146,22 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Bill(arguments) => return bill(arguments).await,
-        Command::Completions(CompletionsArguments { shell }) => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "wattveil", &mut script);
-            std::io::stdout().lock().write_all(&script).context("cannot print")?;
-        }
-        Command::Man(ManArguments { directory }) => {
-            clap_mangen::generate_to(Arguments::command(), &directory).with_context(|| {
-                format!("cannot write manual pages to {}; make the directory first", directory.display())
-            })?
-        }
+        Command::Tap(command) => command.run(&mut std::io::stdout().lock(), host::stopped()).await?,
+        Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,
         Command::UtilitySink(command) => command.run().await?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "wattveil", &mut script);
+            std::io::stdout().write_all(&script).context("cannot print the completions")?;
+        }
+        Command::Man { to } => {
+            std::fs::create_dir_all(&to)
+                .and_then(|()| clap_mangen::generate_to(Arguments::command(), &to))
+                .with_context(|| format!("cannot write the manual to {}", to.display()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -164,14 +179,24 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
-    let BenchArguments { aggregators, threshold, json } = *arguments;
-    let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+    let BenchArguments { aggregators, threshold, json, .. } = *arguments;
+    let (table, figures) = match arguments.suite {
+        None => {
+            let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
+            let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+            (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Grid { meters }) => {
+            let costs = wattveil::bench::grid::run(meters)?;
+            anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
+            (costs.to_string(), costs.to_json())
+        }
+    };
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{:#}", costs.to_json())?;
+        writeln!(out, "{figures:#}")?;
     } else {
-        write!(out, "{costs}")?;
+        write!(out, "{table}")?;
     }
     Ok(())
 }

@@ -9,6 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+/// What every role says of its connection.
+const BROKER: [&[&str]; 3] = [&["broker"], &["broker", "tls"], &["broker", "tls", "identity"]];
+
 fn example(role: &str) -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(role).join("example.toml");
     let text = fs::read_to_string(&path).unwrap();
@@ -93,6 +96,7 @@ fn the_meter_agents_example_is_whole() {
         one.insert("source".to_owned(), Table::from_iter([(kind.clone(), source.clone())]).into());
         let paths: [&[&str]; 4] = [&[], &["pace"], &["registers"], &["source", kind]];
         has_every_parameter::<Config>(&one, &paths);
+        has_every_parameter::<Config>(&one, &BROKER);
         if kind == "csv" {
             has_every_parameter::<Config>(&one, &[&["source", "csv", "format"]]);
         }
@@ -113,6 +117,7 @@ fn the_aggregator_workers_example_is_whole() {
     Config::read(&path).unwrap();
     let full = everything(&text);
     has_every_parameter::<Config>(&full, &[&[], &["pace"]]);
+    has_every_parameter::<Config>(&full, &BROKER);
     shows_the_defaults::<Config>(&text, &full, &[], &["log", "cache_mib"]);
     shows_the_defaults::<Config>(&text, &full, &["pace"], &["receipt_every_ms", "patience_s"]);
 }
@@ -124,6 +129,7 @@ fn the_utility_sinks_example_is_whole() {
     Config::read(&path).unwrap();
     let full = everything(&text);
     has_every_parameter::<Config>(&full, &[&[], &["pace"]]);
+    has_every_parameter::<Config>(&full, &BROKER);
     shows_the_defaults::<Config>(&text, &full, &[], &["log"]);
     shows_the_defaults::<Config>(&text, &full, &["pace"], &["settle_ms", "resend_ms"]);
 }

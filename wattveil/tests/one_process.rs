@@ -3,11 +3,12 @@
 // So that lints know the helpers as tests too.
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use aggregator_worker::aggregator::{Aggregator, Pace as AggregatorPace};
 use broker::Broker;
-use link::Settings;
+use link::{Login, Settings};
 use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace as MeterPace};
 use meter_agent::service::{Agent, Progress};
@@ -26,7 +27,7 @@ use utility_sink::service::Request;
 use utility_sink::sink::ledger::{bills_of, curve_of};
 use utility_sink::sink::{Bill, Curve, Pace as SinkPace, Sink};
 use utility_sink::tariff_file;
-use wattveil::deployment::{Deployment, Plan};
+use wattveil::deployment::{Deployment, Plan, Setup};
 
 use crate::oracle::{FIRST, Homes};
 
@@ -66,6 +67,7 @@ struct House {
     deployment: Deployment,
     homes: Homes,
     broker: Broker,
+    logins: BTreeMap<String, String>,
     tasks: JoinSet<anyhow::Result<()>>,
     stop: watch::Sender<bool>,
 }
@@ -92,14 +94,19 @@ impl House {
             valid_from: Timestamp(0),
             valid_to: host::now().timestamp().plus(86_400),
         };
-        let deployment = Deployment::create(&plan, &mut StdRng::seed_from_u64(28)).unwrap();
-        let config = broker::Config { listen: ([127, 0, 0, 1], 0).into(), ..broker::Config::default() };
-        let broker = Broker::start(config).await.unwrap();
-        Self { deployment, homes, broker, tasks: JoinSet::new(), stop: watch::Sender::new(false) }
+        let mut dice = StdRng::seed_from_u64(28);
+        let deployment = Deployment::create(&plan, &mut dice).unwrap();
+        let mut setup = Setup::new(([127, 0, 0, 1], 0).into());
+        setup.logins = deployment.logins(&[], &mut dice);
+        let broker = Broker::start(deployment.broker_config(&setup)).await.unwrap();
+        let logins = setup.logins.into_iter().collect();
+        Self { deployment, homes, broker, logins, tasks: JoinSet::new(), stop: watch::Sender::new(false) }
     }
 
-    fn link(&self, id: &str) -> Settings {
-        Settings::new("127.0.0.1", self.broker.address().port(), id)
+    fn link(&self, user: &str, id: &str) -> Settings {
+        let mut settings = Settings::new("127.0.0.1", self.broker.address().port(), id);
+        settings.login = Some(Login { user: user.to_owned(), password: self.logins[user].clone() });
+        settings
     }
 
     fn stopped(&self) -> impl Future<Output = ()> + use<> {
@@ -114,7 +121,7 @@ impl House {
             let identity = self.deployment.aggregator_identity(keys);
             let aggregator =
                 Aggregator::open(identity, self.deployment.roster.clone(), pace, &store).unwrap();
-            let (link, stopped) = (self.link(keys.id.as_ref()), self.stopped());
+            let (link, stopped) = (self.link(keys.id.as_ref(), keys.id.as_ref()), self.stopped());
             self.tasks.spawn(aggregator_worker::service::run(aggregator, store, link, stopped));
         }
     }
@@ -135,7 +142,7 @@ impl House {
             };
             let register = Register::try_from(1_000).unwrap();
             let feed = Feed::replay(series.readings(register).collect(), 0.0);
-            let link = self.link(&format!("meter-{}", keys.meter));
+            let link = self.link(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
             let agent = Agent { meter, store, link, feed, until_done: false };
             let progress = watch::Sender::default();
             shown.push(progress.subscribe());
@@ -150,7 +157,7 @@ impl House {
         let (identity, roster) = (self.deployment.sink_identity(), self.deployment.roster.clone());
         let sink = Sink::open(identity, roster, pace, &store, host::now()).unwrap();
         let (requests, receiver) = mpsc::channel(1);
-        let (link, stopped) = (self.link("sink"), self.stopped());
+        let (link, stopped) = (self.link("sink", "sink"), self.stopped());
         self.tasks.spawn(utility_sink::service::run(sink, store, link, receiver, stopped));
         requests
     }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 fn wattveil(home: &Path, line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
     command.args(line.split_whitespace()).current_dir(home).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
-    command.stdin(Stdio::null()).output().unwrap()
+    command.stdin(Stdio::null()).output().expect("it can be run")
 }
 
 /// What a command that has to succeed prints.
@@ -38,12 +38,13 @@ fn refuses(home: &Path, line: &str, words: &[&str]) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// A town of which nothing runs.
 fn town(more: &str) -> TempDir {
-    let home = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().expect("there is room");
     says(home.path(), &format!("init town --meters a,b --broker 127.0.0.1:{} {more}", free_port()));
     home
 }
@@ -199,29 +200,10 @@ fn explanations_follow_the_roster() {
     assert!(text.contains(protocol::analysis::CAUTION), "{text}");
 }
 
-/// Shells complete every command, and every command has a manual page.
-#[test]
-fn completions_and_manual_pages_have_every_command() {
-    let home = tempfile::tempdir().unwrap();
-    says(home.path(), "man .");
-    let shells = ["bash", "zsh", "fish"].map(|shell| says(home.path(), &format!("completions {shell}")));
-    for command in
-        ["init", "enrol", "key", "adopt", "check", "explain", "status", "bill", "meter-agent", "demo"]
-    {
-        let page = fs::read_to_string(home.path().join(format!("wattveil-{command}.1"))).unwrap();
-        assert!(page.contains(".SH SYNOPSIS"), "{page}");
-        assert!(shells.iter().all(|script| script.contains(command)), "{command}");
-    }
-    refuses(
-        home.path(),
-        "man nowhere",
-        &["cannot write manual pages to nowhere", "make the directory first"],
-    );
-}
-
 /// The commands of a document, in order.
 fn commands(document: &str) -> Vec<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document)).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
+    let text = fs::read_to_string(path).expect("it can be read");
     text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
 }
 

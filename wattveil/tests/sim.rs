@@ -4,6 +4,7 @@
 //! played again.
 
 mod sim {
+    mod grid_attacks;
     pub(crate) mod homes;
     pub(crate) mod laws;
     pub(crate) mod network;

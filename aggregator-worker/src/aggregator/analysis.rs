@@ -48,6 +48,21 @@ impl Default for AnalysisPace {
     }
 }
 
+/// What every message is checked against: who is who.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) party: &'a Party,
+    pub(super) registry: &'a Registry,
+}
+
+/// A message on one of the topics below `analysis/`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery<'a> {
+    pub(super) topic: &'a str,
+    pub(super) channel: &'a AnalysisChannel,
+    pub(super) payload: &'a [u8],
+}
+
 /// The part of an aggregator that takes part in analytics.
 #[derive(Debug)]
 pub(super) struct Analysis {
@@ -85,24 +100,23 @@ impl Analysis {
     /// Takes a delivery.
     pub(super) fn handle<R: CryptoRng>(
         &mut self,
-        topic: &str,
-        channel: &AnalysisChannel,
-        payload: &[u8],
+        delivery: Delivery<'_>,
         now: Moment,
-        party: &Party,
-        registry: &Registry,
+        known: Known<'_>,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
+        let Delivery { topic, channel, payload } = delivery;
+        let party = known.party;
         match channel {
             AnalysisChannel::Data(Role::Aggregator, _) => {
-                return self.makings.take_data(payload, now, party, store, rng);
+                return self.makings.take_data(payload, now, party, store);
             }
             AnalysisChannel::Data(Role::Meter, _) => {
-                return self.uploads.take_data(payload, &self.makings, store);
+                return self.uploads.take_data(payload, now, &self.makings, party, store);
             }
             AnalysisChannel::Upload(meter) => {
-                return self.uploads.take(*meter, payload, now, &self.makings, party, registry, store);
+                return self.uploads.take(*meter, payload, now, &self.makings, known, store);
             }
             _ => {}
         }
@@ -119,18 +133,18 @@ impl Analysis {
             AnalysisChannel::Make(_) => match party
                 .open_peer(&document, |made: &protocol::analysis::contribution::Contribution| made.point)
             {
-                Ok(contribution) => self.makings.take(contribution, now, party, store, rng),
+                Ok(contribution) => self.makings.take(contribution, now, party, store),
                 Err(refused) => Ok(refused),
             },
             AnalysisChannel::Direction => match party.open_utility(&document) {
-                Ok(direction) => self.releases.take(&direction, &self.makings, party, registry, store, rng),
+                Ok(direction) => self.releases.take(&direction, &self.makings, known, store, rng),
                 Err(refused) => Ok(refused),
             },
             _ => Ok(Handled::refused(Rule::Malformed, "an aggregator has no use for this topic")),
         }
     }
 
-    /// Lets time pass: contributions go again to whoever lacks them, meters hear what was taken.
+    /// Lets time pass: contributions go again to whoever lacks them.
     pub(super) fn tick<R: CryptoRng>(
         &mut self,
         now: Moment,
@@ -138,9 +152,7 @@ impl Analysis {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, AggregatorError> {
-        let mut sends = self.makings.tick(now, party, store, rng)?;
-        sends.extend(self.uploads.words(now, party));
-        Ok(sends)
+        self.makings.tick(now, party, store, rng)
     }
 
     /// Collective keys that are made.

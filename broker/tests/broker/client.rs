@@ -63,6 +63,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         drop(sent.await);
     }
 
+    /// Says that nothing more will be sent.
+    pub(crate) async fn finish(&mut self) {
+        // an error is that it was cut off
+        drop(self.0.shutdown().await);
+    }
+
     /// The next packet; `None` when cut off.
     pub(crate) async fn receive(&mut self) -> Option<Packet> {
         let packet = async {

@@ -2,28 +2,40 @@
 
 use std::net::SocketAddr;
 
-use super::client::{Client, connect, connect_with, packet, puback, publish, subscribe, text};
-use super::start;
+use super::client::{Client, connect, connect_with, login, packet, puback, publish, subscribe, text};
+use super::permissions::town;
+use super::{start, start_with};
 
 /// Two clients that have nothing to do with it: a message goes from one to the other.
 struct Witnesses {
     reader: Client,
     writer: Client,
+    topic: &'static str,
 }
 
 impl Witnesses {
     async fn new(broker: SocketAddr) -> Self {
         let reader = Client::subscribed(broker, "reader", "witness", 1).await;
         let writer = Client::connected(broker, "writer").await;
-        Self { reader, writer }
+        Self { reader, writer, topic: "witness" }
+    }
+
+    /// Of a town: an observer and a meter.
+    async fn logged_in(broker: SocketAddr) -> Self {
+        let topic = "wv/1/town/status/meter/m1";
+        let mut reader = Client::logged_in(broker, "eve", "eve").await;
+        reader.send(&subscribe(1, topic, 1)).await;
+        assert_eq!(reader.receive().await, Some((0x90, vec![0, 1, 1])));
+        Self { reader, writer: Client::logged_in(broker, "m1", "m1").await, topic }
     }
 
     async fn are_served(&mut self, after: &str) {
-        self.writer.send(&publish(1, "witness", after.as_bytes())).await;
+        self.writer.send(&publish(1, self.topic, after.as_bytes())).await;
         assert_eq!(self.writer.receive().await, Some((0x40, vec![0, 1])), "after {after}");
         let (_, body) = self.reader.receive().await.expect(after);
         assert!(body.ends_with(after.as_bytes()), "after {after}");
-        self.reader.send(&puback([body[9], body[10]])).await;
+        let end = 2 + self.topic.len();
+        self.reader.send(&puback([body[end], body[end + 1]])).await;
     }
 }
 
@@ -163,17 +175,29 @@ async fn subscribers_that_do_not_read_may_leave_at_any_time() {
     broker.stop().await;
 }
 
-/// 20,000 packets over 1,000 connections: whole ones, and ones with some bytes changed, cut or repeated.
+/// Many connections of ten packets each: whole ones, and ones with some bytes changed, cut or repeated; to a broker for
+/// everybody, and to one with users, as nobody and as some of them. `HOSTILE=100000` is a million packets.
 #[tokio::test]
 async fn mutated_packets_disturb_nobody() {
-    let broker = start().await;
-    let mut witnesses = Witnesses::new(broker.address()).await;
+    let connections = std::env::var("HOSTILE").map_or(1000, |count| count.parse().expect("HOSTILE=NUMBER"));
+    let (open, guarded) = (start().await, start_with(town()).await);
+    let mut witnesses = [Witnesses::new(open.address()).await, Witnesses::logged_in(guarded.address()).await];
+    let own = "wv/1/town/agg/a1/share/m2";
+    let will = connect_with(4, 0b0000_0110, 0, &[text("mutant"), text("mutant/will"), text("gone")]);
     let seeds = [
         connect("mutant"),
+        will,
+        login("m2", "m2", "m2"),
         publish(1, "mutant/a", b"payload"),
+        publish(2, own, b"payload"),
+        publish(3, "wv/1/town/agg/a1/share/m1", b"forged"),
         packet(0x31, &[&text("mutant/b")[..], b"kept"].concat()),
+        packet(0x33, &[&text(own)[..], &[0, 4], b"kept"].concat()),
         subscribe(2, "mutant/#", 1),
         subscribe(3, "+/a", 0),
+        subscribe(4, "wv/1/town/receipt/m2/+", 1),
+        subscribe(5, "$share/g/mutant/a", 1),
+        packet(0x82, &[&[0, 6][..], &text("#"), &[2], &text("a#"), &[1], &text("é"), &[0]].concat()),
         packet(0xa2, &[&[0, 4][..], &text("mutant/#")].concat()),
         puback([0, 1]),
         puback([0, 2]),
@@ -187,20 +211,26 @@ async fn mutated_packets_disturb_nobody() {
         state ^= state << 17;
         usize::try_from(state >> 33).expect("31 bits") % below
     };
-    for connection in 0..1000 {
-        let mut bytes = connect(&format!("mutant-{}", random(5)));
-        for _ in 0..20 {
+    for connection in 0..connections {
+        let broker = if connection % 2 == 0 { &open } else { &guarded };
+        let mut bytes = match random(8) {
+            // what comes is the first of it
+            0 => Vec::new(),
+            1 | 2 => connect(&format!("mutant-{}", random(5))),
+            3 => login("m2", "wrong", "m2"),
+            _ => {
+                let user = ["m2", "a1", "a2", "sink", "registrar"][random(5)];
+                login(user, user, user)
+            }
+        };
+        for _ in 0..10 {
             let mut packet = seeds[random(seeds.len())].clone();
-            match random(6) {
-                0 => {
-                    let place = random(packet.len());
-                    packet[place] = u8::try_from(random(256)).expect("a byte");
-                }
-                1 => {
-                    let place = random(packet.len());
-                    packet[place] ^= 1 << random(8);
-                }
-                2 => packet.truncate(random(packet.len())),
+            let place = random(packet.len());
+            match random(7) {
+                0 => packet[place] = u8::try_from(random(256)).expect("a byte"),
+                1 => packet[place] ^= 1 << random(8),
+                2 => packet.truncate(place),
+                3 => packet.extend_from_within(place..),
                 _ => (),
             }
             bytes.extend(packet);
@@ -208,12 +238,23 @@ async fn mutated_packets_disturb_nobody() {
         let mut mutant = Client::open(broker.address()).await;
         mutant.send(&bytes).await;
         if random(2) == 0 {
-            mutant.reset();
+            // some say that this was all, and wait for what comes back
+            mutant.finish().await;
+            while mutant.receive().await.is_some() {}
         }
+        mutant.reset();
         if connection % 50 == 0 {
-            witnesses.are_served(&format!("connection {connection}")).await;
+            for witnesses in &mut witnesses {
+                witnesses.are_served(&format!("connection {connection}")).await;
+            }
         }
     }
-    witnesses.are_served("all of them").await;
-    broker.stop().await;
+    for (broker, witnesses) in [open, guarded].into_iter().zip(&mut witnesses) {
+        witnesses.are_served("all of them").await;
+        let counters = broker.counters();
+        assert_eq!(counters.panics, 0);
+        assert!(counters.refused_packets + counters.refused_publishes > 0, "{counters:?}");
+        println!("{counters:?}");
+        broker.stop().await;
+    }
 }

@@ -1,5 +1,9 @@
 //! The broker as its clients see it, the well-behaved, the careless and the hostile.
 
+// So that lints know the helpers as tests too.
+#![cfg(test)]
+
+mod blackbox;
 mod client;
 mod crowd;
 mod hostile;

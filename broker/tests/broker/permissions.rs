@@ -96,7 +96,10 @@ async fn each_role_publishes_its_own_and_is_cut_off_for_anything_else() {
         ("a1", "vote/a1"),
         ("a1", "partial/a1"),
         ("sink", "query"),
-        ("sink", "analysis/1"),
+        ("sink", "roster"),
+        ("sink", "analysis/plan"),
+        ("m1", "analysis/upload/m1"),
+        ("a1", "analysis/make/a1"),
         ("registrar", "roster"),
     ];
     for (user, own) in own {
@@ -116,7 +119,7 @@ async fn each_role_publishes_its_own_and_is_cut_off_for_anything_else() {
         ("a1", "vote/a2"),
         ("a1", "agg/a1/share/m1"),
         ("sink", "vote/a1"),
-        ("sink", "roster"),
+        ("sink", "cert/m1"),
         ("eve", "status/meter/eve"),
         ("eve", "anything"),
         ("registrar", "query"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, BrokerError, Config, TlsConfig, User};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
@@ -39,18 +39,9 @@ impl Authority {
         fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
         let der = certificate.der().clone();
         let authority = Self { issuer: Issuer::new(params, key), certificate: der, directory };
-        let (broker, key) = authority.issue("broker");
-        let pem = |label, der: &[u8]| {
-            use std::fmt::Write as _;
-            let base64 = base64(der);
-            let mut text = format!("-----BEGIN {label}-----\n");
-            for line in base64.as_bytes().chunks(64) {
-                writeln!(text, "{}", std::str::from_utf8(line).unwrap()).unwrap();
-            }
-            text + &format!("-----END {label}-----\n")
-        };
-        fs::write(authority.path("broker.pem"), pem("CERTIFICATE", &broker)).unwrap();
-        fs::write(authority.path("broker.key"), pem("PRIVATE KEY", key.secret_der())).unwrap();
+        let (broker, key) = authority.sign("broker");
+        fs::write(authority.path("broker.pem"), broker.pem()).unwrap();
+        fs::write(authority.path("broker.key"), key.serialize_pem()).unwrap();
         fs::set_permissions(authority.path("broker.key"), Permissions::from_mode(0o600)).unwrap();
         authority
     }
@@ -59,11 +50,16 @@ impl Authority {
         self.directory.path().join(name)
     }
 
-    fn issue(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    fn sign(&self, name: &str) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A certificate for a client.
+    fn issue(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let (certificate, key) = self.sign(name);
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
 
@@ -101,19 +97,6 @@ impl Authority {
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(Client)
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |group: &[u8]| {
-        let bits = (0..3).fold(0, |bits, place| bits << 8 | u32::from(*group.get(place).unwrap_or(&0)));
-        let digit = |place: usize| match place > group.len() {
-            true => '=',
-            false => char::from(DIGITS[(bits >> (18 - 6 * place)) as usize & 63]),
-        };
-        [0, 1, 2, 3].map(digit)
-    };
-    bytes.chunks(3).flat_map(group).collect()
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ impl Sketch<'_> {
 
     fn square(&self) -> At {
         let (noise, scale, level) = self.curve();
-        self.settled(self.rescaled(self.squared(&noise, 1.0, &scale), &scale.times(&scale), level))
+        self.settled(self.rescaled(&self.squared(&noise, 1.0, &scale), &scale.times(&scale), level))
     }
 
     fn variance(&self) -> At {
@@ -182,7 +182,7 @@ impl Sketch<'_> {
         let together = self.squared(&sum, n as f64, self.setup.scale());
         // n·Σy² - (Σy)²
         let noise = apart.sum(n * n * n).add(&together);
-        self.settled(self.rescaled(noise, &scale.times(&scale), level))
+        self.settled(self.rescaled(&noise, &scale.times(&scale), level))
     }
 
     fn weighted(&self) -> At {
@@ -212,7 +212,7 @@ impl Sketch<'_> {
         noise.multiply(size, noise, size).sum(2)
     }
 
-    fn rescaled(&self, noise: Noise, scale: &Scale, level: usize) -> At {
+    fn rescaled(&self, noise: &Noise, scale: &Scale, level: usize) -> At {
         let after = scale.over(&self.setup.params().level_scale(level));
         (noise.relinearise_rescale(level), after, level - 1)
     }

@@ -116,7 +116,6 @@ impl Evaluation<'_> {
     ///
     /// [`EvaluateError`].
     pub fn finish(mut self) -> Result<Vec<u8>, EvaluateError> {
-        let setup = &self.evaluator.setup;
         let extents: Vec<Extent> = self.folds.iter().map(|fold| fold.extent).collect();
         let k = halvings(&extents);
         let mut sums = Vec::new();
@@ -142,7 +141,6 @@ impl Evaluation<'_> {
         };
         let outputs: Vec<ByteBuf> = outputs.iter().map(|output| ByteBuf::from(output.to_bytes())).collect();
         debug_assert_eq!(outputs.len(), Setup::outputs(&self.function));
-        let _ = setup;
         Ok(wire::encode(&outputs))
     }
 
@@ -217,11 +215,9 @@ pub(super) fn unit_weights(function: &Function) -> Option<(Vec<f64>, f64)> {
 }
 
 fn add_to(sum: &mut Option<Ciphertext>, ciphertext: Ciphertext) -> Result<(), Mismatch> {
-    match sum {
-        Some(sum) => sum.add_assign(&ciphertext),
-        None => {
-            *sum = Some(ciphertext);
-            Ok(())
-        }
+    if let Some(sum) = sum {
+        return sum.add_assign(&ciphertext);
     }
+    *sum = Some(ciphertext);
+    Ok(())
 }

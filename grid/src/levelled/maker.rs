@@ -42,6 +42,9 @@ pub enum MakeError {
 /// What an aggregator revealed, by its point.
 pub type Revealed<'a> = [(Point, &'a [u8])];
 
+/// What one aggregator is dealt of another's secret, in the clear.
+pub type Dealt = (Point, Zeroizing<Vec<u8>>);
+
 /// An aggregator's maker. It does not print its secret.
 pub struct Maker {
     setup: Setup,
@@ -135,11 +138,7 @@ impl Maker {
     /// # Errors
     ///
     /// [`ThresholdError`] for points that do not ascend.
-    pub fn deals(
-        &self,
-        points: &[Point],
-        t: usize,
-    ) -> Result<Vec<(Point, Zeroizing<Vec<u8>>)>, ThresholdError> {
+    pub fn deals(&self, points: &[Point], t: usize) -> Result<Vec<Dealt>, ThresholdError> {
         let sets = active_sets(points, t)?;
         let mut boxes: Vec<(Point, Vec<(ByteBuf, ByteBuf)>)> =
             points.iter().map(|point| (*point, Vec::new())).collect();

@@ -48,6 +48,28 @@ impl Vector {
         if ours { Ok(Self(ciphertext)) } else { Err(VectorError::Foreign) }
     }
 
+    /// The header of a ciphertext, for people: whoever sees the bytes may know it.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`] if the bytes are no ciphertext of the grid path's parameters.
+    pub fn describe(bytes: &[u8]) -> Result<String, WireError> {
+        let ciphertext = LiveCiphertext::from_bytes(params(), bytes)?;
+        let seed = ciphertext.seed().0;
+        Ok(format!(
+            "live ciphertext, N = {}, log2 Q = {:.0}, level {}, {} values, {} low bits left out, common part {:02x}{:02x}{:02x}{:02x}",
+            params().n(),
+            params().log_q(ciphertext.level()),
+            ciphertext.level(),
+            ciphertext.live(),
+            ciphertext.dropped(),
+            seed[0],
+            seed[1],
+            seed[2],
+            seed[3],
+        ))
+    }
+
     pub(super) fn ciphertext(&self) -> &LiveCiphertext {
         &self.0
     }

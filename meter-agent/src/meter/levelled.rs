@@ -248,7 +248,9 @@ impl Levelled {
         if let Some(public) = store.get(PUBLIC, agreed.public.hash.as_bytes())? {
             return self.use_key(agreed, document, &public, store);
         }
-        if let Some((before, _)) = &self.coming {
+        if let Some((before, _)) = &self.coming
+            && before.public != agreed.public
+        {
             self.depot.forget(&before.public.hash);
         }
         self.depot.expect(agreed.public);
@@ -358,7 +360,7 @@ impl Waiting {
 fn within_windows(slots: SlotRange, setup: &Setup) -> Vec<SlotRange> {
     let (plan, mut pieces, mut from) = (setup.plan(), Vec::new(), slots.start());
     while from < slots.end() {
-        let end = plan.slots_of(plan.window_of(from)).map_or(slots.end(), SlotRange::end);
+        let end = plan.slots_of(plan.window_of(from)).map_or_else(|| slots.end(), SlotRange::end);
         let end = Slot(end.0.min(slots.end().0));
         pieces.extend(SlotRange::new(from, end).ok());
         from = end;

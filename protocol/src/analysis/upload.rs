@@ -9,9 +9,6 @@ use crate::shamir::Point;
 use crate::signature::Document;
 use crate::unit::{SlotRange, Timestamp};
 
-/// The most uploads that one `taken` names.
-pub const MAX_TAKEN: usize = 256;
-
 /// What a meter signs for a ciphertext.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 pub struct Upload {

@@ -11,8 +11,11 @@ use crate::signature::Document;
 use crate::tariff::Tariff;
 use crate::unit::{Slot, SlotRange};
 
-/// The most meters in one query.
+/// The most meters in one query for bills.
 pub const MAX_TARGETS: usize = 256;
+
+/// The most members of a group whose curve or interval is asked for.
+pub const MAX_MEMBERS: usize = 2_048;
 
 /// The longest period of a query, and the longest span of a target, in days: memory follows it.
 pub const MAX_PERIOD_DAYS: u32 = 800;
@@ -133,7 +136,8 @@ impl Query {
         let targets = meters.len();
         meters.sort_unstable();
         meters.dedup();
-        if meters.is_empty() || meters.len() != targets || targets > MAX_TARGETS {
+        let most = if self.path() == Path::Bill { MAX_TARGETS } else { MAX_MEMBERS };
+        if meters.is_empty() || meters.len() != targets || targets > most {
             return Err(Rule::Targets);
         }
         let longest = (MAX_PERIOD_DAYS * slot.per_day()) as usize;

@@ -8,7 +8,7 @@ use protocol::release::cut::Cut;
 use protocol::release::exclusion::Exclusion;
 use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
 use protocol::release::query::{
-    Ask, BillAsk, BillTarget, GroupAsk, MAX_EXCLUDED, MAX_PERIOD_DAYS, MAX_TARGETS, Path, Query,
+    Ask, BillAsk, BillTarget, GroupAsk, MAX_EXCLUDED, MAX_MEMBERS, MAX_PERIOD_DAYS, MAX_TARGETS, Path, Query,
 };
 use protocol::roster::Roster;
 use protocol::rule::Rule;
@@ -80,7 +80,7 @@ fn each_rule_refuses() {
     assert_eq!(bill(&|q| ask(q, &|a| a.targets.push(a.targets[3])), &[flat()]), Err(Rule::Targets));
     assert_eq!(bills(MAX_TARGETS + 1, 1).check(&roster, &[flat()]), Err(Rule::Targets));
     assert_eq!(curve(0).check(&roster, &[]), Err(Rule::Targets));
-    assert_eq!(curve(MAX_TARGETS + 1).check(&roster, &[]), Err(Rule::Targets));
+    assert_eq!(curve(MAX_MEMBERS + 1).check(&roster, &[]), Err(Rule::Targets));
     // window
     assert_eq!(bill(&|q| q.period = slots(MIDNIGHT, MIDNIGHT + 671), &[flat()]), Err(Rule::Window));
     assert_eq!(bill(&|q| q.period = slots(MIDNIGHT, longest), &[flat()]), Ok(()));

@@ -86,7 +86,7 @@ impl From<StoreError> for AskError {
 impl Analysis {
     fn load(pace: AnalysisPace, party: &Party, store: &dyn Store, now: Moment) -> Result<Self, SinkError> {
         let keys = Keys::load(party, store)?;
-        let requests = request::unfinished(&keys, party, store, now)?;
+        let requests = request::unfinished(party, store, now)?;
         Ok(Self { pace, keys, requests, assembly: Assembly::default() })
     }
 

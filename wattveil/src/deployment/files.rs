@@ -33,7 +33,7 @@ use protocol::signature::VerifyingKey;
 use rand::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use utility_sink::config::ReleaseConfig;
+use utility_sink::config::{AnalysisConfig, ReleaseConfig};
 
 use super::{AggregatorKeys, Authority, Deployment, MeterKeys};
 use crate::directory::{Config, MetersFile};
@@ -65,6 +65,8 @@ pub struct Setup {
     pub tariffs: Vec<(String, String)>,
     /// What the utility asks for.
     pub releases: Vec<ReleaseConfig>,
+    /// Analytics under encryption, if they are on: every party takes part then.
+    pub analysis: Option<AnalysisConfig>,
 }
 
 impl Setup {
@@ -83,6 +85,7 @@ impl Setup {
             sources: Vec::new(),
             tariffs: Vec::new(),
             releases: Vec::new(),
+            analysis: None,
         }
     }
 
@@ -267,6 +270,7 @@ impl Deployment {
             log: LogFormat::Text,
             metrics: None,
             pace: setup.aggregators.clone(),
+            analysis: setup.analysis.is_some().then(Default::default),
         };
         write_config(home.join("worker.toml"), WORKER, &config)
     }
@@ -291,6 +295,7 @@ impl Deployment {
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
+            analysis: setup.analysis.clone(),
         };
         write_config(home.join("sink.toml"), UTILITY, &config)
     }
@@ -311,6 +316,7 @@ impl Deployment {
             access: setup.access(&keys.meter.to_string()),
             pace: setup.meters.clone(),
             source: source.clone(),
+            analysis: setup.analysis.is_some(),
         };
         let home = new_directory(&home)?;
         keyfile::write_signing_key(&home.join("sign.key"), &keys.key)?;
@@ -347,6 +353,8 @@ pub struct MeterFiles {
     pub pace: meter_agent::config::PaceConfig,
     /// Where its readings come from.
     pub source: SourceConfig,
+    /// Whether it takes part in analytics under encryption.
+    pub analysis: bool,
 }
 
 impl MeterFiles {
@@ -366,6 +374,7 @@ impl MeterFiles {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
+            analysis: self.analysis,
             log: LogFormat::Text,
             metrics: None,
             floor: Floor::of(&self.roster, self.registrar.fingerprint()),

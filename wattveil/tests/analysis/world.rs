@@ -184,7 +184,7 @@ impl World {
             Name::Sink => {
                 let pace = sink::analysis::AnalysisPace {
                     resend: 2_000,
-                    resend_last: 20_000,
+                    resend_last: 6_000,
                     settle: 1_000,
                     patience: 8_000,
                 };
@@ -195,7 +195,7 @@ impl World {
                 let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
                 let aggregator =
                     Aggregator::open(identity, roster, aggregator::Pace::default(), store).unwrap();
-                let pace = AnalysisPace { resend_first: 1_000, resend_last: 20_000 };
+                let pace = AnalysisPace { resend_first: 1_000, resend_last: 6_000 };
                 Role::Aggregator(Box::new(aggregator.with_analysis(pace, store).unwrap()))
             }
             Name::Meter(index) => {
@@ -203,7 +203,7 @@ impl World {
                 let pace = meter::Pace {
                     batch_slots: scene.batch,
                     resend_first: 2_000,
-                    resend_last: 20_000,
+                    resend_last: 6_000,
                     ..meter::Pace::default()
                 };
                 let meter = Meter::open(identity, roster, deployment.floor(), pace, store, *now).unwrap();
@@ -234,6 +234,10 @@ impl World {
                 Handled::sending(meter.observe(reading, now, store, rng).unwrap().unwrap())
             });
         }
+        self.act(Name::Meter(index), |role, now, store, rng| {
+            let Role::Meter(meter) = role else { unreachable!() };
+            Handled::sending(meter.flush(now, store, rng).unwrap())
+        });
     }
 
     /// A party does something, commits and publishes; or crashes somewhere in between.
@@ -362,13 +366,6 @@ impl World {
         }
     }
 
-    pub(crate) fn aggregator(&self, index: usize) -> &Aggregator {
-        match &self.parties[&Name::Aggregator(index)].role {
-            Some(Role::Aggregator(aggregator)) => aggregator,
-            _ => unreachable!("an aggregator is one"),
-        }
-    }
-
     pub(crate) fn meter(&self, index: usize) -> &Meter {
         match &self.parties[&Name::Meter(index)].role {
             Some(Role::Meter(meter)) => meter,
@@ -422,6 +419,18 @@ impl World {
             .map(|table| store::entries(store::Table(table), store).unwrap().len())
             .iter()
             .sum()
+    }
+
+    /// How many uploads an aggregator holds.
+    pub(crate) fn levelled_held(&self, index: usize) -> usize {
+        let store = &self.parties[&Name::Aggregator(index)].store;
+        store::entries(store::Table("analysis-upload"), store).unwrap().len()
+    }
+
+    /// A party starts again from another store.
+    pub(crate) fn restore(&mut self, name: Name, store: MemoryStore) {
+        self.parties.get_mut(&name).unwrap().store = store;
+        self.start(name);
     }
 
     pub(crate) fn subject(&self, group: usize, window: u32) -> Subject {

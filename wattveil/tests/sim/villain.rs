@@ -41,6 +41,24 @@ pub(crate) fn lies_in_answers(liar: usize) -> Villainy {
     })
 }
 
+/// An aggregator whose partial decryptions are all off, and whose shares are true.
+pub(crate) fn lies_in_pieces(liar: usize) -> Villainy {
+    let mut rng = ChaCha20Rng::seed_from_u64(liar as u64);
+    rewrites(liar, move |deployment, channel, document| {
+        let Channel::Result(_) = channel else { return vec![document.to_vec()] };
+        let share = claim::<ResultShare>(document);
+        let (key, roster) = (&deployment.utility_box, &deployment.roster);
+        let opened = share.open(key, roster, &[super::homes::INTERVAL as usize]);
+        let Ok((answers, Some(mut pieces))) = opened else { return vec![document.to_vec()] };
+        for partial in &mut pieces.partials {
+            *partial.last_mut().expect("a partial decryption has bytes") ^= 0x40;
+        }
+        let lie =
+            ResultShare::seal(share.query, share.cut, share.point, &answers, Some(pieces), roster, &mut rng);
+        vec![sign(lie.expect("the utility's key is good"), liar, deployment)]
+    })
+}
+
 /// An aggregator that sends others two inventories before the one that it gives the sink.
 pub(crate) fn floods_inventories(liar: usize) -> Villainy {
     rewrites(liar, move |deployment, channel, document| {

@@ -174,13 +174,12 @@ impl Makings {
     }
 
     /// Takes a contribution of another aggregator.
-    pub(super) fn take<R: CryptoRng>(
+    pub(super) fn take(
         &mut self,
         contribution: Signed<Contribution>,
         now: Moment,
         party: &Party,
         store: &mut dyn Store,
-        rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
         let (own, point, key) = (party.identity.point, contribution.point, contribution.key);
         if point == own || matches!(&contribution.step, Step::Deal(to, _) if *to != own) {
@@ -218,18 +217,16 @@ impl Makings {
         store.put(CONTRIBUTION, &row(&key, point, step), contribution.bytes())?;
         making.seen.insert((point, step), contribution);
         making.tries = 0;
-        let _ = rng;
         Ok(Handled::sending(making.advance(party, now, &mut self.held, store)?))
     }
 
     /// Takes a part of a blob that contributions name.
-    pub(super) fn take_data<R: CryptoRng>(
+    pub(super) fn take_data(
         &mut self,
         payload: &[u8],
         now: Moment,
         party: &Party,
         store: &mut dyn Store,
-        _rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
         let (blob, bytes) = match self.depot.take(payload) {
             Ok(Some(whole)) => whole,
@@ -408,7 +405,8 @@ impl Making {
             if !self.all(commit, party) {
                 return Ok(sends);
             }
-            if !self.seen.contains_key(&(own, reveal)) {
+            let revealed = self.seen.contains_key(&(own, reveal));
+            if !revealed {
                 let kept = store.get(KEPT_BACK, &row(&key, own, reveal))?;
                 let kept =
                     kept.and_then(|bytes| party.open_peer(&bytes, |made: &Contribution| made.point).ok());

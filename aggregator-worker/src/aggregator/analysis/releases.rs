@@ -28,9 +28,9 @@ use serde_bytes::ByteBuf;
 use store::{Store, Table};
 
 use super::making::{Makings, Ready};
-use super::{parts, uploads};
+use super::{Known, parts, uploads};
 use crate::aggregator::releases::{TAKEN, is_taken, taken_key};
-use crate::aggregator::{AggregatorError, Party, Registry};
+use crate::aggregator::{AggregatorError, Party};
 
 const ASK: Table = Table("analysis-ask");
 const VOTE: Table = Table("analysis-vote");
@@ -58,6 +58,7 @@ struct Additions {
     taken: Vec<(ServicePoint, SlotRange)>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "refusing is how checks return early")]
 fn refuse<T>(rule: Rule, detail: impl std::fmt::Display) -> Checked<T> {
     Ok(Err(Refusal::new(rule, detail)))
 }
@@ -72,16 +73,16 @@ impl Releases {
         &mut self,
         direction: &Signed<Direction>,
         makings: &Makings,
-        party: &Party,
-        registry: &Registry,
+        known: Known<'_>,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
+        let party = known.party;
         let id = direction.request;
         let done = match &direction.step {
-            DirectionStep::Ask(ask) => take_ask(direction, ask, makings, party, registry, store)?,
-            DirectionStep::Cut(sets) => self.take_cut(direction, sets, makings, party, registry, store)?,
-            DirectionStep::Open(open) => self.take_open(id, open, makings, party, registry, store, rng)?,
+            DirectionStep::Ask(ask) => take_ask(direction, ask, makings, known, store)?,
+            DirectionStep::Cut(sets) => self.take_cut(direction, sets, makings, known, store)?,
+            DirectionStep::Open(open) => self.take_open(id, open, makings, known, store, rng)?,
         };
         Ok(match done {
             Ok(sends) => Handled::sending(sends),
@@ -104,10 +105,10 @@ impl Releases {
         cut: &Signed<Direction>,
         sets: &[Vec<Member>],
         makings: &Makings,
-        party: &Party,
-        registry: &Registry,
+        known: Known<'_>,
         store: &mut dyn Store,
     ) -> Checked<Vec<Outgoing>> {
+        let party = known.party;
         let id = cut.request;
         if let Some(vote) = store.get(VOTE, id.as_bytes())? {
             let vote = own_reply(&vote, party)?;
@@ -123,7 +124,7 @@ impl Releases {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let additions = match check(&ask, ready, sets, party, registry, store)? {
+        let additions = match check(&ask, ready, sets, known, store)? {
             Ok(additions) => additions,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -154,11 +155,11 @@ impl Releases {
         id: QueryId,
         open: &Open,
         makings: &Makings,
-        party: &Party,
-        registry: &Registry,
+        known: Known<'_>,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Checked<Vec<Outgoing>> {
+        let party = known.party;
         if let Err(refusal) = self.certify(id, open, party, store)? {
             return Ok(Err(refusal));
         }
@@ -185,7 +186,7 @@ impl Releases {
         }
         let result = match store.get(RESULT, id.as_bytes())? {
             Some(result) => result,
-            None => match evaluate(&ask, ready, sets, party, registry, store)? {
+            None => match evaluate(&ask, ready, sets, known, store)? {
                 Ok(result) => result,
                 Err(refusal) => return Ok(Err(refusal)),
             },
@@ -245,10 +246,10 @@ fn take_ask(
     direction: &Signed<Direction>,
     ask: &Ask,
     makings: &Makings,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &mut dyn Store,
 ) -> Checked<Vec<Outgoing>> {
+    let party = known.party;
     let id = direction.request;
     match store.get(ASK, id.as_bytes())? {
         Some(known) if known != direction.bytes() => {
@@ -272,7 +273,7 @@ fn take_ask(
     store.put(ASK, id.as_bytes(), direction.bytes())?;
     let mut holdings = Vec::new();
     for subject in &ask.subjects {
-        holdings.push(holding(&ask.key, plan, subject, party, registry, store)?);
+        holdings.push(holding(&ask.key, plan, subject, known, store)?);
     }
     Ok(Ok(reply(id, ReplyStep::Holdings(holdings), party)))
 }
@@ -282,10 +283,10 @@ fn holding(
     key: &Hash,
     plan: &Plan,
     subject: &Subject,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Member>, AggregatorError> {
+    let registry = known.registry;
     if let Some(fixed) = fixed_set(key, subject, store)? {
         return Ok(fixed);
     }
@@ -297,7 +298,7 @@ fn holding(
         {
             continue;
         }
-        members.extend(uploads::member(key, plan, subject.window, *meter, party, registry, store)?);
+        members.extend(uploads::member(key, plan, subject.window, *meter, known, store)?);
     }
     Ok(members)
 }
@@ -307,10 +308,10 @@ fn check(
     ask: &Ask,
     ready: &Ready,
     sets: &[Vec<Member>],
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Checked<Additions> {
+    let Known { party, registry } = known;
     let plan = ready.setup.plan();
     let mut additions = Additions { sets: Vec::new(), taken: Vec::new() };
     if sets.len() != ask.subjects.len() {
@@ -340,7 +341,7 @@ fn check(
                     format_args!("meter {} is not in the group", member.meter),
                 );
             };
-            let held = uploads::member(&ask.key, plan, subject.window, member.meter, party, registry, store)?;
+            let held = uploads::member(&ask.key, plan, subject.window, member.meter, known, store)?;
             if held.as_ref() != Some(member) {
                 return refuse(Rule::MemberSet, format_args!("we do not hold all of meter {}", member.meter));
             }
@@ -374,8 +375,7 @@ fn evaluate(
     ask: &Ask,
     ready: &Ready,
     sets: &[Vec<Member>],
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Checked<Vec<u8>> {
     let mut evaluation = match ready.evaluator.begin(&ask.function) {
@@ -385,7 +385,7 @@ fn evaluate(
     let plan = ready.setup.plan();
     for (index, (subject, set)) in ask.subjects.iter().zip(sets).enumerate() {
         for member in set {
-            let all = uploads::ciphertexts(&ask.key, plan, subject.window, member, party, registry, store)?;
+            let all = uploads::ciphertexts(&ask.key, plan, subject.window, member, known, store)?;
             if let Err(error) = evaluation.add(index, &all) {
                 return refuse(Rule::Ciphertext, error);
             }

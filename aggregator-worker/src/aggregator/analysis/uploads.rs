@@ -9,17 +9,17 @@ use protocol::analysis::blob::Depot;
 use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::function::Member;
 use protocol::analysis::plan::Plan;
-use protocol::analysis::upload::{MAX_TAKEN, NotTaken, Taken, Upload};
+use protocol::analysis::upload::{NotTaken, Taken, Upload};
 use protocol::id::{Hash, MeterId};
-use protocol::rule::Rule;
+use protocol::rule::{Refusal, Rule};
 use protocol::signature::{Signed, Unverified};
 use protocol::topic::{Handled, Outgoing};
 use protocol::unit::{Moment, Slot, SlotRange};
 use store::{Store, Table};
 
 use super::making::Makings;
-use super::{BLOB, topic};
-use crate::aggregator::{AggregatorError, Party, Registry};
+use super::{BLOB, Known, topic};
+use crate::aggregator::{AggregatorError, Party};
 
 const UPLOAD: Table = Table("analysis-upload");
 const COPY: Table = Table("analysis-copy");
@@ -27,20 +27,12 @@ const COPY: Table = Table("analysis-copy");
 /// The most ciphertexts of one meter that may be on their way.
 const MAX_ON_THE_WAY: usize = 32;
 
-/// What a meter is to hear.
-#[derive(Debug, Default)]
-struct Word {
-    held: Vec<Hash>,
-    refused: Vec<NotTaken>,
-}
-
-/// Uploads on their way, and words owed.
+/// Uploads on their way.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
     depot: Depot,
     /// By ciphertext.
     on_the_way: BTreeMap<Hash, Signed<Upload>>,
-    words: BTreeMap<MeterId, Word>,
 }
 
 /// The uploads of a meter that begin within `span`, in the order of their slots.
@@ -48,10 +40,10 @@ pub(super) fn held_of(
     key: &Hash,
     meter: MeterId,
     span: SlotRange,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Signed<Upload>>, AggregatorError> {
+    let Known { party, registry } = known;
     let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Vec::new()) };
     let (from, to) = (row(key, meter, span.start()), row(key, meter, span.end()));
     let mut held = Vec::new();
@@ -68,12 +60,11 @@ pub(super) fn member(
     plan: &Plan,
     window: u32,
     meter: MeterId,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Option<Member>, AggregatorError> {
     let Some(span) = plan.slots_of(window) else { return Ok(None) };
-    let held = held_of(key, meter, span, party, registry, store)?;
+    let held = held_of(key, meter, span, known, store)?;
     let mut next = span.start();
     for upload in &held {
         if upload.slots.start() != next {
@@ -91,14 +82,13 @@ pub(super) fn ciphertexts(
     plan: &Plan,
     window: u32,
     member: &Member,
-    party: &Party,
-    registry: &Registry,
+    known: Known<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Vec<u8>>, AggregatorError> {
     let damaged = || AggregatorError::Damaged("a ciphertext that was voted for is lost");
     let span = plan.slots_of(window).ok_or_else(damaged)?;
     let mut all = Vec::new();
-    for upload in held_of(key, member.meter, span, party, registry, store)? {
+    for upload in held_of(key, member.meter, span, known, store)? {
         all.push(store.get(BLOB, upload.ciphertext.hash.as_bytes())?.ok_or_else(damaged)?);
     }
     Ok(all)
@@ -112,10 +102,10 @@ impl Uploads {
         payload: &[u8],
         now: Moment,
         makings: &Makings,
-        party: &Party,
-        registry: &Registry,
+        known: Known<'_>,
         store: &dyn Store,
     ) -> Result<Handled, AggregatorError> {
+        let Known { party, registry } = known;
         let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
         let Some(certificate) = certificate else {
             return Ok(Handled::refused(Rule::UnknownMeter, "no certificate covers it now"));
@@ -137,24 +127,31 @@ impl Uploads {
         };
         let plan = ready.setup.plan();
         if plan.place(upload.slots).is_none() {
-            return Ok(self.refuse(&upload, Rule::Window, "its slots are not within one window"));
+            return Ok(refuse(&upload, Rule::Window, "its slots are not within one window", now, party));
         }
         if !ready.setup.fits(&upload.ciphertext) {
-            return Ok(self.refuse(&upload, Rule::Ciphertext, "no fresh ciphertext has this length"));
+            return Ok(refuse(&upload, Rule::Ciphertext, "no fresh ciphertext has this length", now, party));
         }
         // What overlaps it is in the same window.
         let before = plan.slots_of(plan.window_of(upload.slots.start())).unwrap_or(upload.slots);
-        for other in held_of(&upload.key, meter, before, party, registry, store)? {
+        for other in held_of(&upload.key, meter, before, known, store)? {
             if other.hash() == upload.hash() {
-                self.words.entry(meter).or_default().held.push(other.hash());
-                return Ok(Handled::refused(Rule::Replay, "it is held"));
+                let sends = vec![word(&upload, None, now, party)];
+                let refusal = Some(Refusal::new(Rule::Replay, "it is held"));
+                return Ok(Handled { sends, refusal });
             }
             if other.slots.overlaps(upload.slots) {
-                return Ok(self.refuse(&upload, Rule::Equivocation, "another upload covers these slots"));
+                return Ok(refuse(
+                    &upload,
+                    Rule::Equivocation,
+                    "another upload covers these slots",
+                    now,
+                    party,
+                ));
             }
         }
         if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
-            return Ok(self.refuse(&upload, Rule::Copied, "its ciphertext came with another upload"));
+            return Ok(refuse(&upload, Rule::Copied, "its ciphertext came with another upload", now, party));
         }
         let of_meter = self.on_the_way.values().filter(|other| other.meter == meter).count();
         let known = self.on_the_way.get(&upload.ciphertext.hash);
@@ -165,22 +162,13 @@ impl Uploads {
         Ok(Handled::quietly())
     }
 
-    fn refuse(&mut self, upload: &Signed<Upload>, rule: Rule, detail: &str) -> Handled {
-        let word = self.words.entry(upload.meter).or_default();
-        if word.refused.len() < MAX_TAKEN {
-            word.refused.push(NotTaken { upload: upload.hash(), rule });
-        }
-        Handled::refused(
-            rule,
-            format_args!("upload of meter {} for {}: {detail}", upload.meter, upload.slots),
-        )
-    }
-
     /// Takes a part of a ciphertext.
     pub(super) fn take_data(
         &mut self,
         payload: &[u8],
+        now: Moment,
         makings: &Makings,
+        party: &Party,
         store: &mut dyn Store,
     ) -> Result<Handled, AggregatorError> {
         let (blob, bytes) = match self.depot.take(payload) {
@@ -191,34 +179,32 @@ impl Uploads {
         let Some(upload) = self.on_the_way.remove(&blob.hash) else { return Ok(Handled::quietly()) };
         let Some(ready) = makings.key(&upload.key) else { return Ok(Handled::quietly()) };
         if let Err(error) = ready.setup.read_ciphertext(&bytes) {
-            return Ok(self.refuse(&upload, Rule::Ciphertext, &error.to_string()));
+            return Ok(refuse(&upload, Rule::Ciphertext, &error.to_string(), now, party));
         }
         store.put(UPLOAD, &row(&upload.key, upload.meter, upload.slots.start()), upload.bytes())?;
         store.put(COPY, blob.hash.as_bytes(), upload.hash().as_bytes())?;
         store.put(BLOB, blob.hash.as_bytes(), &bytes)?;
-        self.words.entry(upload.meter).or_default().held.push(upload.hash());
-        Ok(Handled::quietly())
+        Ok(Handled::sending(vec![word(&upload, None, now, party)]))
     }
+}
 
-    /// What meters are to hear, signed.
-    pub(super) fn words(&mut self, now: Moment, party: &Party) -> Vec<Outgoing> {
-        let mut sends = Vec::new();
-        for (meter, mut word) in std::mem::take(&mut self.words) {
-            word.held.sort_unstable();
-            word.held.dedup();
-            word.held.truncate(MAX_TAKEN);
-            let taken = party.sign(Taken {
-                point: party.identity.point,
-                meter,
-                held: word.held,
-                refused: word.refused,
-                at: now.timestamp(),
-            });
-            let topic = topic(party, AnalysisChannel::Taken(meter, party.name.clone()));
-            sends.push(Outgoing::new(topic, taken.into_bytes()));
-        }
-        sends
-    }
+/// What a meter is to hear of an upload: that it is held, or why it never will be.
+fn word(upload: &Signed<Upload>, refused: Option<Rule>, now: Moment, party: &Party) -> Outgoing {
+    let (meter, name) = (upload.meter, upload.hash());
+    let taken = party.sign(Taken {
+        point: party.identity.point,
+        meter,
+        held: if refused.is_none() { vec![name] } else { Vec::new() },
+        refused: refused.into_iter().map(|rule| NotTaken { upload: name, rule }).collect(),
+        at: now.timestamp(),
+    });
+    Outgoing::new(topic(party, AnalysisChannel::Taken(meter, party.name.clone())), taken.into_bytes())
+}
+
+/// A refusal that its meter hears of.
+fn refuse(upload: &Signed<Upload>, rule: Rule, detail: &str, now: Moment, party: &Party) -> Handled {
+    let detail = format!("upload of meter {} for {}: {detail}", upload.meter, upload.slots);
+    Handled { sends: vec![word(upload, Some(rule), now, party)], refusal: Some(Refusal::new(rule, detail)) }
 }
 
 fn row(key: &Hash, meter: MeterId, first: Slot) -> Vec<u8> {

@@ -51,7 +51,6 @@ pub(super) struct Request {
 
 /// The requests that have no finding yet.
 pub(super) fn unfinished(
-    keys: &Keys,
     party: &Party,
     store: &dyn Store,
     now: Moment,
@@ -86,7 +85,6 @@ pub(super) fn unfinished(
         }
         requests.insert(id, request);
     }
-    let _ = keys;
     Ok(requests)
 }
 

@@ -1,0 +1,116 @@
+//! What the grid path released, for people and their tools: tables, CSV, JSON, a picture.
+//!
+//! Everything is rounded to a grain before it is shown: what a utility publishes should say no more than it needs.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::civil::Date;
+use protocol::id::GroupId;
+use store::FileStore;
+use utility_sink::config::Config;
+use utility_sink::sink::ledger::{groups, intervals_of};
+
+use self::day::Day;
+
+pub mod day;
+mod picture;
+
+/// The store's cache in bytes.
+const CACHE: usize = 4 << 20;
+
+/// Print and export what the grid path released: load curves and statistics of groups
+#[derive(Args, Debug)]
+pub struct Command {
+    /// The utility sink's configuration file: its store is read, while no sink runs on it
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only this group
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Only intervals that begin on this day, in UTC
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    day: Option<Date>,
+    /// Round energies to multiples of so many watt-hours
+    #[arg(long, value_name = "WH", default_value_t = 10)]
+    grain: u32,
+    /// Write every slot as a row of this file
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write everything to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the curves into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+impl Command {
+    /// Reads, prints and exports.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read or written; a store that a running sink holds; nothing released that was asked for.
+    pub fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        let days = self.read()?;
+        for day in &days {
+            write!(out, "{day}")?;
+        }
+        if let Some(path) = &self.csv {
+            write_csv(path, &days)?;
+        }
+        if let Some(path) = &self.json {
+            let all: Vec<_> = days.iter().map(Day::to_json).collect();
+            let text = serde_json::to_string_pretty(&all)? + "\n";
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(path) = &self.svg {
+            std::fs::write(path, picture::draw(&days))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<Day>> {
+        let config = Config::read(&self.config)?;
+        let directory = self.config.parent().unwrap_or_else(|| Path::new("."));
+        let (_, roster) = config.identity(directory)?;
+        let path = directory.join(&config.store);
+        anyhow::ensure!(path.exists(), "there is no store {}: the sink has not run yet", path.display());
+        let store = FileStore::open(&path, CACHE).with_context(|| {
+            format!("cannot read {}: stop the sink that runs on it, or copy the file first", path.display())
+        })?;
+        let wanted: Option<GroupId> = self.group.as_deref().map(str::parse).transpose()?;
+        let known = groups(&store)?;
+        let mut days = Vec::new();
+        for group in known.iter().filter(|group| wanted.as_ref().is_none_or(|wanted| wanted == *group)) {
+            for interval in intervals_of(group, &store)? {
+                let day = Day::new(&interval, roster.slot(), self.grain);
+                if self.day.is_none_or(|wanted| wanted == day.date()) {
+                    days.push(day);
+                }
+            }
+        }
+        anyhow::ensure!(
+            !days.is_empty(),
+            "nothing that was asked for is released; there are {} groups: {}",
+            known.len(),
+            known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        );
+        Ok(days)
+    }
+}
+
+fn write_csv(path: &Path, days: &[Day]) -> anyhow::Result<()> {
+    let write = || -> anyhow::Result<()> {
+        let mut rows = csv::Writer::from_path(path)?;
+        rows.write_record(day::COLUMNS)?;
+        for row in days.iter().flat_map(Day::rows) {
+            rows.write_record(&row)?;
+        }
+        Ok(rows.flush()?)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,152 @@
+//! An act: functions of two groups' encrypted days, beside what plaintext arithmetic gives.
+
+use std::fmt;
+
+use protocol::analysis::CAUTION;
+use protocol::analysis::function::Function;
+use protocol::analysis::plan::Profile;
+
+use crate::levelled::{Shape, Town};
+
+/// A released function beside its oracle.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The function.
+    pub function: &'static str,
+    /// How many homes it is a function of.
+    pub homes: usize,
+    /// The value shown: the largest of a curve's.
+    pub value: f64,
+    /// What plaintext arithmetic gives.
+    pub plaintext: f64,
+    /// The largest difference over all values.
+    pub worst: f64,
+    /// The standard deviation that was estimated.
+    pub error: f64,
+    /// The unit.
+    pub unit: &'static str,
+}
+
+/// What the act showed.
+#[derive(Clone, Debug)]
+pub struct LevelledReport {
+    /// Which parameters.
+    pub profile: &'static str,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// Plays the act with so many homes in each of two groups, under these parameters. Maxima and minima take
+/// [`Profile::Largest`], and a minute.
+///
+/// # Errors
+///
+/// If a role can't go on, or a value is further off than six estimated deviations.
+pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
+    let mut town = Town::new(Shape { profile, group, batch: 24, window: 96 }, 11)?;
+    let key = town.make_key()?;
+    town.measure()?;
+    let curves = [1, 2].map(|of| sums(town.loads(of)));
+    let one = curves[0].clone();
+    let loads = town.loads(1).to_vec();
+    #[expect(clippy::cast_precision_loss, reason = "a few homes")]
+    let count = group as f64;
+    let mut cases = vec![
+        (Function::Sum, vec![1], one.clone(), "Wh"),
+        (Function::Mean, vec![1], one.iter().map(|sum| sum / count).collect(), "Wh"),
+    ];
+    if profile != Profile::Light {
+        let prices: Vec<u32> = (0..96).map(|t| if (64..84).contains(&t) { 50_000 } else { 30_000 }).collect();
+        let revenue = one.iter().zip(&prices).map(|(sum, price)| sum * f64::from(*price)).sum();
+        let model: Vec<i32> = (0..96).map(|t: i32| 20 * t).collect();
+        let forecast = one.iter().zip(&model).map(|(sum, w)| sum * f64::from(*w) / 65_536.0).sum();
+        let spread =
+            (0..96).map(|t| moments(&loads.iter().map(|home| energy(home[t])).collect::<Vec<_>>())[1]);
+        cases.push((Function::Variance, vec![1], spread.collect(), "Wh²"));
+        cases.push((Function::TimeVariance, vec![1], moments(&one).to_vec(), "Wh, Wh²"));
+        cases.push((Function::Weighted(prices), vec![1], vec![revenue], "10^-8 of a unit"));
+        cases.push((Function::Forecast(model), vec![1], vec![forecast], "Wh"));
+    }
+    if profile == Profile::Largest {
+        let pairs = || one.iter().zip(&curves[1]);
+        cases.push((Function::Max, vec![1, 2], pairs().map(|(a, b)| a.max(*b)).collect(), "Wh"));
+        cases.push((Function::Min, vec![1, 2], pairs().map(|(a, b)| a.min(*b)).collect(), "Wh"));
+    }
+    let mut rows = Vec::new();
+    for (function, groups, plaintext, unit) in cases {
+        let homes = groups.len() * group;
+        let name = function.name();
+        let finding = town.find(key, function, &groups)?;
+        let differences = finding.values.iter().zip(&plaintext).map(|(value, wanted)| (value - wanted).abs());
+        let worst = differences.fold(0.0, f64::max);
+        let largest = |values: &[f64]| values.iter().copied().fold(f64::MIN, f64::max);
+        rows.push(Row {
+            function: name,
+            homes,
+            value: largest(&finding.values),
+            plaintext: largest(&plaintext),
+            worst,
+            error: finding.error,
+            unit,
+        });
+    }
+    Ok(LevelledReport { profile: profile.name(), rows })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "energies are below 2^16")]
+fn energy(watt_hours: i64) -> f64 {
+    watt_hours as f64
+}
+
+fn sums(loads: &[Vec<i64>]) -> Vec<f64> {
+    (0..loads[0].len()).map(|t| loads.iter().map(|home| energy(home[t])).sum()).collect()
+}
+
+/// Mean and population variance.
+fn moments(values: &[f64]) -> [f64; 2] {
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    [mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count]
+}
+
+impl fmt::Display for LevelledReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "Computed under encryption (profile {}), opened by 2 of 4 aggregators to the utility",
+            self.profile
+        )?;
+        writeln!(f, "Caution: {CAUTION}.\n")?;
+        writeln!(
+            f,
+            "{:<20} {:>5}  {:>18}  {:>18}  {:>12}  {:>12}  unit",
+            "function", "homes", "decrypted (peak)", "plaintext", "worst error", "estimated σ"
+        )?;
+        for row in &self.rows {
+            let Row { function, homes, value, plaintext, worst, error, unit } = row;
+            writeln!(
+                f,
+                "{function:<20} {homes:>5}  {value:>18.2}  {plaintext:>18.2}  {worst:>12.3}  {error:>12.3}  {unit}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The act shows what the oracle says.
+    #[test]
+    fn decrypted_values_are_the_plaintexts() {
+        let report = run(Profile::Medium, 3).unwrap();
+        assert_eq!(report.rows.len(), 6);
+        for row in &report.rows {
+            let beside = if row.function == "variance over time" { 2.0 * row.plaintext.abs() } else { 1.0 };
+            assert!(row.worst < 6.0 * row.error * beside.max(1.0), "{report}");
+        }
+        assert!(report.to_string().contains("trusts meters"));
+    }
+}

@@ -1,0 +1,365 @@
+//! What is asked, sent or answered against the rules is refused, and gives nothing.
+
+use grid::levelled::encryptor::Encryptor;
+use grid::levelled::setup::Setup;
+use protocol::analysis::blob::Blob;
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
+use protocol::analysis::function::{Function, Member};
+use protocol::analysis::plan::Profile;
+use protocol::analysis::reply::{Reply, ReplyStep};
+use protocol::analysis::upload::Upload;
+use protocol::id::{Hash, QueryId};
+use protocol::part::Assembly;
+use protocol::rule::Rule;
+use protocol::shamir::Point;
+use protocol::signature::{Signed, Unverified};
+use protocol::topic::{Channel, Outgoing, Role, Topic};
+use protocol::unit::{Slot, SlotRange, WattHours};
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use store::Table;
+
+use crate::world::{FIRST, Name, Scene, WINDOW, World};
+
+fn town() -> (World, Hash) {
+    let mut world = World::new(Scene { profile: Profile::Light, ..Scene::default() });
+    let key = world.make_key(60);
+    (world, key)
+}
+
+fn topic(world: &World, channel: AnalysisChannel) -> Topic {
+    Channel::Analysis(channel).of(&world.deployment.roster.document().deployment)
+}
+
+/// Publishes what the utility signs, without its own checks.
+fn direct(world: &mut World, request: u8, step: DirectionStep) -> Hash {
+    let direction = Direction { request: QueryId::from([request; 16]), step };
+    let signed = Signed::sign(direction, &world.deployment.utility, &world.deployment.roster.context());
+    let topic = topic(world, AnalysisChannel::Direction);
+    world.publish(Name::Sink, Outgoing::parts(&topic, signed.bytes()));
+    world.idle(2);
+    signed.hash()
+}
+
+/// What the aggregators replied to a request.
+fn replies(world: &World, request: u8) -> Vec<Signed<Reply>> {
+    let (mut assembly, mut found) = (Assembly::default(), Vec::new());
+    for (topic, payload) in &world.transcript {
+        if !topic.contains("analysis/reply/") {
+            continue;
+        }
+        let Ok(Some(document)) = assembly.take(topic, payload) else { continue };
+        let claim = Unverified::<Reply>::parse(&document).unwrap();
+        if claim.claim().request == QueryId::from([request; 16]) {
+            found.push(world.deployment.roster.open_peer(&document, |reply: &Reply| reply.point).unwrap());
+        }
+    }
+    found
+}
+
+fn votes(world: &World, request: u8) -> usize {
+    replies(world, request).iter().filter(|reply| matches!(reply.step, ReplyStep::Vote(_))).count()
+}
+
+fn sum(world: &World, key: Hash, window: u32) -> DirectionStep {
+    DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: vec![world.subject(1, window)] })
+}
+
+fn holdings(world: &World, request: u8) -> Vec<Member> {
+    let found = replies(world, request).into_iter().find_map(|reply| match &reply.step {
+        ReplyStep::Holdings(sets) => Some(sets[0].clone()),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+/// A set without one of its members, a second set for one (group, window), a function asked twice, and a group below k: no votes.
+#[test]
+fn nothing_is_there_to_subtract() {
+    let (mut world, key) = town();
+    let ask = sum(&world, key, 0);
+    direct(&mut world, 1, ask.clone());
+    let all = holdings(&world, 1);
+    assert_eq!(all.len(), 3);
+    // a group below k
+    direct(&mut world, 1, DirectionStep::Cut(vec![all[..2].to_vec()]));
+    assert_eq!((votes(&world, 1), world.refused(Rule::GroupSize)), (0, true));
+    // a member of the other group in the set
+    let other = vec![world.subject(2, 0)];
+    direct(&mut world, 2, DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: other }));
+    let mut mixed = [&all[..2], &holdings(&world, 2)[..2]].concat();
+    mixed.sort_by_key(|member| member.meter);
+    direct(&mut world, 1, DirectionStep::Cut(vec![mixed]));
+    assert_eq!((votes(&world, 1), world.refused(Rule::ForeignGroup)), (0, true));
+    // one member twice
+    let mut twice = all.clone();
+    twice.push(all[2].clone());
+    direct(&mut world, 1, DirectionStep::Cut(vec![twice]));
+    assert_eq!(votes(&world, 1), 0);
+    // a member without a part of its window
+    let mut part = all.clone();
+    part[0].uploads.pop();
+    direct(&mut world, 1, DirectionStep::Cut(vec![part]));
+    assert_eq!((votes(&world, 1), world.refused(Rule::MemberSet)), (0, true));
+    // the set as it is
+    direct(&mut world, 1, DirectionStep::Cut(vec![all.clone()]));
+    assert_eq!(votes(&world, 1), 4);
+    // the same function again, and another cut in the same release
+    direct(&mut world, 3, ask);
+    assert_eq!(holdings(&world, 3), all);
+    direct(&mut world, 3, DirectionStep::Cut(vec![all]));
+    assert_eq!((votes(&world, 3), world.refused(Rule::AlreadyReleased)), (0, true));
+}
+
+/// Once a set is fixed for a group and window, another function of it gets no other set - of a larger group, so that k is no help.
+#[test]
+fn one_group_and_window_has_one_set() {
+    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, ..Scene::default() };
+    let mut world = World::new(scene);
+    let key = world.make_key(60);
+    let ask = sum(&world, key, 0);
+    direct(&mut world, 1, ask);
+    let all = holdings(&world, 1);
+    assert_eq!(all.len(), 4);
+    direct(&mut world, 1, DirectionStep::Cut(vec![all.clone()]));
+    assert_eq!(votes(&world, 1), 4);
+    let mean = Ask { key, function: Function::Mean, subjects: vec![world.subject(1, 0)] };
+    direct(&mut world, 2, DirectionStep::Ask(mean));
+    direct(&mut world, 2, DirectionStep::Cut(vec![all[1..].to_vec()]));
+    assert_eq!((votes(&world, 2), world.refused(Rule::MemberSet)), (0, true));
+    // also under a second key: the slots are in a release already
+    let nonce = QueryId::from([8; 16]);
+    let plan = protocol::analysis::plan::Plan { nonce, ..world.plan() };
+    let second = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
+    world.until("the second key", 60, |world| world.sink().has_key(&second));
+    let before = world.refusals.len();
+    let ask = sum(&world, second, 0);
+    direct(&mut world, 3, ask);
+    direct(&mut world, 3, DirectionStep::Cut(vec![all[1..].to_vec()]));
+    assert_eq!(votes(&world, 3), 0);
+    assert!(world.refusals.len() > before);
+    // and the curve of these slots is not released on the share path either
+    let meters: Vec<_> = world.deployment.meters.iter().map(|keys| keys.meter).collect();
+    let group = world.deployment.meters[0].group.clone();
+    let slots =
+        SlotRange::new(Slot(FIRST * u32::from(WINDOW)), Slot((FIRST + 1) * u32::from(WINDOW))).unwrap();
+    for index in 0..4 {
+        let store = &world.parties[&Name::Aggregator(index)].store;
+        let taken = store::entries(Table("taken"), store).unwrap();
+        assert_eq!(taken.len(), meters.len(), "{group} {slots}");
+    }
+}
+
+/// An opening without a quorum's votes, of a cut that was not voted for, or by no active set, is refused; a retry gives the same bytes.
+#[test]
+fn nothing_is_opened_without_a_certificate() {
+    let (mut world, key) = town();
+    let ask = sum(&world, key, 0);
+    direct(&mut world, 1, ask);
+    let all = holdings(&world, 1);
+    let cut = direct(&mut world, 1, DirectionStep::Cut(vec![all]));
+    let voted: Vec<_> = replies(&world, 1)
+        .into_iter()
+        .filter(|reply| reply.step == ReplyStep::Vote(cut))
+        .map(|vote| serde_bytes::ByteBuf::from(vote.into_bytes()))
+        .collect();
+    let point = |i: u8| Point::try_from(i).unwrap();
+    let answers = |world: &World| {
+        let all = replies(world, 1).into_iter();
+        all.filter(|reply| matches!(reply.step, ReplyStep::Answer(_))).collect::<Vec<_>>()
+    };
+    let open = |members: &[u8], votes: &[serde_bytes::ByteBuf], cut: Hash| {
+        let members = members.iter().map(|i| point(*i)).collect();
+        DirectionStep::Open(Open { cut, members, votes: votes.to_vec() })
+    };
+    let forged = Hash::from([1; 32]);
+    let doubled = [voted[0].clone(), voted[0].clone(), voted[1].clone()];
+    for (members, votes, cut) in [
+        (&[1, 2][..], &voted[..2], cut),
+        (&[1, 2], &doubled[..], cut),
+        (&[1, 2], &voted[..], forged),
+        (&[1], &voted[..], cut),
+        (&[2, 1], &voted[..], cut),
+        (&[1, 2, 3], &voted[..], cut),
+        (&[1, 9], &voted[..], cut),
+    ] {
+        direct(&mut world, 1, open(members, votes, cut));
+        assert!(answers(&world).is_empty(), "{members:?} with {} votes", votes.len());
+    }
+    direct(&mut world, 1, open(&[1, 2], &voted, cut));
+    assert_eq!(answers(&world).len(), 2);
+    direct(&mut world, 1, open(&[1, 2], &voted, cut));
+    let again = answers(&world);
+    assert_eq!(again.len(), 4);
+    for answer in &again {
+        assert_eq!(again.iter().filter(|other| other.bytes() == answer.bytes()).count(), 2, "byte for byte");
+    }
+    // another set gives other bytes, and is independent of the first
+    direct(&mut world, 1, open(&[1, 3], &voted, cut));
+    let third = answers(&world);
+    assert_eq!(third.len(), 6);
+    assert!(third[4..].iter().all(|answer| again.iter().all(|other| other.bytes() != answer.bytes())));
+}
+
+/// A key is used for as many openings as it was planned for.
+#[test]
+fn keys_are_exhausted() {
+    let mut world =
+        World::new(Scene { profile: Profile::Light, log_openings: 0, homes: 3, ..Scene::default() });
+    let key = world.make_key(60);
+    let subject = [world.subject(1, 0)];
+    world.find(key, &Function::Sum, &subject, 60);
+    let id = world.ask(key, &Function::Mean, &subject);
+    world.idle(60);
+    // two sets of two have opened one result each: nobody of them opens another
+    assert!(world.refused(Rule::Exhausted));
+    let opened = world.finding(id);
+    assert!(opened.is_none_or(|finding| finding.opened_by == [3, 4].map(|i| Point::try_from(i).unwrap())));
+}
+
+/// Uploads that are forged, copied, transparent, of other parameters, of another length, or for slots that are held.
+#[test]
+fn bad_uploads_are_refused() {
+    let (mut world, key) = town();
+    let plan = world.plan();
+    let setup = Setup::new(&plan).unwrap();
+    let meter = world.deployment.meters[0].meter;
+    let store = &world.parties[&Name::Meter(0)].store;
+    let public = store::entries(Table("levelled-public"), store).unwrap().remove(0).1;
+    let encryptor = Encryptor::new(setup, &public).unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    // a window that no meter has uploaded
+    let slots = |window: u32, len: u32| {
+        let first = (FIRST + window) * u32::from(WINDOW);
+        SlotRange::new(Slot(first), Slot(first + len)).unwrap()
+    };
+    let good = encryptor.encrypt(0, &[WattHours(5); 4], &mut rng).unwrap();
+    let mut transparent = good.clone();
+    let second = transparent.len() - 4_096 * (19 + 18 + 30) / 8;
+    transparent[second..].fill(0);
+    // the hash of the parameters is in bytes 4 to 19
+    let mut foreign = good.clone();
+    foreign[4] ^= 1;
+    let stale = {
+        let plan = protocol::analysis::plan::Plan { window: 1_024, ..plan };
+        let other = Encryptor::new(Setup::new(&plan).unwrap(), &public).unwrap();
+        other.encrypt(0, &[WattHours(5)], &mut rng).unwrap()
+    };
+    let mut long = good.clone();
+    long.extend([0; 200]);
+    let copied = {
+        let blob =
+            store::entries(Table("analysis-copy"), &world.parties[&Name::Aggregator(0)].store).unwrap();
+        let name = blob[0].0.clone();
+        let store = &world.parties[&Name::Aggregator(0)].store;
+        store::Store::get(store, Table("analysis-blob"), &name).unwrap().unwrap()
+    };
+    let held = slots(0, 4);
+    let before = world.levelled_held(0);
+    let cases = [
+        (Rule::Ciphertext, slots(5, 4), transparent, 0),
+        (Rule::Ciphertext, slots(6, 4), foreign, 0),
+        (Rule::Ciphertext, slots(6, 4), stale, 0),
+        (Rule::Ciphertext, slots(7, 4), long, 0),
+        (Rule::Copied, slots(8, 4), copied, 0),
+        (Rule::Equivocation, held, good.clone(), 0),
+        (Rule::Window, slots(9, u32::from(WINDOW) + 1), good.clone(), 0),
+        (Rule::Forged, slots(10, 4), good.clone(), 1),
+    ];
+    for (rule, slots, ciphertext, signer) in cases {
+        world.refusals.clear();
+        let upload = Upload { key, meter, slots, ciphertext: Blob::of(&ciphertext) };
+        let signed =
+            Signed::sign(upload, &world.deployment.meters[signer].key, &world.deployment.roster.context());
+        let head = topic(&world, AnalysisChannel::Upload(meter));
+        let data = topic(&world, AnalysisChannel::Data(Role::Meter, meter.to_string()));
+        let mut sends = vec![Outgoing::new(head, signed.into_bytes())];
+        sends.extend(Blob::parts(&ciphertext).into_iter().map(|part| Outgoing::new(data.clone(), part)));
+        world.publish(Name::Meter(0), sends);
+        world.idle(2);
+        assert!(world.refused(rule), "{rule} for {slots}: {:?}", world.refusals);
+    }
+    assert_eq!(world.levelled_held(0), before, "nothing of it is held");
+    // and the good one, for slots of its own, is taken
+    let upload = Upload { key, meter, slots: slots(11, 4), ciphertext: Blob::of(&good) };
+    let signed = Signed::sign(upload, &world.deployment.meters[0].key, &world.deployment.roster.context());
+    let head = topic(&world, AnalysisChannel::Upload(meter));
+    let data = topic(&world, AnalysisChannel::Data(Role::Meter, meter.to_string()));
+    let mut sends = vec![Outgoing::new(head, signed.into_bytes())];
+    sends.extend(Blob::parts(&good).into_iter().map(|part| Outgoing::new(data.clone(), part)));
+    world.publish(Name::Meter(0), sends);
+    world.idle(2);
+    assert_eq!(world.levelled_held(0), before + 1);
+}
+
+/// An aggregator that computes another result is found out: its set gives nothing, the next one does, and it is named.
+#[test]
+fn a_result_that_differs_is_not_opened() {
+    let (mut world, key) = town();
+    // aggregator 1 answers with a result of its own making
+    let (roster, signer) = (world.deployment.roster.clone(), world.deployment.aggregators[0].key.clone());
+    let sink = world.deployment.sink_identity().box_key;
+    let mut assembly = Assembly::default();
+    world.gate = Some(Box::new(move |from, send| {
+        let text = send.topic.to_string();
+        if from == Name::Aggregator(3) && text.contains("analysis/reply/") {
+            // so that aggregator 1 is among the voters, and in the first set
+            return Vec::new();
+        }
+        if from != Name::Aggregator(0) || !text.contains("analysis/reply/") {
+            return vec![send.clone()];
+        }
+        let Ok(Some(document)) = assembly.take(&text, &send.payload) else { return Vec::new() };
+        let reply = roster.open_peer(&document, |reply: &Reply| reply.point).unwrap();
+        let ReplyStep::Answer(answer) = &reply.step else { return Outgoing::parts(&send.topic, &document) };
+        let mut opened = answer.open(reply.point, &sink, &roster).unwrap();
+        let last = opened.result.len() - 1;
+        opened.result[last] ^= 1;
+        let mut rng = ChaCha20Rng::seed_from_u64(6);
+        let (cut, members) = (answer.cut, answer.members.clone());
+        let lie =
+            protocol::analysis::reply::Answer::seal(cut, members, reply.point, &opened, &roster, &mut rng);
+        let lie = Reply { step: ReplyStep::Answer(lie.unwrap()), ..(*reply).clone() };
+        Outgoing::parts(&send.topic, Signed::sign(lie, &signer, &roster.context()).bytes())
+    }));
+    let finding = world.find(key, &Function::Sum, &[world.subject(1, 0)], 300);
+    assert_eq!(finding.differing, [Point::try_from(1).unwrap()]);
+    for (value, wanted) in finding.values.iter().zip(world.curve(1, 0)) {
+        assert!((value - wanted).abs() < 6.0 * finding.error);
+    }
+}
+
+/// An aggregator restored from a backup, whose vote is not in its ledger any more, opens and votes no more.
+#[test]
+fn a_restored_ledger_votes_no_more() {
+    let (mut world, key) = town();
+    let backups: Vec<_> = (0..4).map(|i| world.parties[&Name::Aggregator(i)].store.clone()).collect();
+    world.find(key, &Function::Sum, &[world.subject(1, 0)], 60);
+    // the utility says the first release's opening again to one who voted for it
+    let (mut assembly, mut opening) = (Assembly::default(), None);
+    for (topic, payload) in &world.transcript {
+        if topic.ends_with("analysis/direction")
+            && let Ok(Some(document)) = assembly.take(topic, payload)
+            && let Ok(direction) = Unverified::<Direction>::parse(&document)
+            && let DirectionStep::Open(open) = &direction.claim().step
+        {
+            let vote = Unverified::<Reply>::parse(&open.votes[0]).unwrap();
+            opening = Some((document, usize::from(u8::from(vote.claim().point)) - 1));
+        }
+    }
+    let (opening, voter) = opening.unwrap();
+    world.restore(Name::Aggregator(voter), backups[voter].clone());
+    world.refusals.clear();
+    let topic = topic(&world, AnalysisChannel::Direction);
+    world.publish(Name::Sink, Outgoing::parts(&topic, &opening));
+    world.idle(2);
+    let id = world.ask(key, &Function::Mean, &[world.subject(1, 0)]);
+    world.until("the mean", 100, |world| world.finding(id).is_some());
+    let by_voter = world.refusals.iter().filter(|(name, _)| *name == Name::Aggregator(voter));
+    let rollbacks = by_voter.filter(|(_, refusal)| refusal.rule == Rule::LedgerRollback).count();
+    assert!(rollbacks >= 2, "once for the opening, once for the next cut: {:?}", world.refusals);
+    assert!(
+        !world.finding(id).unwrap().opened_by.iter().any(|point| usize::from(u8::from(*point)) == voter + 1)
+    );
+}

@@ -1,0 +1,77 @@
+//! Attacks on the grid path: a lying aggregator, a utility that wants an interval twice or of others.
+
+use protocol::id::QueryId;
+use protocol::release::inventory::{Holding, InventoryAnswer};
+use protocol::release::query::{Ask, GridAsk, Query};
+use protocol::rule::Rule;
+use protocol::topic::Channel;
+use protocol::unit::SlotRange;
+use utility_sink::sink::ledger::intervals_of;
+
+use crate::seeds;
+use crate::sim::homes::{FIRST, day, interval, range};
+use crate::sim::network::{Faults, Name};
+use crate::sim::villain::lies_in_pieces;
+use crate::sim::world::{Goal, Setup, World};
+
+fn setup() -> Setup {
+    Setup { grid: true, days: 1, ..Setup::new(4, 2) }
+}
+
+/// An aggregator whose partial decryptions are off changes no sum, and is named in every outcome.
+#[test]
+fn a_liar_on_the_grid_path_is_named() {
+    seeds("a_liar_on_the_grid_path_is_named", 4, |seed| {
+        let mut world = World::new(seed, setup(), Faults::drawn);
+        let liar = usize::try_from(seed % 4).unwrap();
+        world.villainies.push(lies_in_pieces(liar));
+        world.run_to_the_end(72);
+        // Whoever answers late is looked at late.
+        world.run_until(world.now.plus(24 * 3_600_000));
+        world.check_intervals();
+        let point = world.deployment.aggregators[liar].point;
+        for (goal, id) in &world.asked {
+            let faulty = &world.witness.outcomes[id].last().unwrap().faulty;
+            let wanted = if matches!(goal, Goal::Interval(..)) { vec![point] } else { Vec::new() };
+            assert_eq!(*faulty, wanted, "{goal:?}");
+        }
+    });
+}
+
+/// A query for an interval, as the utility likes it.
+fn query(world: &World, slots: SlotRange, window: SlotRange, members: usize, id: u8) -> Vec<u8> {
+    let members = world.meter_ids().into_iter().take(members).collect();
+    let ask = Ask::Grid(GridAsk { group: world.deployment.meters[0].group.clone(), members, window });
+    let query = Query { id: QueryId::from([id; 16]), period: slots, ask, excluded: Vec::new() };
+    world.as_utility(query).into_bytes()
+}
+
+/// An interval is released once; all of a window have one member set, one window, and k members.
+#[test]
+fn an_interval_is_released_once_and_to_one_member_set() {
+    let mut world = World::new(1, setup(), |_, _| Faults::none());
+    world.goals.remove(&Goal::Interval(0, 3));
+    world.run_to_the_end(24);
+    world.check_intervals();
+    let group = world.deployment.meters[0].group.clone();
+    let sink = &world.parties[&Name::Sink].store;
+    assert_eq!(intervals_of(&group, sink).unwrap().len(), 3);
+    let (open, window) = (interval(0, 3), day(0));
+    for aggregator in 0..4 {
+        let mut tell = |slots, window, members, id| {
+            let bytes = query(&world, slots, window, members, id);
+            world.tell(aggregator, &Channel::Query, &bytes)
+        };
+        // Less a member: the difference would be one home's interval.
+        assert_eq!(tell(open, window, 2, 0x21), Some(Rule::MemberSet));
+        assert_eq!(tell(open, window, 1, 0x22), Some(Rule::GroupSize));
+        let shifted = range(FIRST.0 + 6, FIRST.0 + 30);
+        assert_eq!(tell(open, shifted, 3, 0x23), Some(Rule::Differencing));
+        assert_eq!(tell(range(FIRST.0 + 17, FIRST.0 + 23), window, 3, 0x24), Some(Rule::Interval));
+        // The same interval again is asked for in good order, and every target is refused.
+        assert_eq!(tell(interval(0, 0), window, 3, 0x25), None);
+        let inventory = world.inventory_of(QueryId::from([0x25; 16]), aggregator);
+        let InventoryAnswer::Holdings(holdings) = &inventory.answer else { panic!("it answers") };
+        assert!(holdings.iter().all(|holding| *holding == Holding::Refused(Rule::AlreadyReleased)));
+    }
+}
