@@ -192,10 +192,7 @@ impl EnrolArguments {
         } else {
             "On the device, in the directory with its key, type:\n"
         });
-        next.push_str(&format!(
-            "\n  wattveil adopt {} -\n\nand paste the line there, then control-D.\n",
-            self.name
-        ));
+        next.extend(["\n  wattveil adopt ", &self.name, " -\n\nand paste the line there, then control-D.\n"]);
         Ok(Enrolled { line: enrolment.to_line(), next })
     }
 
