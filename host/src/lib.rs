@@ -12,6 +12,7 @@ use rand::{SeedableRng, TryRng};
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
+pub mod commented;
 pub mod config;
 pub mod membership;
 pub mod telemetry;

@@ -23,6 +23,7 @@ pub struct Subscriber {
     deliveries: mpsc::Receiver<Delivery>,
     acks: mpsc::UnboundedSender<Token>,
     subscribed: watch::Receiver<bool>,
+    trouble: watch::Receiver<Option<String>>,
     close: watch::Sender<bool>,
 }
 
@@ -54,8 +55,9 @@ impl Subscriber {
         let (acks, acked) = mpsc::unbounded_channel();
         let (subscribed, is_subscribed) = watch::channel(false);
         let (close, closing) = watch::channel(false);
-        tokio::spawn(task::run(settings, filters, sender, acked, subscribed, closing));
-        Self { deliveries, acks, subscribed: is_subscribed, close }
+        let (troubled, trouble) = watch::channel(None);
+        tokio::spawn(task::run(settings, filters, sender, acked, (subscribed, troubled), closing));
+        Self { deliveries, acks, subscribed: is_subscribed, trouble, close }
     }
 
     /// The next delivery; `None` after the end. Cancel-safe.
@@ -81,11 +83,16 @@ impl Subscriber {
         self.subscribed.clone()
     }
 
+    /// Why there was no connection, or no subscription, the last time there was none.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
+    }
+
     /// Sends the acknowledgements that were asked for, says goodbye to the broker, which keeps the session, and ends;
     /// within about a second.
     pub async fn close(self) {
         const PATIENCE: Duration = Duration::from_secs(1);
-        let Self { deliveries, acks, mut subscribed, close } = self;
+        let Self { deliveries, acks, mut subscribed, close, .. } = self;
         // no more acknowledgements: the task takes what was asked for first
         drop(acks);
         close.send_replace(true);

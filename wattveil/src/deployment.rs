@@ -16,10 +16,10 @@ use protocol::unit::{SlotLength, Timestamp};
 use rand::CryptoRng;
 
 pub use self::authority::Authority;
-pub use self::files::{Files, Setup};
+pub use self::files::{Access, Files, MeterFiles, Setup};
 
 mod authority;
-mod files;
+pub(crate) mod files;
 
 /// What a deployment is to be like.
 #[derive(Clone, Debug)]

@@ -3,10 +3,21 @@
 //! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`mod@bench`] says what it costs;
 //! [`analytics`] shows what the grid path released,
 //! [`tap`] what the broker carries, [`levelled`] plays analytics under encryption in memory.
+//!
+//! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`check`] says what is wrong
+//! and what to type, [`explain`] who can learn what, [`bill`] closes a period, [`status`] shows who is well.
 
+pub mod adopt;
 pub mod analytics;
 pub mod bench;
+pub mod bill;
+pub mod check;
 pub mod demo;
 pub mod deployment;
+pub mod directory;
+pub mod enrol;
+pub mod explain;
+pub mod init;
 pub mod levelled;
+pub mod status;
 pub mod tap;

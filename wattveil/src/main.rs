@@ -8,7 +8,14 @@ use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use protocol::analysis::plan::Profile;
+use wattveil::adopt::{AdoptArguments, KeyArguments};
+use wattveil::bill::BillArguments;
+use wattveil::check::CheckArguments;
 use wattveil::demo::{self, Options};
+use wattveil::enrol::EnrolArguments;
+use wattveil::explain::ExplainArguments;
+use wattveil::init::InitArguments;
+use wattveil::status::StatusArguments;
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
 #[derive(Parser)]
@@ -22,6 +29,14 @@ struct Arguments {
 enum Command {
     /// Show it all on this machine: real homes, real processes, crashes, lies and attacks
     Demo(DemoArguments),
+    Init(InitArguments),
+    Enrol(EnrolArguments),
+    Key(KeyArguments),
+    Adopt(AdoptArguments),
+    Check(CheckArguments),
+    Explain(ExplainArguments),
+    Status(StatusArguments),
+    Bill(BillArguments),
     Bench(BenchArguments),
     Analytics(wattveil::analytics::Command),
     Tap(wattveil::tap::Command),
@@ -117,6 +132,27 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return demo(arguments).await,
         Command::Bench(arguments) => bench(&arguments)?,
+        Command::Init(arguments) => print(&arguments.run()?)?,
+        Command::Enrol(arguments) => {
+            let enrolled = arguments.run()?;
+            // the line alone on standard output, so that it can go on through a pipe
+            std::io::stderr().lock().write_all(enrolled.next.as_bytes()).context("cannot print")?;
+            print(&format!("{}\n", enrolled.line))?;
+        }
+        Command::Key(arguments) => print(&format!("{}\n", arguments.run()?))?,
+        Command::Adopt(arguments) => print(&arguments.run()?)?,
+        Command::Check(arguments) => {
+            let findings = arguments.run().await?;
+            print(&findings.to_string())?;
+            return Ok(if findings.are_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Explain(arguments) => print(&arguments.run()?)?,
+        Command::Status(arguments) => {
+            let (table, well) = arguments.run().await?;
+            print(&table)?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Bill(arguments) => return bill(arguments).await,
         Command::Tap(command) => command.run(&mut std::io::stdout().lock(), host::stopped()).await?,
         Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
@@ -135,6 +171,18 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn bill(arguments: BillArguments) -> anyhow::Result<ExitCode> {
+    let closed = arguments.run().await?;
+    print(&closed.csv)?;
+    std::io::stderr().lock().write_all(closed.summary.as_bytes()).context("cannot print")?;
+    Ok(if closed.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints what was asked for.
+fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes()).context("cannot print")
 }
 
 fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {

@@ -29,7 +29,7 @@ pub(super) async fn run(
     filters: Vec<String>,
     deliveries: mpsc::Sender<Delivery>,
     acks: mpsc::UnboundedReceiver<Token>,
-    subscribed: watch::Sender<bool>,
+    (subscribed, troubled): (watch::Sender<bool>, watch::Sender<Option<String>>),
     closing: watch::Receiver<bool>,
 ) {
     let mut connect = settings.connect("sub");
@@ -52,6 +52,7 @@ pub(super) async fn run(
         let start = Instant::now();
         let end = task.connection().await;
         task.subscribed.send_replace(false);
+        troubled.send_replace(Some(end.to_string()));
         let mut closing = task.closing.clone();
         tokio::select! {
             biased;

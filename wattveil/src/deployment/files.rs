@@ -1,16 +1,19 @@
 //! A deployment in a directory: one directory a party, with what that party has on its machine and nothing else.
 //!
 //! ```text
+//! registrar/      registrar.toml  sign.key  meters.csv  password   what `enrol`, `rotate` and `revoke` sign with
 //! authority/      ca.pem       ca.key                                if the parties speak TLS
 //! broker/         broker.toml  broker.pem  broker.key  ca.pem        users with their roles and passwords' hashes
 //! agg-1/ …        worker.toml  sign.key  box-1.key  password
-//! sink/           sink.toml    sign.key  box-1.key  password  *.toml   tariffs
+//! sink/           sink.toml    sign.key  box-1.key  password  meters.csv  *.toml   tariffs
+//! observer/       observer.toml  password                            whoever asks for `status`, if somebody may
 //! meters/HOME/ …  agent.toml   sign.key  certificate.wv  password
 //! ```
 //!
 //! Each party's has `registrar.pub` and `roster.wv` too, and `broker-ca.pem`. Secrets are 0600, directories 0700, and nothing that is
 //! there already is overwritten.
 
+use std::fmt;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -23,17 +26,27 @@ use broker::{FilterLog, LogSize, User};
 use host::telemetry::LogFormat;
 use link::{Endpoint, TlsFiles};
 use meter_agent::config::{RegistersConfig, SourceConfig};
+use protocol::id::MeterId;
+use protocol::roster::Roster;
+use protocol::roster::floor::Floor;
+use protocol::signature::VerifyingKey;
 use rand::Rng;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utility_sink::config::{AnalysisConfig, ReleaseConfig};
 
 use super::{AggregatorKeys, Authority, Deployment, MeterKeys};
+use crate::directory::{Config, MetersFile};
 
 /// How the parties of a deployment work together, beyond who they are.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Where the broker listens.
     pub broker: SocketAddr,
+    /// Where the parties reach it, `HOST:PORT`, if that is elsewhere.
+    pub address: Option<String>,
+    /// Whether the broker may speak plain text on an address that other machines reach.
+    pub expose_plain_text: bool,
     /// Under which other names and addresses it is reached.
     pub broker_names: Vec<String>,
     /// Users and passwords; a party without one does not log in.
@@ -61,6 +74,8 @@ impl Setup {
     pub fn new(broker: SocketAddr) -> Self {
         Self {
             broker,
+            address: None,
+            expose_plain_text: false,
             broker_names: Vec::new(),
             logins: Vec::new(),
             authority: None,
@@ -74,8 +89,15 @@ impl Setup {
         }
     }
 
-    fn login(&self, user: &str) -> Option<&str> {
-        self.logins.iter().find(|(name, _)| name == user).map(|(_, password)| password.as_str())
+    /// How a user reaches the broker.
+    pub fn access(&self, user: &str) -> Access {
+        let password =
+            self.logins.iter().find(|(name, _)| name == user).map(|(_, password)| password.clone());
+        Access {
+            address: self.address.clone().unwrap_or_else(|| self.broker.to_string()),
+            login: password.map(|password| (user.to_owned(), password)),
+            authority: self.authority.as_ref().map(|authority| authority.certificate().to_owned()),
+        }
     }
 }
 
@@ -92,8 +114,17 @@ pub struct Files {
     pub meters: Vec<PathBuf>,
 }
 
-/// The user's name of the sink.
+/// The users' names of the sink, the registrar, and whoever watches.
 const SINK: &str = "sink";
+const REGISTRAR: &str = "registrar";
+const OBSERVER: &str = "observer";
+
+/// Every role's configuration with every parameter.
+const BROKER: &str = include_str!("../../assets/broker.toml");
+const CONFIG: &str = include_str!("../../assets/membership.toml");
+const WORKER: &str = include_str!("../../../aggregator-worker/example.toml");
+const UTILITY: &str = include_str!("../../../utility-sink/example.toml");
+const AGENT: &str = include_str!("../../../meter-agent/example.toml");
 
 /// A meter's receipts are few and sent again: for each meter the broker keeps 48 KiB of them or more, some 200. The sink
 /// reads all of them by another filter.
@@ -117,7 +148,7 @@ impl Deployment {
                 "aggregator"
             } else if self.meters.iter().any(|keys| keys.meter.to_string() == *name) {
                 "meter"
-            } else if [SINK, "registrar"].contains(&name.as_str()) {
+            } else if [SINK, REGISTRAR].contains(&name.as_str()) {
                 name
             } else {
                 "observer"
@@ -134,6 +165,7 @@ impl Deployment {
             listen: setup.broker,
             deployment: Some(self.roster.document().deployment.to_string()),
             users: self.users(&setup.logins),
+            expose_plain_text: setup.expose_plain_text,
             filter_logs: vec![FilterLog { filter: filter.to_owned(), size }],
             ..broker::Config::default()
         }
@@ -160,6 +192,7 @@ impl Deployment {
             .zip(&setup.sources)
             .map(|(keys, source)| self.write_meter(directory, setup, keys, source))
             .collect::<anyhow::Result<_>>()?;
+        self.write_registrar(directory, setup)?;
         Ok(Files { broker, aggregators, sink, meters })
     }
 
@@ -178,8 +211,33 @@ impl Deployment {
             });
         }
         let path = home.join("broker.toml");
-        write_secret(&path, toml::to_string(&config)?.as_bytes())?;
+        write_secret(&path, host::commented::render(BROKER, &config)?.as_bytes())?;
         Ok(path)
+    }
+
+    /// What the registrar keeps, and what an observer gets.
+    fn write_registrar(&self, directory: &Path, setup: &Setup) -> anyhow::Result<()> {
+        let home = self.write_party(&directory.join(REGISTRAR))?;
+        keyfile::write_signing_key(&home.join("sign.key"), &self.registrar)?;
+        write_new(&home.join("meters.csv"), self.meters_csv().as_bytes(), 0o644)?;
+        let access = setup.access(REGISTRAR);
+        let config = Config::new(access.write(&home)?, Some("sign.key".into()));
+        write_config(home.join("registrar.toml"), CONFIG, &config)?;
+        let access = setup.access(OBSERVER);
+        if access.login.is_some() {
+            let home = self.write_party(&directory.join(OBSERVER))?;
+            let config = Config::new(access.write(&home)?, None);
+            write_config(home.join("observer.toml"), CONFIG, &config)?;
+        }
+        Ok(())
+    }
+
+    fn meters_csv(&self) -> String {
+        let mut text = MetersFile::HEADER.to_owned();
+        for keys in &self.meters {
+            text.push_str(&MetersFile::line(&keys.home, &keys.meter, &keys.group));
+        }
+        text
     }
 
     /// Writes what the aggregators need; gives their configuration files.
@@ -202,7 +260,7 @@ impl Deployment {
         keyfile::write_opening_key(&home.join("box-1.key"), &keys.box_key)?;
         let config = aggregator_worker::config::Config {
             aggregator: keys.id.to_string(),
-            broker: endpoint(&home, keys.id.as_ref(), setup)?,
+            broker: setup.access(keys.id.as_ref()).write(&home)?,
             key: "sign.key".into(),
             box_keys: vec!["box-1.key".into()],
             registrar: "registrar.pub".into(),
@@ -214,18 +272,19 @@ impl Deployment {
             pace: setup.aggregators.clone(),
             analysis: setup.analysis.is_some().then(Default::default),
         };
-        write_config(home.join("worker.toml"), &config)
+        write_config(home.join("worker.toml"), WORKER, &config)
     }
 
     fn write_sink(&self, directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
         let home = self.write_party(&directory.join("sink"))?;
         keyfile::write_signing_key(&home.join("sign.key"), &self.utility)?;
         keyfile::write_opening_key(&home.join("box-1.key"), &self.utility_box)?;
+        write_new(&home.join("meters.csv"), self.meters_csv().as_bytes(), 0o644)?;
         for (name, text) in &setup.tariffs {
             write_new(&home.join(name), text.as_bytes(), 0o644)?;
         }
         let config = utility_sink::config::Config {
-            broker: endpoint(&home, SINK, setup)?,
+            broker: setup.access(SINK).write(&home)?,
             key: "sign.key".into(),
             box_key: "box-1.key".into(),
             registrar: "registrar.pub".into(),
@@ -238,7 +297,7 @@ impl Deployment {
             pace: setup.sink.clone(),
             analysis: setup.analysis.clone(),
         };
-        write_config(home.join("sink.toml"), &config)
+        write_config(home.join("sink.toml"), UTILITY, &config)
     }
 
     fn write_meter(
@@ -248,68 +307,143 @@ impl Deployment {
         keys: &MeterKeys,
         source: &SourceConfig,
     ) -> anyhow::Result<PathBuf> {
-        let home = self.write_party(&directory.join("meters").join(&keys.home))?;
-        keyfile::write_signing_key(&home.join("sign.key"), &keys.key)?;
-        write_new(&home.join("certificate.wv"), keys.certificate.bytes(), 0o644)?;
-        let config = meter_agent::config::Config {
-            meter: keys.meter.to_string(),
-            broker: endpoint(&home, &keys.meter.to_string(), setup)?,
-            key: "sign.key".into(),
-            certificate: "certificate.wv".into(),
-            registrar: "registrar.pub".into(),
-            roster: "roster.wv".into(),
-            store: "agent.redb".into(),
-            analysis: setup.analysis.is_some(),
-            log: LogFormat::Text,
-            metrics: None,
-            floor: self.floor(),
+        let home = directory.join("meters").join(&keys.home);
+        let meter = MeterFiles {
+            meter: keys.meter,
+            registrar: self.registrar.verifying_key(),
+            roster: self.roster.clone(),
+            certificate: keys.certificate.bytes().to_vec(),
+            access: setup.access(&keys.meter.to_string()),
             pace: setup.meters.clone(),
-            registers: RegistersConfig::default(),
             source: source.clone(),
+            analysis: setup.analysis.is_some(),
         };
-        write_config(home.join("agent.toml"), &config)
+        let home = new_directory(&home)?;
+        keyfile::write_signing_key(&home.join("sign.key"), &keys.key)?;
+        meter.write(&home)
     }
 
     /// Makes a party's directory, with what everybody has.
     fn write_party(&self, home: &Path) -> anyhow::Result<PathBuf> {
         let home = new_directory(home)?;
-        keyfile::write_verifying_key(&home.join("registrar.pub"), &self.registrar.verifying_key())?;
-        write_new(&home.join("roster.wv"), self.roster.bytes(), 0o644)?;
+        write_membership(&home, &self.registrar.verifying_key(), &self.roster)?;
         Ok(home)
     }
 }
 
-/// How a party reaches the broker; its password, if it has one, is written beside its keys.
-fn endpoint(home: &Path, user: &str, setup: &Setup) -> anyhow::Result<Endpoint> {
-    let mut endpoint = Endpoint::new(setup.broker.to_string());
-    if let Some(password) = setup.login(user) {
-        write_secret(&home.join("password"), format!("{password}\n").as_bytes())?;
-        endpoint.user = Some(user.to_owned());
-        endpoint.password_file = Some("password".into());
-    }
-    if let Some(authority) = &setup.authority {
-        write_new(&home.join("broker-ca.pem"), authority.certificate().as_bytes(), 0o644)?;
-        endpoint.tls = Some(TlsFiles { authority: "broker-ca.pem".into(), identity: None });
-    }
-    Ok(endpoint)
+fn write_membership(home: &Path, registrar: &VerifyingKey, roster: &Roster) -> anyhow::Result<()> {
+    keyfile::write_verifying_key(&home.join("registrar.pub"), registrar)?;
+    write_new(&home.join("roster.wv"), roster.bytes(), 0o644)
 }
 
-pub(super) fn new_directory(path: &Path) -> anyhow::Result<PathBuf> {
+/// What a meter has in its directory, but for its key.
+#[derive(Clone, Debug)]
+pub struct MeterFiles {
+    /// Its pseudonym.
+    pub meter: MeterId,
+    /// The registrar's key.
+    pub registrar: VerifyingKey,
+    /// The roster in force when it was made.
+    pub roster: Roster,
+    /// Its certificate.
+    pub certificate: Vec<u8>,
+    /// How it reaches the broker.
+    pub access: Access,
+    /// How it paces itself.
+    pub pace: meter_agent::config::PaceConfig,
+    /// Where its readings come from.
+    pub source: SourceConfig,
+    /// Whether it takes part in analytics under encryption.
+    pub analysis: bool,
+}
+
+impl MeterFiles {
+    /// Writes them; gives the configuration file.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
+    pub fn write(&self, home: &Path) -> anyhow::Result<PathBuf> {
+        write_membership(home, &self.registrar, &self.roster)?;
+        write_new(&home.join("certificate.wv"), &self.certificate, 0o644)?;
+        let config = meter_agent::config::Config {
+            meter: self.meter.to_string(),
+            broker: self.access.write(home)?,
+            key: "sign.key".into(),
+            certificate: "certificate.wv".into(),
+            registrar: "registrar.pub".into(),
+            roster: "roster.wv".into(),
+            store: "agent.redb".into(),
+            analysis: self.analysis,
+            log: LogFormat::Text,
+            metrics: None,
+            floor: Floor::of(&self.roster, self.registrar.fingerprint()),
+            pace: self.pace.clone(),
+            registers: RegistersConfig::default(),
+            source: self.source.clone(),
+        };
+        write_config(home.join("agent.toml"), AGENT, &config)
+    }
+}
+
+/// How one party reaches the broker, and proves who it is.
+#[derive(Clone)]
+pub struct Access {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// User and password, if anybody logs in.
+    pub login: Option<(String, String)>,
+    /// Who may say who the broker is, as PEM; without it, plain text.
+    pub authority: Option<String>,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Writes password and authority to a party's directory; gives the `[broker]` table of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
+    pub fn write(&self, home: &Path) -> anyhow::Result<Endpoint> {
+        let mut endpoint = Endpoint::new(self.address.clone());
+        if let Some((user, password)) = &self.login {
+            write_secret(&home.join("password"), format!("{password}\n").as_bytes())?;
+            endpoint.user = Some(user.clone());
+            endpoint.password_file = Some("password".into());
+        }
+        if let Some(authority) = &self.authority {
+            write_new(&home.join("broker-ca.pem"), authority.as_bytes(), 0o644)?;
+            endpoint.tls = Some(TlsFiles { authority: "broker-ca.pem".into(), identity: None });
+        }
+        Ok(endpoint)
+    }
+}
+
+pub(crate) fn new_directory(path: &Path) -> anyhow::Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot create {}", path.display()))?;
     Ok(path.to_owned())
 }
 
-fn write_config(path: PathBuf, config: &impl Serialize) -> anyhow::Result<PathBuf> {
-    write_new(&path, toml::to_string(config)?.as_bytes(), 0o644)?;
+/// Writes a configuration with what its role's template says of every parameter.
+fn write_config<T>(path: PathBuf, template: &str, config: &T) -> anyhow::Result<PathBuf>
+where
+    T: Serialize + DeserializeOwned,
+{
+    write_new(&path, host::commented::render(template, config)?.as_bytes(), 0o644)?;
     Ok(path)
 }
 
-pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_new(path, bytes, 0o600)
 }
 
-pub(super) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = file.and_then(|mut file| file.write_all(bytes));
     written.with_context(|| format!("cannot write {}", path.display()))

@@ -1,0 +1,123 @@
+//! `wattveil key` and `wattveil adopt`: what is typed on a meter's device.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use meter_agent::config::{PaceConfig, SourceConfig};
+use meter_agent::source::input::Input;
+use protocol::certificate::MeterCertificate;
+use protocol::roster::Roster;
+use protocol::signature::SigningKey;
+
+use crate::deployment::files::new_directory;
+use crate::deployment::{Access, MeterFiles};
+use crate::enrol::Enrolment;
+
+/// Make a meter's key on its device, and print the public half for `wattveil enrol --public-key`
+#[derive(Clone, Debug, Args)]
+pub struct KeyArguments {
+    /// The meter's directory, made if it is not there
+    directory: PathBuf,
+}
+
+impl KeyArguments {
+    /// Makes the key; gives the public half.
+    ///
+    /// # Errors
+    ///
+    /// If there is one already, or it can't be written.
+    pub fn run(self) -> anyhow::Result<String> {
+        let key = SigningKey::generate(&mut host::entropy()?);
+        let home = new_directory(&self.directory)?;
+        keyfile::write_signing_key(&home.join("sign.key"), &key)?;
+        Ok(protocol::id::Hash::from(key.verifying_key().to_bytes()).to_string())
+    }
+}
+
+/// Make a meter's directory of the line that `wattveil enrol` printed
+#[derive(Clone, Debug, Args)]
+pub struct AdoptArguments {
+    /// The meter's directory; the one of `wattveil key`, if the device made its own key
+    directory: PathBuf,
+    /// The line, or - to paste it on standard input, where no list of commands keeps it
+    #[arg(default_value = "-")]
+    line: String,
+}
+
+impl AdoptArguments {
+    /// Writes the directory; gives what to type next.
+    ///
+    /// # Errors
+    ///
+    /// If the line is none, is for another key, or something is there already.
+    pub fn run(self) -> anyhow::Result<String> {
+        let line = if self.line == "-" {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+            text
+        } else {
+            self.line
+        };
+        let enrolment = Enrolment::parse(&line)?;
+        let roster = Roster::accept(&enrolment.roster, &enrolment.registrar)
+            .context("the enrolment's roster was refused")?;
+        let deployment = &roster.document().deployment;
+        let certificate = MeterCertificate::open(&enrolment.certificate, &enrolment.registrar, deployment)
+            .context("the enrolment's certificate was refused")?;
+        let home = new_directory(&self.directory)?;
+        let file = home.join("sign.key");
+        let config = home.join("agent.toml");
+        anyhow::ensure!(
+            !config.exists(),
+            "{} is there already, and nothing is overwritten; name another directory",
+            config.display()
+        );
+        let key = match &enrolment.key {
+            Some(bytes) => {
+                SigningKey::from_bytes(bytes[..].try_into().ok().context("the enrolment's key is none")?)
+            }
+            None => own_key(&file)?,
+        };
+        anyhow::ensure!(
+            key.verifying_key() == certificate.key,
+            "this enrolment is for another device's key than {}; enrol this one: wattveil enrol DIR NAME --public-key {}",
+            file.display(),
+            protocol::id::Hash::from(key.verifying_key().to_bytes())
+        );
+        if enrolment.key.is_some() {
+            keyfile::write_signing_key(&file, &key)?;
+        }
+        let files = MeterFiles {
+            meter: certificate.meter,
+            registrar: enrolment.registrar,
+            roster: roster.clone(),
+            certificate: enrolment.certificate.to_vec(),
+            access: Access {
+                address: enrolment.broker,
+                login: enrolment.login,
+                authority: enrolment.authority,
+            },
+            pace: PaceConfig::default(),
+            source: SourceConfig::Lines { input: Input::File("-".into()) },
+            analysis: false,
+        };
+        let config = files.write(&home)?;
+        let config = config.display();
+        Ok(format!(
+            "This is meter {} at {} of {deployment}.\n\nSay in [source] of {config} where readings come from; then type:\n\n  \
+             wattveil check {config}\n  wattveil meter-agent --config {config} --dry-run\n  wattveil meter-agent --config {config}\n",
+            certificate.meter, certificate.service_point,
+        ))
+    }
+}
+
+fn own_key(file: &Path) -> anyhow::Result<SigningKey> {
+    keyfile::read_signing_key(file).with_context(|| {
+        format!(
+            "the enrolment has no key, so {} is to be the one that `wattveil key` made; name its directory",
+            file.display()
+        )
+    })
+}

@@ -1,0 +1,398 @@
+//! `wattveil check`: what is wrong with a deployment's directory or one role's configuration, and what to type.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use host::membership::read_roster;
+use link::Endpoint;
+use protocol::certificate::MeterCertificate;
+use protocol::roster::Roster;
+use protocol::signature::VerifyingKey;
+use protocol::unit::Timestamp;
+
+use crate::directory::{Config, Directory, MetersFile};
+use crate::status::subscribe;
+
+/// What ends within so many seconds is worth a note.
+const SOON: u64 = 30 * 86_400;
+
+/// Check a deployment's directory, or one role's configuration: keys, roster, certificates, clock, connection
+#[derive(Clone, Debug, Args)]
+pub struct CheckArguments {
+    /// The directory, of a deployment or of one party, or a role's configuration
+    path: PathBuf,
+    /// Do not connect to the broker
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How grave a finding is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Grade {
+    Fine,
+    Note,
+    Wrong,
+}
+
+/// What was found of one thing.
+#[derive(Debug)]
+struct Finding {
+    grade: Grade,
+    place: String,
+    text: String,
+}
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    found: Vec<Finding>,
+    place: String,
+    /// The broker was tried, and there is no use in trying it again.
+    unreachable: bool,
+}
+
+impl Findings {
+    /// Whether nothing is wrong.
+    pub fn are_well(&self) -> bool {
+        self.found.iter().all(|finding| finding.grade != Grade::Wrong)
+    }
+
+    fn add(&mut self, grade: Grade, text: impl Into<String>) {
+        self.found.push(Finding { grade, place: self.place.clone(), text: text.into() });
+    }
+
+    /// Notes an error; gives the value if there is one.
+    fn expect<T>(&mut self, result: anyhow::Result<T>) -> Option<T> {
+        result.map_err(|error| self.add(Grade::Wrong, format!("{error:#}"))).ok()
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Finding { grade, place, text } in &self.found {
+            let grade = match grade {
+                Grade::Fine => "ok   ",
+                Grade::Note => "note ",
+                Grade::Wrong => "WRONG",
+            };
+            writeln!(f, "{grade}  {place}: {text}")?;
+        }
+        let wrong = self.found.iter().filter(|finding| finding.grade == Grade::Wrong).count();
+        match wrong {
+            0 => writeln!(f, "\nAll is well."),
+            1 => writeln!(f, "\n1 thing is wrong."),
+            wrong => writeln!(f, "\n{wrong} things are wrong."),
+        }
+    }
+}
+
+/// What kind of configuration a file is.
+enum Kind {
+    Broker,
+    Worker,
+    Sink,
+    Agent,
+    Other,
+}
+
+impl CheckArguments {
+    /// Checks.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to check.
+    pub async fn run(self) -> anyhow::Result<Findings> {
+        let files = files_of(&self.path)?;
+        let mut findings = Findings { unreachable: self.offline, ..Findings::default() };
+        let whole = self.path.join("registrar/registrar.toml").is_file();
+        if whole {
+            "registrar".clone_into(&mut findings.place);
+            check_directory(&self.path, &mut findings);
+        }
+        for file in files {
+            let home = file.parent().unwrap_or_else(|| Path::new("."));
+            let shown = file.strip_prefix(&self.path).ok().filter(|shown| !shown.as_os_str().is_empty());
+            findings.place = shown.unwrap_or(&file).display().to_string();
+            check_file(&file, home, &mut findings).await;
+        }
+        Ok(findings)
+    }
+}
+
+/// The configurations that there may be in a directory.
+const NAMES: [&str; 6] =
+    ["broker.toml", "worker.toml", "sink.toml", "agent.toml", "registrar.toml", "observer.toml"];
+
+/// The configurations below a path.
+fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let (mut files, mut homes) = (Vec::new(), vec![path.to_owned()]);
+    for depth in 0..3 {
+        let mut below = Vec::new();
+        for home in homes {
+            files.extend(NAMES.iter().map(|name| home.join(name)).filter(|file| file.is_file()));
+            if depth < 2 && home.is_dir() {
+                let entries =
+                    fs::read_dir(&home).with_context(|| format!("cannot read {}", home.display()))?;
+                below.extend(
+                    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()),
+                );
+            }
+        }
+        below.sort();
+        homes = below;
+    }
+    anyhow::ensure!(
+        !files.is_empty(),
+        "{} has no configuration of a role; name a directory that `wattveil init` made or a .toml of it, or type: wattveil init {}",
+        path.display(),
+        path.display()
+    );
+    Ok(files)
+}
+
+/// What only the whole directory tells.
+fn check_directory(path: &Path, findings: &mut Findings) {
+    let Some(directory) = findings.expect(Directory::open(path)) else { return };
+    if let Some(MetersFile(rows)) = findings.expect(directory.meters()) {
+        let fewest = usize::from(directory.roster.policy().k);
+        let mut groups: Vec<_> = rows.iter().map(|row| row.group.clone()).collect();
+        groups.sort();
+        for group in groups.chunk_by(|a, b| a == b).filter(|group| group.len() < fewest) {
+            let name = &group[0];
+            let text = format!(
+                "{name} has {} meters; for its curve there are to be {fewest}: wattveil enrol {} NAME --group {name}",
+                group.len(),
+                path.display()
+            );
+            findings.add(Grade::Note, text);
+        }
+        findings
+            .add(Grade::Fine, format!("the registrar's key and roster; {} meters are enrolled", rows.len()));
+    }
+    for party in ["authority", "registrar"].map(|name| path.join(name)).iter().filter(|party| party.is_dir())
+    {
+        let mode = fs::metadata(party).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
+        if mode & 0o077 != 0 {
+            let text = format!(
+                "{} is open to others (mode {mode:o}); type: chmod 700 {}",
+                party.display(),
+                party.display()
+            );
+            findings.add(Grade::Wrong, text);
+        }
+    }
+}
+
+async fn check_file(file: &Path, home: &Path, findings: &mut Findings) {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+    let Some(text) = findings.expect(text) else { return };
+    let has =
+        |key: &str| text.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
+    let kind = if has("aggregator") {
+        Kind::Worker
+    } else if has("meter") {
+        Kind::Agent
+    } else if has("box_key") {
+        Kind::Sink
+    } else if has("listen") || has("name") {
+        Kind::Broker
+    } else {
+        Kind::Other
+    };
+    let endpoint = match kind {
+        Kind::Broker => return check_broker(file, findings),
+        Kind::Worker => check_worker(file, home, findings),
+        Kind::Sink => check_sink(file, home, findings),
+        Kind::Agent => check_agent(file, home, findings),
+        Kind::Other => check_other(file, home, findings),
+    };
+    if let Some((endpoint, roster)) = endpoint {
+        check_connection(&endpoint, home, &roster, findings).await;
+    }
+}
+
+fn check_broker(file: &Path, findings: &mut Findings) {
+    let Some(config) = findings.expect(broker::Config::read(file).map_err(Into::into)) else { return };
+    if let Some(tls) = &config.tls {
+        for path in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_authority) {
+            if let Err(error) = fs::metadata(path) {
+                findings.add(Grade::Wrong, format!("cannot read {}: {error}", path.display()));
+            }
+        }
+        closed(&tls.key, findings);
+    }
+    closed(file, findings);
+    if config.users.is_empty() {
+        findings
+            .add(Grade::Note, "there are no users: everybody on this machine may do anything at the broker");
+    }
+    let listen = config.listen;
+    findings.add(
+        Grade::Fine,
+        format!("the broker's settings: {} users, to listen on {listen}", config.users.len()),
+    );
+}
+
+/// A secret is its owner's alone.
+fn closed(path: &Path, findings: &mut Findings) {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        findings.add(
+            Grade::Wrong,
+            format!("{path} may be read by others (mode {mode:o}); type: chmod 600 {path}"),
+        );
+    }
+}
+
+type Reached = Option<(Endpoint, Roster)>;
+
+fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+    let config = findings.expect(aggregator_worker::config::Config::read(file).map_err(Into::into))?;
+    let (identity, roster) = findings.expect(config.identity(home))?;
+    check_roster(&roster, findings);
+    let row = roster.aggregator(identity.point)?.clone();
+    for key in &row.box_keys {
+        if !identity.box_keys.iter().any(|own| own.sealing_key() == key.key) {
+            let text = format!(
+                "the roster has box key {} of {}, and `box_keys` not its secret: meters would seal what nobody opens; add its file \
+                 to box_keys",
+                key.key.key_id, row.id
+            );
+            findings.add(Grade::Wrong, text);
+        }
+    }
+    check_store(&home.join(&config.store), findings);
+    findings
+        .add(Grade::Fine, format!("{} at point {}, {} box keys", row.id, row.point, identity.box_keys.len()));
+    Some((config.broker, roster))
+}
+
+fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+    let config = findings.expect(utility_sink::config::Config::read(file).map_err(Into::into))?;
+    let (identity, roster) = findings.expect(config.identity(home))?;
+    check_roster(&roster, findings);
+    if identity.key.verifying_key() != roster.document().utility.key {
+        findings.add(
+            Grade::Wrong,
+            "the roster names another key for the utility; bring key and roster.wv back from one backup",
+        );
+    }
+    if let Some(tariffs) = findings.expect(config.read_tariffs(home, roster.slot())) {
+        findings.add(Grade::Fine, format!("the utility's keys; {} tariffs", tariffs.len()));
+    }
+    check_store(&home.join(&config.store), findings);
+    Some((config.broker, roster))
+}
+
+fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+    let config = findings.expect(meter_agent::config::Config::read(file).map_err(Into::into))?;
+    let (identity, roster) = findings.expect(config.identity(home))?;
+    let now = host::now().timestamp();
+    check_roster(&roster, findings);
+    if let Err(error) = config.floor.admits(&roster, now) {
+        findings.add(
+            Grade::Wrong,
+            format!("{error}; ask the registrar for a roster that keeps what this meter was promised"),
+        );
+    }
+    let certificate =
+        MeterCertificate::open(&identity.certificate, &identity.registrar, &roster.document().deployment)
+            .context(
+                "the certificate was refused; ask the registrar to enrol this meter: wattveil enrol DIR NAME",
+            );
+    let certificate = findings.expect(certificate)?;
+    if certificate.meter != identity.meter || certificate.key != identity.key.verifying_key() {
+        let wanted = &certificate.meter;
+        findings.add(
+            Grade::Wrong,
+            format!("the certificate is of meter {wanted} and its key, not of this one; adopt the enrolment of this device"),
+        );
+    }
+    check_validity("the certificate", certificate.valid_from, certificate.valid_to, findings);
+    check_store(&home.join(&config.store), findings);
+    let (place, group) = (&certificate.service_point, &certificate.group);
+    match config.source.open(home, roster.slot(), &config.broker, &identity.meter) {
+        Ok(_) => findings.add(Grade::Fine, format!("meter {} at {place}, in {group}", identity.meter)),
+        Err(error) => findings.add(Grade::Wrong, format!("[source]: {error:#}")),
+    }
+    Some((config.broker, roster))
+}
+
+fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+    let config: Config = findings.expect(host::config::read(file, &[]).map_err(Into::into))?;
+    let (_, roster): (VerifyingKey, Roster) =
+        findings.expect(read_roster(&home.join(&config.registrar), &home.join(&config.roster)))?;
+    check_roster(&roster, findings);
+    Some((config.broker, roster))
+}
+
+fn check_roster(roster: &Roster, findings: &mut Findings) {
+    let document = roster.document();
+    let now = host::now().timestamp();
+    check_validity(&format!("roster {}", document.epoch), document.valid_from, document.valid_to, findings);
+    for aggregator in &document.aggregators {
+        if aggregator.box_key_at(now).is_none() {
+            let id = &aggregator.id;
+            findings.add(
+                Grade::Wrong,
+                format!(
+                    "every box key of {id} has ended; type, where the registrar is: wattveil rotate DIR {id}"
+                ),
+            );
+        }
+    }
+}
+
+fn check_validity(what: &str, from: Timestamp, to: Timestamp, findings: &mut Findings) {
+    let now = host::now().timestamp();
+    if now < from {
+        let text = format!(
+            "{what} begins in {} s: this machine's clock is slow; type: timedatectl set-ntp true",
+            from.since(now)
+        );
+        findings.add(Grade::Wrong, text);
+    } else if now >= to {
+        let days = now.since(to) / 86_400;
+        findings.add(Grade::Wrong, format!("{what} ended {days} days ago, if this machine's clock is right (type: date); ask the registrar for the next"));
+    } else if to.since(now) < SOON {
+        findings.add(Grade::Note, format!("{what} ends in {} days", to.since(now) / 86_400));
+    }
+}
+
+/// A store can be written where it is to be.
+fn check_store(store: &Path, findings: &mut Findings) {
+    let home = store.parent().unwrap_or_else(|| Path::new("."));
+    if let Err(error) = tempfile::tempfile_in(home) {
+        let home = home.display();
+        findings.add(
+            Grade::Wrong,
+            format!("nothing can be written in {home}: {error}; the role's user is to own it"),
+        );
+    }
+}
+
+async fn check_connection(endpoint: &Endpoint, home: &Path, roster: &Roster, findings: &mut Findings) {
+    let user = endpoint.user.clone().unwrap_or_else(|| "check".to_owned());
+    let settings = findings.expect(endpoint.settings(home, &user).map_err(Into::into));
+    let Some(settings) = settings.filter(|_| !findings.unreachable) else { return };
+    let filter = format!("wv/1/{}/roster", roster.document().deployment);
+    match subscribe(settings, filter).await {
+        Ok(subscriber) => {
+            subscriber.close().await;
+            findings.add(Grade::Fine, format!("connected, logged in and subscribed at {}", endpoint.address));
+        }
+        Err(error) => {
+            // the others would only say so again
+            findings.unreachable = !format!("{error:#}").contains("refused the");
+            findings.add(Grade::Wrong, format!("{error:#}"));
+        }
+    }
+}

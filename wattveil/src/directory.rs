@@ -1,0 +1,167 @@
+//! A deployment's directory, as `wattveil init` made it and later commands find it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use host::membership::read_roster;
+use link::Endpoint;
+use protocol::id::{GroupId, MeterId};
+use protocol::roster::Roster;
+use protocol::signature::SigningKey;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of whoever is no role but has to do with the deployment: the registrar, an observer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The broker.
+    pub broker: Endpoint,
+    /// The registrar's signing key, which only the registrar has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// The registrar's public key.
+    pub registrar: PathBuf,
+    /// The roster.
+    pub roster: PathBuf,
+}
+
+impl Config {
+    /// A configuration with the files' usual names.
+    pub fn new(broker: Endpoint, key: Option<PathBuf>) -> Self {
+        Self { broker, key, registrar: "registrar.pub".into(), roster: "roster.wv".into() }
+    }
+}
+
+/// A deployment's directory, the registrar's part of it at least.
+#[derive(Debug)]
+pub struct Directory {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The registrar's configuration.
+    pub config: Config,
+    /// The registrar's key.
+    pub registrar: SigningKey,
+    /// The roster in force.
+    pub roster: Roster,
+}
+
+impl Directory {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    ///
+    /// If it is none, or the registrar's files are not what they should be.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let home = path.join("registrar");
+        let file = home.join("registrar.toml");
+        anyhow::ensure!(
+            file.is_file(),
+            "{} is no deployment's directory: it has no registrar/registrar.toml; name the one that `wattveil init` made, or \
+             type: wattveil init {}",
+            path.display(),
+            path.display()
+        );
+        let config: Config = host::config::read(&file, &[])?;
+        let key = config
+            .key
+            .clone()
+            .with_context(|| format!("{} names no `key`; write: key = \"sign.key\"", file.display()))?;
+        let registrar = keyfile::read_signing_key(&home.join(key))?;
+        let (public, roster) = read_roster(&home.join(&config.registrar), &home.join(&config.roster))?;
+        anyhow::ensure!(
+            public == registrar.verifying_key(),
+            "registrar/sign.key and registrar/registrar.pub in {} do not belong together; bring both back from one backup",
+            path.display()
+        );
+        Ok(Self { path: path.to_owned(), config, registrar, roster })
+    }
+
+    /// The meters that were enrolled.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read.
+    pub fn meters(&self) -> anyhow::Result<MetersFile> {
+        MetersFile::read(&self.path.join("registrar/meters.csv"))
+    }
+
+    /// Notes a meter, for the registrar and, where its directory is still here, for the utility.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written.
+    pub fn note_meter(&self, row: &MeterRow) -> anyhow::Result<()> {
+        for file in ["registrar/meters.csv", "sink/meters.csv"].map(|file| self.path.join(file)) {
+            if file.is_file() {
+                append(&file, &MetersFile::line(&row.name, &row.meter, &row.group))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds text to a file that is there.
+///
+/// # Errors
+///
+/// If it can't be written.
+pub(crate) fn append(file: &Path, text: &str) -> anyhow::Result<()> {
+    let opened = fs::OpenOptions::new().append(true).open(file);
+    let written =
+        opened.and_then(|mut opened| opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()));
+    written.with_context(|| format!("cannot add to {}", file.display()))
+}
+
+/// A meter that was enrolled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MeterRow {
+    /// The home's name.
+    pub name: String,
+    /// Its pseudonym.
+    pub meter: MeterId,
+    /// Its group.
+    pub group: GroupId,
+}
+
+/// `meters.csv`: which home has which meter.
+#[derive(Clone, Debug, Default)]
+pub struct MetersFile(pub Vec<MeterRow>);
+
+impl MetersFile {
+    /// The first line.
+    pub const HEADER: &str = "name,meter,group\n";
+
+    /// The line of a meter.
+    pub fn line(name: &str, meter: &MeterId, group: &GroupId) -> String {
+        format!("{name},{meter},{group}\n")
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, or a line that is not `name,meter,group`.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the meters of {}", path.display()))?;
+        let rows = text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty());
+        let rows = rows.map(|(index, line)| {
+            row(line).with_context(|| {
+                format!("{}, line {}: it is not name,meter,group: `{line}`", path.display(), index + 1)
+            })
+        });
+        Ok(Self(rows.collect::<anyhow::Result<_>>()?))
+    }
+
+    /// The meter of a home, by its name or its pseudonym.
+    pub fn find(&self, name: &str) -> Option<&MeterRow> {
+        self.0.iter().rev().find(|row| row.name == name || row.meter.to_string() == name)
+    }
+}
+
+fn row(line: &str) -> Option<MeterRow> {
+    let [name, meter, group] = line.split(',').map(str::trim).collect::<Vec<_>>()[..] else { return None };
+    Some(MeterRow { name: name.to_owned(), meter: meter.parse().ok()?, group: group.parse().ok()? })
+}

@@ -1,0 +1,157 @@
+//! `wattveil explain`: who can learn what under a roster, in plain words.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use host::membership::read_roster;
+use protocol::analysis::CAUTION;
+use protocol::decode::correctable;
+use protocol::hpke_box::Suite;
+use protocol::roster::Roster;
+
+/// Say who can learn what under a roster, in plain words
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArguments {
+    /// A roster (roster.wv, with registrar.pub beside it), or a directory that has one
+    roster: PathBuf,
+    /// Say what holds with analytics under encryption (mode levelled) on
+    #[arg(long)]
+    analytics: bool,
+}
+
+impl ExplainArguments {
+    /// The explanation.
+    ///
+    /// # Errors
+    ///
+    /// If there is no roster, or the registrar did not sign it.
+    pub fn run(self) -> anyhow::Result<String> {
+        let file = find(&self.roster).with_context(|| {
+            format!(
+                "{} has no roster.wv; name a party's directory, or the one that `wattveil init` made",
+                self.roster.display()
+            )
+        })?;
+        let (_, roster) = read_roster(&file.with_file_name("registrar.pub"), &file)?;
+        Ok(explain(&roster, self.analytics))
+    }
+}
+
+fn find(path: &Path) -> Option<PathBuf> {
+    let places = ["roster.wv", "registrar/roster.wv"].map(|name| path.join(name));
+    if path.is_file() { Some(path.to_owned()) } else { places.into_iter().find(|place| place.is_file()) }
+}
+
+/// Who can learn what.
+pub fn explain(roster: &Roster, analytics: bool) -> String {
+    let (document, policy) = (roster.document(), roster.policy());
+    let (n, t, q) = (roster.n(), roster.t(), roster.q());
+    let mut text = String::new();
+    let mut say = |line: String| writeln!(text, "{line}").expect("a String takes every text");
+    say(format!("Deployment {}, roster {} ({}).", document.deployment, document.epoch, roster.hash()));
+    say(String::new());
+    say(format!("WHO  {n} aggregators; any {t} of them give a value together, {q} must vote for a release:"));
+    for aggregator in &document.aggregators {
+        let suites: Vec<&str> = aggregator.box_keys.iter().map(|key| suite(key.key.suite)).collect();
+        say(format!(
+            "     {}, run by {}, sealed to with {}",
+            aggregator.id,
+            aggregator.organisation,
+            suites.join(", then ")
+        ));
+    }
+    say(String::new());
+    say("THE UTILITY learns".to_owned());
+    say(format!(
+        "  - of each meter: its energy and its bill over {} days or more, once; under at most {} tariffs, each used for at least \
+         {} meters, and no price may single out fewer than {} slots of {} minutes;",
+        policy.bill_days,
+        policy.functionals,
+        policy.tariff_meters,
+        policy.smallest_cell,
+        roster.slot().seconds() / 60
+    ));
+    say(format!(
+        "    with records for less than {}.{} % of the slots, the register's difference only;",
+        policy.coverage / 10,
+        policy.coverage % 10
+    ));
+    match policy.grid_interval {
+        0 => say(format!(
+            "  - of each group of {} homes or more: its load curve, once, after the period.",
+            policy.k
+        )),
+        seconds => say(format!(
+            "  - of each group of {} homes or more: its load curve, once; every {} h of it as soon as they are over (grid path).",
+            policy.k,
+            seconds / 3_600
+        )),
+    }
+    say("  It never learns what one home used in one slot, nor who is at home.".to_owned());
+    say(String::new());
+    say("AN AGGREGATOR learns which meter sent when, and nothing of what it measured.".to_owned());
+    match t {
+        1 => say("  With t = 1 this is NOT so: each single aggregator reads everything.".to_owned()),
+        2 => say("  Nor does it with the help of the utility and the broker.".to_owned()),
+        _ => say(format!("  Nor do {} of them together, also with the utility and the broker.", t - 1)),
+    }
+    say(format!(
+        "  {} that collude read EVERY reading they hold: what protects homes is that {t} of these organisations do not.",
+        count(t, "aggregator")
+    ));
+    say(
+        "THE BROKER, and whoever may subscribe, learns who sends when and how much: traffic, never readings."
+            .to_owned(),
+    );
+    say("THE REGISTRAR says which meters there are. Invented ones could fill a group: k is as good as its word.".to_owned());
+    say(String::new());
+    say("WRONG ANSWERS AND CRASHES".to_owned());
+    say(format!("  {} may be away, and bills still come.", count(n - q, "aggregator")));
+    say(match correctable(n, t) {
+        0 => format!(
+            "  No wrong answer can be corrected; up to {} are noticed, and nothing is billed until it is settled.",
+            n - t
+        ),
+        e => format!(
+            "  {} may answer wrongly, and is named and corrected; up to {} are noticed.",
+            count(e, "aggregator"),
+            n - t
+        ),
+    });
+    say(String::new());
+    if document.aggregators.iter().flat_map(|a| &a.box_keys).any(|key| key.key.suite == Suite::X25519) {
+        say("LATER  X25519 does not withstand quantum computers: who records messages today could read them then (--post-quantum).".to_owned());
+        say(String::new());
+    }
+    if analytics {
+        say(format!("ANALYTICS  {CAUTION}."));
+        say(String::new());
+    }
+    say("NOT PROTECTED".to_owned());
+    for line in NOT_PROTECTED {
+        say(format!("  - {line}"));
+    }
+    text
+}
+
+const NOT_PROTECTED: [&str; 6] = [
+    "against aggregators of one owner: n processes of one organisation protect against bugs only;",
+    "against a meter that lies about its own energy;",
+    "against traffic analysis: when a meter sends, under which pseudonym, service point and group, is visible;",
+    "against denial of service: bills wait, they are never wrong;",
+    "a home whose record one aggregator and the utility have left out: its slots are priced at the substitute band;",
+    "curves and bills in the wrong order: ask for bills first, or a home with a gap gets none.",
+];
+
+fn suite(suite: Suite) -> &'static str {
+    match suite {
+        Suite::X25519 => "X25519",
+        Suite::XWing => "X-Wing (quantum-safe)",
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,265 @@
+//! `wattveil init`: makes a deployment's directory, and says what everybody types next.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use meter_agent::config::SourceConfig;
+use meter_agent::source::input::Input;
+use protocol::hpke_box::Suite;
+use protocol::policy::Policy;
+use protocol::unit::SlotLength;
+
+use crate::deployment::{Authority, Deployment, Plan, Setup};
+
+const DAY: u64 = 86_400;
+
+/// How far back synthetic homes go: a bill of 28 days and what the edges need.
+const SYNTHETIC_DAYS: u64 = 31;
+
+/// Make a deployment's directory: keys, roster, certificates, and one commented configuration file a role
+#[derive(Clone, Debug, Args)]
+pub struct InitArguments {
+    /// The directory to make; nothing in it is ever overwritten
+    directory: PathBuf,
+    /// The deployment's name, which is in every topic [default: the directory's]
+    #[arg(long)]
+    name: Option<String>,
+    /// How many aggregators; each is to be another organisation's
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    aggregators: usize,
+    /// How many of them give a value together; one fewer learn nothing
+    #[arg(long, value_name = "T", default_value_t = 2)]
+    threshold: usize,
+    /// The meters' names with commas between, or how many; `wattveil enrol` adds more
+    #[arg(long, value_name = "NAMES|N", default_value = "")]
+    meters: String,
+    /// The most homes in a group, whose load curve may be released
+    #[arg(long, value_name = "HOMES", default_value_t = 48)]
+    group_size: usize,
+    /// The fewest homes of a curve, and of a tariff's bills
+    #[arg(long, value_name = "HOMES", default_value_t = 15)]
+    smallest_group: u16,
+    /// Minutes of a slot: 15, 30 or 60
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    slot_minutes: u32,
+    /// Hours of an interval on the grid path; 0 for no grid path
+    #[arg(long, value_name = "HOURS", default_value_t = 24)]
+    grid_hours: u32,
+    /// Where all parties reach the broker [default: 127.0.0.1:8883, without TLS 127.0.0.1:1883]
+    #[arg(long, value_name = "HOST:PORT")]
+    broker: Option<String>,
+    /// Where the broker listens [default: there, if that is this machine; else every address of its machine]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Speak plain text with the broker: readings stay sealed, names and times are for all to see
+    #[arg(long)]
+    no_tls: bool,
+    /// Seal shares with X-Wing, against quantum computers, too
+    #[arg(long)]
+    post_quantum: bool,
+    /// For how many days roster and certificates are valid
+    #[arg(long, value_name = "DAYS", default_value_t = 730)]
+    days: u64,
+    /// Give each meter a made-up home with the last month's readings, to try it all out
+    #[arg(long)]
+    synthetic: bool,
+}
+
+impl InitArguments {
+    /// Makes the directory; gives what to type next.
+    ///
+    /// # Errors
+    ///
+    /// If the numbers can't keep the promises, a name is none, or something is there already.
+    pub fn run(self) -> anyhow::Result<String> {
+        let root = self.directory.join("registrar");
+        anyhow::ensure!(
+            !root.exists(),
+            "{} is a deployment's directory already, and nothing in it is overwritten; name another directory, or add meters \
+             with: wattveil enrol {} NAME",
+            self.directory.display(),
+            self.directory.display()
+        );
+        let plan = self.plan()?;
+        let (address, listen) = self.addresses()?;
+        let mut rng = host::entropy()?;
+        let deployment = Deployment::create(&plan, &mut rng)?;
+        let slot = plan.slot;
+        let sources =
+            (0..plan.homes.len()).map(|home| self.source(home, &plan)).collect::<anyhow::Result<_>>()?;
+        let authority = if self.no_tls { None } else { Some(Arc::new(Authority::create(&plan.name)?)) };
+        let host = address.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+        let setup = Setup {
+            address: Some(address.clone()),
+            expose_plain_text: self.no_tls && !listen.ip().is_loopback(),
+            broker_names: vec![host.to_owned()],
+            logins: deployment.logins(&["observer", "registrar"], &mut rng),
+            authority,
+            sources,
+            tariffs: vec![
+                ("flat.toml".into(), include_str!("../assets/flat.toml").into()),
+                ("tou.toml".into(), include_str!("../assets/tou.toml").into()),
+            ],
+            ..Setup::new(listen)
+        };
+        deployment.write(&self.directory, &setup)?;
+        let mut text = format!(
+            "Made the deployment {} in {}: {} aggregators, of which any {} give a value and {} certify one; {} meters; slots of \
+             {} minutes.\n",
+            plan.name,
+            self.directory.display(),
+            deployment.roster.n(),
+            deployment.roster.t(),
+            deployment.roster.q(),
+            plan.homes.len(),
+            slot.seconds() / 60,
+        );
+        self.warn(&plan, &listen, &mut text);
+        self.next(&plan, &mut text);
+        Ok(text)
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => {
+                self.directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+        };
+        name.parse::<protocol::id::Deployment>().context("type another one: --name NAME")?;
+        let slot = SlotLength::try_from(self.slot_minutes.saturating_mul(60)).with_context(|| {
+            format!("a slot of {} minutes is none; type --slot-minutes 15, 30 or 60", self.slot_minutes)
+        })?;
+        let homes = names(&self.meters)?;
+        for home in &homes {
+            home.parse::<protocol::id::ServicePoint>().context("type other names: --meters NAME,NAME")?;
+        }
+        let policy = Policy {
+            k: self.smallest_group,
+            tariff_meters: self.smallest_group,
+            grid_interval: self.grid_hours.saturating_mul(3_600),
+            ..Policy::production()
+        };
+        let now = host::now().timestamp();
+        let back = if self.synthetic { SYNTHETIC_DAYS + 1 } else { 1 };
+        let valid_from = protocol::unit::Timestamp(now.0.saturating_sub(back * DAY));
+        Ok(Plan {
+            name,
+            aggregators: self.aggregators,
+            threshold: self.threshold,
+            suite: if self.post_quantum { Suite::XWing } else { Suite::X25519 },
+            slot,
+            policy,
+            homes,
+            group: self.group_size,
+            valid_from,
+            valid_to: now.plus(self.days * DAY),
+        })
+    }
+
+    /// Where parties reach the broker, and where it listens.
+    fn addresses(&self) -> anyhow::Result<(String, SocketAddr)> {
+        let standard = if self.no_tls { "127.0.0.1:1883" } else { "127.0.0.1:8883" };
+        let address = self.broker.clone().unwrap_or_else(|| standard.to_owned());
+        let port = address
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty())
+            .and_then(|(_, port)| port.parse().ok());
+        let port: u16 = port.with_context(|| {
+            format!("`{address}` is not HOST:PORT; type such as --broker broker.example.org:8883")
+        })?;
+        let here = address.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
+        let everywhere = SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port);
+        Ok((address, self.listen.or(here).unwrap_or(everywhere)))
+    }
+
+    fn source(&self, home: usize, plan: &Plan) -> anyhow::Result<SourceConfig> {
+        if !self.synthetic {
+            return Ok(SourceConfig::Lines { input: Input::File("-".into()) });
+        }
+        let slot_at = |seconds| plan.slot.slot_at(seconds).context("this machine's clock is out of range");
+        let now = host::now().timestamp();
+        let start = slot_at(protocol::unit::Timestamp((now.0 / DAY - SYNTHETIC_DAYS) * DAY))?.0;
+        Ok(SourceConfig::Synthetic {
+            seed: 1,
+            index: u32::try_from(home)?,
+            start,
+            slots: slot_at(now)?.0 - start,
+            slots_per_second: 0.0,
+        })
+    }
+
+    fn warn(&self, plan: &Plan, listen: &SocketAddr, text: &mut String) {
+        let fewest = usize::from(self.smallest_group);
+        if plan.homes.len() < fewest {
+            writeln!(
+                text,
+                "Note: with {} meters there are no load curves and no bills by tariff, register differences only: enrol up to \
+                 {fewest}, or make another directory with --smallest-group {} if these homes agree.",
+                plan.homes.len(),
+                plan.homes.len().max(2)
+            )
+            .expect("a String takes every text");
+        }
+        if self.no_tls && !listen.ip().is_loopback() {
+            text.push_str(
+                "Note: the broker speaks plain text on the network: passwords can be read on the way. Leave out --no-tls unless \
+                 the network is yours.\n",
+            );
+        }
+        if plan.threshold < 2 {
+            text.push_str(
+                "Note: with a threshold of 1 each aggregator reads everything. Type --threshold 2 or more.\n",
+            );
+        }
+    }
+
+    fn next(&self, plan: &Plan, text: &mut String) {
+        let root = self.directory.display();
+        let meters = if plan.homes.is_empty() {
+            format!("  wattveil enrol {root} NAME                                     one for each meter")
+        } else {
+            format!(
+                "  wattveil meter-agent --config {root}/meters/NAME/agent.toml    each meter; first say in its [source] where \
+                 readings come from"
+            )
+        };
+        let source =
+            if self.synthetic { meters.split(';').next().unwrap_or_default().to_owned() } else { meters };
+        write!(
+            text,
+            "\nEach directory goes to the machine of its party, whole, and is then removed here; its files are 0600:\n\n  \
+             {root}/broker                 the broker's\n  {root}/agg-1 to agg-{n}         one each for {n} organisations\n  \
+             {root}/sink                   the utility's\n  {root}/meters/NAME            each meter's device\n  \
+             {root}/registrar, authority   yours: whoever has them can make meters; keep them off line, with a backup\n\n\
+             Then each party types, with the paths on its machine (or under systemd: packaging/systemd):\n\n  \
+             wattveil broker --config {root}/broker/broker.toml\n  \
+             wattveil aggregator-worker --config {root}/agg-1/worker.toml     and so on to agg-{n}\n  \
+             wattveil utility-sink --config {root}/sink/sink.toml\n{source}\n\n\
+             And anybody, at any time:\n\n  \
+             wattveil check {root}      what is wrong, and what to type\n  \
+             wattveil explain {root}    who can learn what\n  \
+             wattveil status {root}     who is up\n",
+            n = plan.aggregators,
+        )
+        .expect("a String takes every text");
+    }
+}
+
+/// Names with commas between, or so many made-up ones.
+fn names(text: &str) -> anyhow::Result<Vec<String>> {
+    let names: Vec<String> = match text.trim().parse::<usize>() {
+        Ok(count) => (1..=count).map(|number| format!("home-{number}")).collect(),
+        Err(_) => {
+            text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        }
+    };
+    for (index, name) in names.iter().enumerate() {
+        anyhow::ensure!(!names[..index].contains(name), "meter `{name}` is named twice; type each name once");
+    }
+    Ok(names)
+}

@@ -1,0 +1,223 @@
+//! `wattveil status`: who is up, under which roster, and how much waits.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use host::membership::read_roster;
+use link::{Endpoint, Settings, Subscriber};
+use protocol::roster::Roster;
+use protocol::status::Status;
+use protocol::topic::{Channel, Role, Topic};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::directory::MetersFile;
+
+/// Show who is up, under which roster, and how much waits: what the roles say of themselves
+#[derive(Clone, Debug, Args)]
+pub struct StatusArguments {
+    /// The deployment's directory, or the configuration of an observer, the registrar or the sink
+    config: PathBuf,
+    /// How many seconds to listen
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+    /// End with 0 only if everybody is up
+    #[arg(long)]
+    expect_up: bool,
+}
+
+/// What is read of a configuration, whosever it is.
+#[derive(Debug, Deserialize)]
+struct Watching {
+    broker: Endpoint,
+    registrar: PathBuf,
+    roster: PathBuf,
+}
+
+/// What was heard of a deployment's roles.
+#[derive(Debug)]
+pub struct Heard {
+    roster: Roster,
+    /// By role and name; `None` for those that are to be there and said nothing.
+    parties: BTreeMap<(Role, String), Option<Status>>,
+    names: BTreeMap<String, String>,
+}
+
+impl StatusArguments {
+    /// Listens; gives the table, and whether everybody is up as far as that was asked.
+    ///
+    /// # Errors
+    ///
+    /// If a file is not what it should be, or the broker does not let one listen.
+    pub async fn run(self) -> anyhow::Result<(String, bool)> {
+        let file = find(&self.config)?;
+        let heard = listen(&file, Duration::from_secs(self.seconds)).await?;
+        let text = if self.json { format!("{:#}\n", heard.to_json()) } else { heard.table() };
+        Ok((
+            text,
+            heard.parties.values().all(|status| status.as_ref().is_some_and(|status| status.state == "up")),
+        ))
+    }
+}
+
+fn find(path: &Path) -> anyhow::Result<PathBuf> {
+    let places = ["observer/observer.toml", "observer.toml", "registrar/registrar.toml", "sink.toml"];
+    let mut found = places.into_iter().map(|place| path.join(place));
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    found.find(|place| place.is_file()).with_context(|| {
+        format!(
+            "{} has no observer.toml; name the configuration of one who may watch, such as sink.toml",
+            path.display()
+        )
+    })
+}
+
+/// Listens to what roles say of themselves.
+async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
+    let home = file.parent().unwrap_or_else(|| Path::new("."));
+    let config: Watching = host::config::read(file, &[])?;
+    let (_, roster) = read_roster(&home.join(&config.registrar), &home.join(&config.roster))?;
+    let user = config.broker.user.clone().unwrap_or_else(|| "observer".to_owned());
+    let settings = config.broker.settings(home, &user)?;
+    let mut parties = BTreeMap::from([((Role::Sink, "utility".to_owned()), None)]);
+    for aggregator in &roster.document().aggregators {
+        parties.insert((Role::Aggregator, aggregator.id.to_string()), None);
+    }
+    let mut names = BTreeMap::new();
+    for row in meters_beside(home)?.0 {
+        parties.insert((Role::Meter, row.meter.to_string()), None);
+        names.insert(row.meter.to_string(), row.name);
+    }
+    let filter = format!("wv/1/{}/status/#", roster.document().deployment);
+    let (mut subscriber, address) = (subscribe(settings, filter).await?, &config.broker.address);
+    let deadline = Instant::now() + time;
+    while let Ok(delivery) = timeout_at(deadline, subscriber.recv()).await {
+        let delivery = delivery.with_context(|| format!("the connection to {address} ended"))?;
+        if let (Ok(Topic { channel: Channel::Status(role, id), .. }), Ok(status)) =
+            (delivery.topic.parse(), Status::decode(&delivery.payload))
+        {
+            parties.insert((role, id), Some(status));
+        }
+        subscriber.ack(delivery);
+    }
+    subscriber.close().await;
+    Ok(Heard { roster, parties, names })
+}
+
+/// The meters that are to be there, as far as that is known here.
+fn meters_beside(home: &Path) -> anyhow::Result<MetersFile> {
+    let places = [home.join("meters.csv"), home.join("../registrar/meters.csv")];
+    places
+        .iter()
+        .find(|place| place.is_file())
+        .map_or_else(|| Ok(MetersFile::default()), |file| MetersFile::read(file))
+}
+
+/// How long a connection may take.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Subscribes, or says why that can't be.
+///
+/// # Errors
+///
+/// What the broker, or the way to it, said.
+pub(crate) async fn subscribe(settings: Settings, filter: String) -> anyhow::Result<Subscriber> {
+    let address = format!("{}:{}", settings.host, settings.port);
+    let user = settings.login.as_ref().map_or_else(|| "nobody".to_owned(), |login| login.user.clone());
+    let subscriber = Subscriber::connect(settings, vec![filter]);
+    let (mut subscribed, mut trouble) = (subscriber.subscribed(), subscriber.trouble());
+    let answer = async {
+        tokio::select! {
+            Ok(_) = subscribed.wait_for(|subscribed| *subscribed) => None,
+            Ok(trouble) = trouble.wait_for(Option::is_some) => trouble.clone(),
+            else => Some("the client ended".to_owned()),
+        }
+    };
+    let trouble = tokio::time::timeout(PATIENCE, answer).await;
+    match trouble.unwrap_or_else(|_| Some(format!("no answer for {} s", PATIENCE.as_secs()))) {
+        None => Ok(subscriber),
+        Some(trouble) => {
+            anyhow::bail!("no use of the broker at {address} as {user}: {trouble}; {}", remedy(&trouble))
+        }
+    }
+}
+
+/// What to do about what a broker, or the way to it, says.
+fn remedy(trouble: &str) -> &'static str {
+    if trouble.contains("Connection refused") {
+        "is it running? On its machine type: wattveil broker --config broker.toml"
+    } else if trouble.contains("subscription") {
+        "give this user in broker.toml the role that it is to have, and start the broker again"
+    } else if trouble.contains("BadUserNamePassword") || trouble.contains("NotAuthorized") {
+        "compare this user in broker.toml with the file `password` here; start the broker again after a change"
+    } else if trouble.contains("TLS") || trouble.contains("certificate") {
+        "broker-ca.pem here is to be the authority that signed broker.pem there, for this very address"
+    } else {
+        "is `address` in [broker] right, and the port open on the way?"
+    }
+}
+
+impl Heard {
+    fn rows(&self) -> Vec<[String; 6]> {
+        let epoch = self.roster.document().epoch;
+        let row = |((role, id), status): (&(Role, String), &Option<Status>)| {
+            let role = match role {
+                Role::Meter => "meter",
+                Role::Aggregator => "aggregator",
+                Role::Sink => "sink",
+            };
+            let name = self.names.get(id).unwrap_or(id).clone();
+            let [state, version, roster, waiting] = status.as_ref().map_or_else(
+                || ["silent", "-", "-", "-"].map(str::to_owned),
+                |status| {
+                    let old = if status.roster_epoch == epoch { "" } else { " (another)" };
+                    let roster = format!("{}{old}", status.roster_epoch);
+                    [clean(&status.state), clean(&status.version), roster, status.backlog.to_string()]
+                },
+            );
+            [role.to_owned(), name, state, version, roster, waiting]
+        };
+        let mut rows: Vec<_> = self.parties.iter().map(row).collect();
+        rows.sort();
+        rows
+    }
+
+    fn table(&self) -> String {
+        let mut rows = vec![["role", "name", "state", "version", "roster", "waiting"].map(str::to_owned)];
+        rows.extend(self.rows());
+        let widths: Vec<usize> =
+            (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+        let mut text = String::new();
+        for row in rows {
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            writeln!(text, "{}", cells.join("  ").trim_end()).expect("a String takes every text");
+        }
+        text
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let row = |[role, name, state, version, roster, waiting]: [String; 6]| {
+            serde_json::json!({
+                "role": role, "name": name, "state": state, "version": version,
+                "roster": roster.split(' ').next().and_then(|epoch| epoch.parse::<u32>().ok()),
+                "waiting": waiting.parse::<u64>().ok(),
+            })
+        };
+        self.rows().into_iter().map(row).collect()
+    }
+}
+
+/// What anybody may have written, for a terminal.
+fn clean(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(16).collect()
+}

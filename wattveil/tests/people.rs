@@ -1,0 +1,261 @@
+//! The commands of people: what they print, the mistakes that people make, and the walk-through as it is written.
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Runs `wattveil` in a directory.
+fn wattveil(home: &Path, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
+    command.args(line.split_whitespace()).current_dir(home).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
+    command.stdin(Stdio::null()).output().expect("it can be run")
+}
+
+/// What a command that has to succeed prints.
+#[track_caller]
+fn says(home: &Path, line: &str) -> String {
+    let output = wattveil(home, line);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "wattveil {line}\n{out}\n{err}");
+    out.into_owned()
+}
+
+/// A command has to fail, and what it prints has all of `words`.
+#[track_caller]
+fn refuses(home: &Path, line: &str, words: &[&str]) {
+    let output = wattveil(home, line);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(!output.status.success() && !text.contains("panicked"), "wattveil {line}\n{text}");
+    for word in words {
+        assert!(text.contains(word), "wattveil {line}\nlacks `{word}`:\n{text}");
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// A town of which nothing runs.
+fn town(more: &str) -> TempDir {
+    let home = tempfile::tempdir().expect("there is room");
+    says(home.path(), &format!("init town --meters a,b --broker 127.0.0.1:{} {more}", free_port()));
+    home
+}
+
+/// What `init` makes is well, secret where it has to be, and never overwritten.
+#[test]
+fn a_new_directory_is_well() {
+    let home = town("");
+    let text = says(home.path(), "check town --offline");
+    assert!(text.ends_with("All is well.\n"), "{text}");
+    assert!(
+        text.contains("group-1 has 2 meters; for its curve there are to be 15: wattveil enrol town NAME"),
+        "{text}"
+    );
+    for secret in [
+        "registrar/sign.key",
+        "registrar/password",
+        "authority/ca.key",
+        "agg-1/box-1.key",
+        "meters/a/sign.key",
+        "broker/broker.toml",
+    ] {
+        let mode = fs::metadata(home.path().join("town").join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    let config = fs::read_to_string(home.path().join("town/agg-2/worker.toml")).unwrap();
+    assert!(
+        config.contains("\n# The aggregator's name in the roster.\naggregator = \"agg-2\"\n"),
+        "{config}"
+    );
+    assert!(config.contains("\n#patience_s = 3600\n"), "defaults stay comments: {config}");
+    refuses(home.path(), "init town", &["is a deployment's directory already", "wattveil enrol town NAME"]);
+}
+
+/// What people get wrong at the beginning ends in what to type instead.
+#[test]
+fn mistakes_at_init_say_what_to_type() {
+    let home = tempfile::tempdir().unwrap();
+    for (line, words) in [
+        ("init Town", &["`Town` is not a name", "--name NAME"][..]),
+        ("init t --meters a,a", &["meter `a` is named twice"]),
+        ("init t --meters Main-Street-5", &["is not a name", "--meters NAME,NAME"]),
+        ("init t --slot-minutes 20", &["a slot of 20 minutes is none", "--slot-minutes 15, 30 or 60"]),
+        (
+            "init t --broker example.org",
+            &["`example.org` is not HOST:PORT", "--broker broker.example.org:8883"],
+        ),
+        ("init t --aggregators 3 --threshold 4", &["n = 3, t = 4"]),
+        (
+            "init t --grid-hours 5",
+            &["a grid interval of 18000 s must be 0 or whole slots and a part of a day"],
+        ),
+        ("check nowhere", &["has no configuration of a role", "wattveil init nowhere"]),
+        ("explain .", &["has no roster.wv"]),
+        ("enrol . x", &["is no deployment's directory", "wattveil init ."]),
+    ] {
+        refuses(home.path(), line, words);
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "nothing is half made");
+}
+
+/// Each thing that `check` finds wrong comes with what to type.
+#[test]
+fn check_says_what_to_type() {
+    let home = town("");
+    let path = |name: &str| home.path().join("town").join(name);
+    fs::set_permissions(path("agg-1/sign.key"), Permissions::from_mode(0o644)).unwrap();
+    refuses(
+        home.path(),
+        "check town --offline",
+        &["WRONG  agg-1/worker.toml", "chmod 600 town/agg-1/sign.key", "1 thing is wrong"],
+    );
+    fs::set_permissions(path("agg-1/sign.key"), Permissions::from_mode(0o600)).unwrap();
+    fs::copy(path("meters/a/sign.key"), path("meters/b/sign.key")).unwrap();
+    refuses(
+        home.path(),
+        "check town/meters/b --offline",
+        &["the certificate is of meter", "adopt the enrolment"],
+    );
+    let config = fs::read_to_string(path("sink/sink.toml")).unwrap();
+    fs::write(path("sink/sink.toml"), format!("colour = 1\n{config}")).unwrap();
+    refuses(home.path(), "check town/sink --offline", &["line 1: unknown field `colour`"]);
+    // nobody listens there
+    refuses(
+        home.path(),
+        "check town/agg-2",
+        &["no use of the broker at 127.0.0.1:", "as agg-2", "wattveil broker --config broker.toml"],
+    );
+    refuses(home.path(), "status town", &["no use of the broker at", "wattveil broker --config broker.toml"]);
+    refuses(home.path(), "bill --config town/sink/sink.toml --period 2026-01", &["unknown field `colour`"]);
+    fs::write(path("sink/sink.toml"), config).unwrap();
+    refuses(
+        home.path(),
+        "bill --config town/sink/sink.toml --period soon",
+        &["`soon` is no period", "--period 2026-10"],
+    );
+    refuses(home.path(), "bill --config town/sink/sink.toml --period 7d", &["wants 28 days", "--period 28d"]);
+    refuses(
+        home.path(),
+        "bill --config town/sink/sink.toml --period 28d --tariffs peek",
+        &["no tariff `peek`", "flat,tou"],
+    );
+}
+
+/// A meter is enrolled once, and its line makes a directory that is well; half a line does not.
+#[test]
+fn a_meter_is_enrolled_and_adopted() {
+    let home = town("--no-tls");
+    let line = says(home.path(), "enrol town cellar");
+    let line = line.trim();
+    assert!(line.starts_with("wv1-") && line.lines().count() == 1, "{line}");
+    refuses(home.path(), "enrol town cellar", &["is enrolled already", "wattveil enrol town cellar-2"]);
+    refuses(
+        home.path(),
+        &format!("adopt cellar {}", &line[..line.len() - 9]),
+        &["a part of the enrolment is missing"],
+    );
+    refuses(home.path(), "adopt cellar hello", &["this is no enrolment", "wattveil enrol"]);
+    says(home.path(), &format!("adopt cellar {line}"));
+    assert!(says(home.path(), "check cellar --offline").ends_with("All is well.\n"));
+    refuses(home.path(), &format!("adopt cellar {line}"), &["agent.toml is there already"]);
+
+    // the key is made on the device, and the line is for no other
+    let public = says(home.path(), "key attic");
+    let line = says(home.path(), &format!("enrol town attic --public-key {public}"));
+    refuses(home.path(), &format!("adopt elsewhere {line}"), &["the one that `wattveil key` made"]);
+    says(home.path(), "key third");
+    refuses(home.path(), &format!("adopt third {line}"), &["for another device's key", "--public-key"]);
+    says(home.path(), &format!("adopt attic {line}"));
+    assert!(says(home.path(), "check attic --offline").ends_with("All is well.\n"));
+    let meters = fs::read_to_string(home.path().join("town/sink/meters.csv")).unwrap();
+    assert_eq!(meters.lines().count(), 1 + 4, "{meters}");
+    refuses(home.path(), "key attic", &["never overwritten"]);
+}
+
+/// Who can learn what follows from the numbers.
+#[test]
+fn explanations_follow_the_roster() {
+    let home = town("--aggregators 5 --threshold 3 --smallest-group 20 --grid-hours 0");
+    let text = says(home.path(), "explain town");
+    for words in [
+        "any 3 of them give a value together, 4 must vote",
+        "each group of 20 homes or more: its load curve, once, after the period",
+        "Nor do 2 of them together",
+        "3 aggregators that collude read EVERY reading",
+        "1 aggregator may be away",
+        "NOT PROTECTED",
+    ] {
+        assert!(text.contains(words), "lacks `{words}`:\n{text}");
+    }
+    assert!(!text.contains("crafted ciphertext"));
+    let text = says(home.path(), "explain town/sink --analytics");
+    assert!(text.contains(protocol::analysis::CAUTION), "{text}");
+}
+
+/// The commands of a document, in order.
+fn commands(document: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
+    let text = fs::read_to_string(path).expect("it can be read");
+    text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+}
+
+/// The walk-through runs as written, with the broker here; every home has a bill without a gap.
+#[test]
+fn several_machines_run_as_written() {
+    let commands = commands("docs/several-machines.md");
+    assert!(commands.len() >= 16, "the walk-through has {} commands", commands.len());
+    let home = tempfile::tempdir().unwrap();
+    let here = format!("127.0.0.1:{}", free_port());
+    // A person looks whether a process is up before the next line; here the line is tried again.
+    let mut script = "set -u\ntrap 'kill $(jobs -p); wait' EXIT\n\
+        again() { for _ in $(seq 100); do if bash -c \"$1\"; then return; fi; sleep 0.2; done; echo \"failed: $1\"; exit 1; }\n"
+        .to_owned();
+    for command in &commands {
+        let command = command.replace("broker.example.org:8883", &here);
+        let runs_on = command.ends_with('&');
+        let line = match command.as_str() {
+            _ if runs_on => command,
+            _ if command.contains("check") => format!("again '{command}'"),
+            _ => format!("{command} || exit 1"),
+        };
+        script.extend([line.as_str(), "\n"]);
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_wattveil")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(home.path())
+        .env("PATH", path)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    let bills: Vec<Value> =
+        serde_json::from_slice(&fs::read(home.path().join("bills.json")).unwrap()).unwrap();
+    assert_eq!(bills.len(), 15, "{out}");
+    for bill in &bills {
+        assert_eq!((&bill["missing_slots"], &bill["released"]), (&0.into(), &"complete".into()), "{bill}");
+        assert!(bill["energy_wh"].as_u64().unwrap() > 100_000, "{bill}");
+    }
+    let csv = fs::read_to_string(home.path().join("bills.csv")).unwrap();
+    assert!(
+        csv.starts_with(
+            "name,meter,group,from,to,energy_wh,flat USD,tou USD,missing_slots,released\nhome-1,"
+        ),
+        "{csv}"
+    );
+    let status: Vec<Value> =
+        serde_json::from_slice(&fs::read(home.path().join("status.json")).unwrap()).unwrap();
+    let up = status.iter().filter(|party| party["role"] == "aggregator" && party["state"] == "up").count();
+    assert_eq!((up, status.len()), (4, 4 + 1 + 16), "{status:?}");
+}
