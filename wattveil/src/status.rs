@@ -60,10 +60,9 @@ impl StatusArguments {
         let file = find(&self.config)?;
         let heard = listen(&file, Duration::from_secs(self.seconds)).await?;
         let text = if self.json { format!("{:#}\n", heard.to_json()) } else { heard.table() };
-        Ok((
-            text,
-            heard.parties.values().all(|status| status.as_ref().is_some_and(|status| status.state == "up")),
-        ))
+        let is_up = |status: &Option<Status>| status.as_ref().is_some_and(|status| status.state == "up");
+        let well = !self.expect_up || heard.parties.values().all(is_up);
+        Ok((text, well))
     }
 }
 

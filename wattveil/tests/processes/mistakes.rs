@@ -120,7 +120,7 @@ fn a_value_that_is_none() {
     refuses("meter-agent", still.meter(), &["is not HOST:PORT, such as 127.0.0.1:1883"]);
     still.edit("meters/h02/agent.toml", "column = \"h02\"", "column = \"h99\"");
     refuses("meter-agent", &still.files.meters[1], &["no column `h99`", "h01, h02"]);
-    still.edit("meters/h03/agent.toml", "batch_slots = 4", "batch_slots = 400");
+    still.edit("meters/h03/agent.toml", "#batch_slots = 4", "batch_slots = 400");
     refuses("meter-agent", &still.files.meters[2], &["a batch of 400 slots is not within 1 to 192"]);
     still.edit("sink/sink.toml", "\"flat\"", "\"flatt\"");
     refuses("utility-sink", &still.files.sink, &["tariff `flatt`", "flat, tou"]);
