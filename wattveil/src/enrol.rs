@@ -141,7 +141,7 @@ impl EnrolArguments {
             self.days.map_or(document.valid_to, |days| now.plus(days * 86_400).min(document.valid_to));
         anyhow::ensure!(
             valid_to > now,
-            "the roster's validity is over, or --days is 0; make the next roster first: wattveil rotate {root} agg-1"
+            "the roster's validity is over, or --days is 0; nothing renews a roster yet: make a new deployment: wattveil init NEW-DIR"
         );
         let meter = MeterId::random(&mut rng);
         let certificate = MeterCertificate {
