@@ -33,7 +33,7 @@ pub use self::key::GridKey;
 pub use self::layout::{BINS, EDGES, Layout, Loads, Sums, SumsError};
 pub use self::opening::{OpenError, Opened, attempt_alone, open};
 pub use self::piece::{KeyShares, KeySharesError};
-pub use self::statistics::{Quantiles, SlotStatistics, Statistics};
+pub use self::statistics::{Quantiles, SlotStatistics, Statistics, bin_name};
 pub use self::vector::{Total, Vector, VectorError};
 
 /// The low bits of each value that do not travel: noise covers them.

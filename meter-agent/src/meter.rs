@@ -419,7 +419,7 @@ impl Meter {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, MeterError> {
-        let grid = self.grid.is_due(&self.roster, store)?;
+        let grid = self.grid.is_due(&self.roster);
         if self.outbox.queued() == 0 && !grid {
             return Ok(Vec::new());
         }

@@ -322,8 +322,8 @@ fn check_numbers(document: &RosterDocument) -> Result<(), RosterError> {
     if document.valid_from < document.valid_to { Ok(()) } else { Err(RosterError::Validity) }
 }
 
-/// How many sets of t there are among n.
-fn combinations(n: usize, t: usize) -> usize {
+/// How many sets of t there are among n, 1 ≤ t ≤ n: the active sets.
+pub fn combinations(n: usize, t: usize) -> usize {
     (0..t).fold(1, |sets, i| sets * (n - i) / (i + 1))
 }
 

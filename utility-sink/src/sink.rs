@@ -311,8 +311,8 @@ impl Sink {
         for id in ids {
             let Some(release) = self.releases.get(&id) else { continue };
             let Ask::Grid(ask) = &release.query().ask else { continue };
-            let Some((lacking, since)) = release.lacking(&self.party.roster) else { continue };
-            if lacking.is_empty() || now.since(since) < patience {
+            let lacking = release.lacking(&self.party.roster, patience, now);
+            if lacking.is_empty() {
                 continue;
             }
             let members = match ledger::members_of(&ask.group, ask.window, store)? {

@@ -52,7 +52,7 @@ pub struct Options {
 impl Options {
     /// Whether the grid path is shown: with the shipped homes, and where a key is dealt to few enough active sets.
     fn shows_grid(&self) -> bool {
-        let sets = (0..self.threshold).fold(1, |sets, i| sets * (self.aggregators - i) / (i + 1));
+        let sets = protocol::roster::combinations(self.aggregators, self.threshold);
         self.data.is_none() && self.meters.is_none() && sets <= protocol::roster::MAX_SETS
     }
 }

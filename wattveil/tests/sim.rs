@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use protocol::certificate::deployment_context;
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Holding, InventoryAnswer};
+use protocol::release::query::Query;
 use protocol::release::vote::Vote;
 use protocol::roster::{Roster, RosterDocument, assemble};
 use protocol::rule::Rule;
@@ -400,16 +401,22 @@ fn before_any_query(seed: u64) -> World {
     world
 }
 
-/// Two cuts of one query, each honest for the half that sees it: never two are certified, and no vote is taken back.
-#[test]
-fn a_split_view_certifies_nothing() {
-    let mut world = before_any_query(1);
+/// The same world, in which everybody has answered a query for all bills, and no cut was made.
+fn before_any_cut(seed: u64) -> (World, Signed<Query>) {
+    let mut world = before_any_query(seed);
     let hashes: Vec<_> = world.tariffs.iter().map(|(hash, _)| *hash).collect();
     let query = world.crafted_query(&hashes);
     for index in 0..4 {
         assert_eq!(world.tell(index, &Channel::Query, query.bytes()), None);
     }
     world.run_until(World::moment(31));
+    (world, query)
+}
+
+/// Two cuts of one query, each honest for the half that sees it: never two are certified, and no vote is taken back.
+#[test]
+fn a_split_view_certifies_nothing() {
+    let (mut world, query) = before_any_cut(1);
     let (one, other) = (world.cut_from(&query, &[0, 1, 2]), world.cut_from(&query, &[0, 1, 3]));
     assert_ne!(one.selection, other.selection);
     for (index, cut) in [(0, &one), (1, &one), (2, &other), (3, &other)] {
@@ -441,13 +448,7 @@ fn a_split_view_certifies_nothing() {
 /// A cut that is not what a quorum of inventories gives is refused by everybody.
 #[test]
 fn a_doctored_cut_is_refused() {
-    let mut world = before_any_query(2);
-    let hashes: Vec<_> = world.tariffs.iter().map(|(hash, _)| *hash).collect();
-    let query = world.crafted_query(&hashes);
-    for index in 0..4 {
-        assert_eq!(world.tell(index, &Channel::Query, query.bytes()), None);
-    }
-    world.run_until(World::moment(31));
+    let (mut world, query) = before_any_cut(2);
     let good = world.cut_from(&query, &[0, 1, 2]);
     let other = world.cut_from(&query, &[0, 1, 3]);
     let doctored = [

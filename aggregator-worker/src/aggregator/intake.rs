@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::certificate::MeterCertificate;
 use protocol::id::{MeterId, Rid};
 use protocol::receipt::{MAX_CHECKS, Receipt, RecordCheck, Refused, SeqRanges};
 use protocol::record::{Head, MAX_BATCH};
@@ -141,12 +142,9 @@ impl Intake {
         store: &mut dyn Store,
     ) -> Result<Result<(), (Rule, String)>, StoreError> {
         let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
-        if head.roster_epoch != party.roster.document().epoch {
-            return refuse(Rule::RosterOld, &format_args!("sealed under roster {}", head.roster_epoch));
-        }
-        let certificate = registry.certificates.get(&head.meter).filter(|c| c.covers(now.timestamp()));
-        let Some(certificate) = certificate else {
-            return refuse(Rule::UnknownMeter, &"no certificate covers it now");
+        let certificate = match admit((head.meter, head.roster_epoch, "sealed"), now, party, registry) {
+            Ok(certificate) => certificate,
+            Err(refused) => return Ok(Err(refused)),
         };
         // A repeat is answered before anything costly: its name says that it is the record that is held.
         let rid = message.rid(&party.roster);
@@ -251,6 +249,23 @@ impl Intake {
         }
         sends
     }
+}
+
+/// The certificate of a meter whose message is under the roster in force, if one covers it now; `made` says how it was
+/// bound to the roster.
+pub(super) fn admit<'a>(
+    (meter, roster_epoch, made): (MeterId, u32, &str),
+    now: Moment,
+    party: &Party,
+    registry: &'a Registry,
+) -> Result<&'a MeterCertificate, (Rule, String)> {
+    if roster_epoch != party.roster.document().epoch {
+        return Err((Rule::RosterOld, format!("{made} under roster {roster_epoch}")));
+    }
+    let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
+    certificate
+        .map(|signed| &**signed)
+        .ok_or_else(|| (Rule::UnknownMeter, "no certificate covers it now".to_owned()))
 }
 
 /// Whether slots are neither in the future nor too old.

@@ -367,13 +367,16 @@ impl Releases {
             if let Some(error) = failed {
                 return Err(error.into());
             }
+            let patient = now.since(since) < party.pace.patience;
+            if patient && !found.iter().all(Option::is_some) {
+                release.lacked_at = Some(now);
+                continue;
+            }
             let pieces = match selection.interval() {
                 Some(interval) => vectors.pieces(interval, party, store, rng)?,
                 None => None,
             };
-            let complete =
-                found.iter().all(Option::is_some) && pieces.is_some() == selection.interval().is_some();
-            if !complete && now.since(since) < party.pace.patience {
+            if patient && pieces.is_some() != selection.interval().is_some() {
                 release.lacked_at = Some(now);
                 continue;
             }

@@ -21,7 +21,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 use zeroize::Zeroizing;
 
-use super::intake::{Intake, timely};
+use super::intake::{Intake, admit, timely};
 use super::{AggregatorError, Party, Registry};
 
 const VECTOR: Table = Table("vector");
@@ -120,12 +120,9 @@ impl Vectors {
     ) -> Result<Result<(), Refused>, StoreError> {
         let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
         let LoadVector { roster_epoch, meter, slots, .. } = *message.claim();
-        if roster_epoch != party.roster.document().epoch {
-            return refuse(Rule::RosterOld, &format_args!("encrypted under roster {roster_epoch}"));
-        }
-        let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
-        let Some(certificate) = certificate else {
-            return refuse(Rule::UnknownMeter, &"no certificate covers it now");
+        let certificate = match admit((meter, roster_epoch, "encrypted"), now, party, registry) {
+            Ok(certificate) => certificate,
+            Err(refused) => return Ok(Err(refused)),
         };
         let key = vector_key(meter, slots.start());
         let held = store.get(NAME, &key)?.and_then(|bytes| wire::decode::<Name>(&bytes).ok());
@@ -197,12 +194,9 @@ impl Vectors {
     ) -> Result<Result<(), Refused>, StoreError> {
         let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
         let roster_epoch = message.claim().roster_epoch;
-        if roster_epoch != party.roster.document().epoch {
-            return refuse(Rule::RosterOld, &format_args!("dealt under roster {roster_epoch}"));
-        }
-        let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
-        let Some(certificate) = certificate else {
-            return refuse(Rule::UnknownMeter, &"no certificate covers it now");
+        let certificate = match admit((meter, roster_epoch, "dealt"), now, party, registry) {
+            Ok(certificate) => certificate,
+            Err(refused) => return Ok(Err(refused)),
         };
         let name = message.deal();
         let held = self.deals.get(&meter).and_then(|deals| deals.get(&name));

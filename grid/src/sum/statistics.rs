@@ -50,6 +50,11 @@ impl Quantiles {
     }
 }
 
+/// A bin as people write it: `500-750`, `over 20000`.
+pub fn bin_name((from, to): (u32, Option<u32>)) -> String {
+    to.map_or_else(|| format!("over {from}"), |to| format!("{from}-{to}"))
+}
+
 /// What the sums of an interval say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {

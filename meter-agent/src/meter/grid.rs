@@ -55,6 +55,8 @@ struct Dealt {
 pub(super) struct Grid {
     open: OpenInterval,
     dealt: Option<Dealt>,
+    /// Intervals that wait to be encrypted.
+    queued: usize,
 }
 
 impl Grid {
@@ -76,7 +78,8 @@ impl Grid {
             }
             None => None,
         };
-        Ok(Self { open, dealt })
+        let queued = store::entries(QUEUE, store)?.len();
+        Ok(Self { open, dealt, queued })
     }
 
     /// Takes a batch that was measured; an interval of `slots` slots that it completes is queued.
@@ -102,6 +105,7 @@ impl Grid {
             }
             if open.energies.len() == slots as usize {
                 store.put(QUEUE, &open.first.to_be_bytes(), &wire::encode(&*open))?;
+                self.queued += 1;
                 open.energies.clear();
             }
         }
@@ -109,12 +113,9 @@ impl Grid {
     }
 
     /// Whether there is anything to seal under a roster.
-    pub(super) fn is_due(&self, roster: &Roster, store: &dyn Store) -> Result<bool, StoreError> {
-        if roster.policy().interval_slots(roster.slot()).is_none() {
-            return Ok(false);
-        }
+    pub(super) fn is_due(&self, roster: &Roster) -> bool {
         let dealt = self.dealt.as_ref().is_some_and(|dealt| dealt.roster == roster.hash());
-        Ok(!dealt || !store.range(QUEUE, &[][..]..&[0xff; 5][..], 1)?.is_empty())
+        roster.policy().interval_slots(roster.slot()).is_some() && (!dealt || self.queued > 0)
     }
 
     /// Deals a key if this roster has none yet, and encrypts the intervals that wait.
@@ -137,6 +138,7 @@ impl Grid {
             let interval: OpenInterval =
                 wire::decode(&bytes).map_err(|_| MeterError::Damaged("a queued interval can't be read"))?;
             store.remove(QUEUE, &row)?;
+            self.queued -= 1;
             let seq = outbox.next_seq(store)?;
             let energies = interval.energies.iter().map(|energy| energy.0).collect();
             let end = interval.first.checked_add(u32::try_from(interval.energies.len()).unwrap_or(u32::MAX));

@@ -253,15 +253,22 @@ impl Release {
         }
     }
 
-    /// The members of an interval that keep it from being released, once a quorum has said what it holds, and since when
-    /// a quorum has.
-    pub(super) fn lacking(&self, roster: &Roster) -> Option<(Vec<MeterId>, Moment)> {
+    /// The members of an interval that keep it from being released, once a quorum has said what it holds and so many
+    /// milliseconds have passed since.
+    pub(super) fn lacking(&self, roster: &Roster, patience: u64, now: Moment) -> Vec<MeterId> {
+        let waited = self.quorum_at.is_some_and(|since| now.since(since) >= patience);
+        if self.cut.is_some() || !waited {
+            return Vec::new();
+        }
         let willing: Vec<&Inventory> = self
             .inventories()
             .filter(|inventory| matches!(inventory.answer, InventoryAnswer::Holdings(_)))
             .collect();
-        let since = self.quorum_at.filter(|_| self.cut.is_none() && willing.len() >= roster.q())?;
-        Some((Selection::lacking(&self.query, &willing, roster), since))
+        if willing.len() < roster.q() {
+            Vec::new()
+        } else {
+            Selection::lacking(&self.query, &willing, roster)
+        }
     }
 
     fn answered(&self) -> usize {

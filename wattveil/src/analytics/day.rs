@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use grid::sum::{Quantiles, Statistics};
+use grid::sum::{Quantiles, Statistics, bin_name};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -178,7 +178,7 @@ impl fmt::Display for Day {
             )?;
         }
         for Order { name, quantiles } in &self.orders {
-            let of = |q| quantiles.at(q).map_or_else(|| "-".to_owned(), bin);
+            let of = |q| quantiles.at(q).map_or_else(|| "-".to_owned(), bin_name);
             writeln!(
                 f,
                 "  {name} of a member, W: min {}, median {}, 90 % {}, max {}",
@@ -194,11 +194,6 @@ impl fmt::Display for Day {
         }
         Ok(())
     }
-}
-
-/// A bin as people write it.
-fn bin((from, to): (u32, Option<u32>)) -> String {
-    to.map_or_else(|| format!("over {from}"), |to| format!("{from}-{to}"))
 }
 
 /// To the nearest multiple of the grain, halves up.

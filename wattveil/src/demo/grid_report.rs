@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use grid::sum::SlotStatistics;
+use grid::sum::{SlotStatistics, bin_name};
 use serde_json::{Value, json};
 
 /// The largest relative error of a variance beside the plaintext's: both are computed in floating point from exact sums.
@@ -184,13 +184,9 @@ impl fmt::Display for GridReport {
     }
 }
 
-/// A bin as people write it.
+/// A day's bin, if there is one.
 fn bin(edges: Option<&(u32, Option<u32>)>) -> String {
-    match edges {
-        None => "-".to_owned(),
-        Some((from, Some(to))) => format!("{from}-{to}"),
-        Some((from, None)) => format!("over {from}"),
-    }
+    edges.copied().map_or_else(|| "-".to_owned(), bin_name)
 }
 
 /// A standard deviation to the whole watt-hour.
