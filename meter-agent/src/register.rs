@@ -266,8 +266,9 @@ impl Registers {
             let from_earlier = earlier.map(|before| (start - before.at.0, before));
             // the start of any slot but the last one is closer to the earlier point
             let from_later = (slot == last).then(|| (point.at.0 - start, point));
+            // of two as near, the first is taken: the later point, which leaves no energy for the slot to come
             let nearest =
-                [from_earlier, from_later].into_iter().flatten().min_by_key(|(distance, _)| *distance);
+                [from_later, from_earlier].into_iter().flatten().min_by_key(|(distance, _)| *distance);
             if let Some((distance, chosen)) = nearest
                 && distance <= tolerance
             {
