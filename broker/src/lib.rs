@@ -48,8 +48,8 @@
 //! # What it can take
 //!
 //! All memory is bounded by the configuration:
-//! * a connection: some 40 KiB when idle, 100 with TLS (as measured, a filter of its own included), and when busy up to
-//!   `max_packet_bytes` on its way in, and 64 KiB and one packet on its way out;
+//! * a connection: some 40 KiB when idle, 100 with TLS (as measured, a filter of its own included; nearly all of it is what
+//!   rumqttd reserves), and when busy up to `max_packet_bytes` on its way in, and 64 KiB and one packet on its way out;
 //! * a filter: its log, `segments` × (`segment_bytes` + `max_packet_bytes`) when full, which is never given back;
 //! * a user: `topics` and `filters` of its role, some 300 bytes each in the router;
 //! * in all: `max_connections` of the first, `max_log_bytes` of the second, `max_retained_bytes`.
