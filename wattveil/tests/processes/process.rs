@@ -62,15 +62,28 @@ impl Process {
         self.child = Some(wattveil(&arguments).stdout(output).stderr(log).spawn().unwrap());
     }
 
+    /// Starts it again where no file may grow beyond so many bytes, as on a disk that is full.
+    pub(crate) fn restart_with_room(&mut self, bytes: u64) {
+        assert!(self.child.is_none(), "{} runs already", self.arguments[0]);
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        // [ulimit] counts in pieces of 512 bytes; a write beyond fails when the signal is ignored
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_wattveil")).args(&self.arguments);
+        command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE").env("NO_COLOR", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
     /// Has it ended by itself?
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
-    /// It has ended, well or not.
-    pub(crate) fn forget(&mut self) {
+    /// It has ended, well or not: how, unless it was killed.
+    pub(crate) fn forget(&mut self) -> Option<ExitStatus> {
         assert!(self.has_ended());
-        self.child = None;
+        self.child.take().map(|mut child| child.wait().unwrap())
     }
 
     /// SIGKILL, in the middle of whatever it does.
