@@ -70,8 +70,7 @@ impl Broker {
         let doom = Arc::<Doom>::default();
         let now = StdInstant::now();
         let limits = Limits {
-            // and the watchdog
-            all: config.max_connections + 1,
+            all: config.max_connections,
             of_a_user: config.max_connections_per_user,
             ids: config.max_client_ids,
         };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::front::{MADE_UP, Refusal, Trail};
+use crate::watchdog;
 
 /// Who is connected.
 #[derive(Debug)]
@@ -117,7 +118,10 @@ impl State {
         made_up: bool,
         limits: Limits,
     ) -> Result<(), Refusal> {
-        if self.occupants.len() >= limits.all {
+        // the watchdog has a place of its own, which it may not have taken yet
+        let is_watchdog = user.is_some_and(|user| **user == *watchdog::USER);
+        let others = self.occupants.len() - usize::from(self.users.contains_key(watchdog::USER));
+        if !is_watchdog && others >= limits.all {
             return Err(Refusal::Full);
         }
         if let Some(user) = user {
@@ -232,6 +236,17 @@ mod tests {
         drop(second);
         assert_eq!(clients.state().occupants.len(), 1);
         clients.take(Some("meter-3"), None).await.unwrap();
+    }
+
+    /// Also when everybody else was faster.
+    #[tokio::test]
+    async fn the_watchdog_has_a_seat_of_its_own() {
+        let clients = clients(1, 9, 9);
+        let watchdog = Arc::from(watchdog::USER);
+        let _meter = clients.take(Some("meter-1"), None).await.unwrap();
+        assert!(matches!(clients.take(Some("meter-2"), None).await, Err(Refusal::Full)));
+        let _seat = clients.take(None, Some(&watchdog)).await.unwrap();
+        assert!(matches!(clients.take(Some("meter-2"), None).await, Err(Refusal::Full)));
     }
 
     #[tokio::test]

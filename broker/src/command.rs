@@ -3,26 +3,36 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use sd_notify::NotifyState;
+use host::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{debug, info, warn};
-use tracing_subscriber::EnvFilter;
+use tokio::time::interval;
+use tracing::{info, warn};
 
 use crate::{Broker, Config, User};
 
+/// How often the counters' page is brought up to date.
+const REFRESH: Duration = Duration::from_secs(1);
+
 /// Wattveil's MQTT 3.1.1 broker
+///
+/// Every parameter of the file can be set over it: in the environment (WATTVEIL_MAX_CONNECTIONS=500) or with --set (--set
+/// max_connections=500). Without a file everybody on this machine may connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {
     /// Where to listen, such as 127.0.0.1:1883 [default: what the file says, or 127.0.0.1:1883]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<SocketAddr>,
-    /// A file of settings in TOML: listen, tls, users, roles, limits
+    /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Set a parameter over the file and the environment, such as --set max_connections=500
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Read a password from standard input, print its hash for the file of settings, and end
     #[arg(long)]
     hash_password: bool,
@@ -38,22 +48,24 @@ impl Command {
         if self.hash_password {
             return hash_password();
         }
-        log_to_stderr();
+        let mut config = Config::read(self.config.as_deref(), &self.set)?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        telemetry::log_to_stderr(config.log);
+        telemetry::serve_metrics(config.metrics)?;
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for control-C")?;
         let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        let mut config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-        config.listen = self.listen.unwrap_or(config.listen);
         raise_file_limit(config.max_connections + config.max_handshakes);
         let broker = Broker::start(config).await?;
         broker.ends_the_process_when_dead();
-        tell_supervisor(NotifyState::Ready);
+        telemetry::ready();
         info!(address = %broker.address(), "ready");
         tokio::select! {
             _ = interrupted.recv() => (),
             _ = terminated.recv() => (),
             () = broker.failed() => anyhow::bail!("the router has died; start the broker again"),
+            () = publish_counters(&broker) => (),
         }
-        tell_supervisor(NotifyState::Stopping);
+        telemetry::stopping();
         broker.stop().await;
         Ok(())
     }
@@ -71,10 +83,15 @@ fn raise_file_limit(connections: usize) {
     }
 }
 
-/// Tells systemd, or whoever else set `NOTIFY_SOCKET`.
-fn tell_supervisor(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        debug!(%error, "the supervisor was not told");
+/// Keeps the counters' page up to date, for ever.
+#[expect(clippy::infinite_loop, reason = "it is dropped when the broker is to stop")]
+async fn publish_counters(broker: &Broker) {
+    let mut ticks = interval(REFRESH);
+    loop {
+        ticks.tick().await;
+        for (name, value) in broker.counters().named() {
+            telemetry::total(name, value);
+        }
     }
 }
 
@@ -85,14 +102,4 @@ fn hash_password() -> anyhow::Result<()> {
     anyhow::ensure!(!password.is_empty(), "the password is empty; type it on standard input, in one line");
     let line = format!("password_hash = \"{}\"\n", User::hash_password(password));
     std::io::stdout().write_all(line.as_bytes()).context("cannot print")
-}
-
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rumqttd=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // it would panic when nobody reads our errors any more
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr)
-        .init();
 }

@@ -1,14 +1,15 @@
 //! What an operator can set.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use host::config::ConfigError;
+use host::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerError, ConfigError, User, watchdog};
+use crate::{BrokerError, User, watchdog};
 
 /// The settings of a broker; the default is what `wattveil`'s loopback deployments use.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -43,17 +44,22 @@ pub struct Config {
     /// How many bytes all clients together may send a second, likewise. Default 1 GiB.
     pub total_bytes_per_second: u32,
     /// How much is kept for the subscribers of each filter. Default 16 segments of 1 MiB.
-    pub log: LogSize,
+    pub queue: QueueSize,
     /// Other sizes for certain filters. Should several of them cover a filter, any of them may hold.
-    pub filter_logs: Vec<FilterLog>,
-    /// How much all filters' logs may take when they are full; a subscription that could take more is refused. Default
+    pub filter_queues: Vec<FilterQueue>,
+    /// How much all filters' queues may take when they are full; a subscription that could take more is refused. Default
     /// 8 GiB, of which is used what is published and kept.
-    pub max_log_bytes: u64,
+    pub max_queue_bytes: u64,
     /// How much all retained messages may take; one that would take more is refused. Default 256 MiB.
     pub max_retained_bytes: u64,
     /// TLS 1.3 instead of plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
+    /// How log lines look. Default text.
+    pub log: LogFormat,
+    /// Where to serve counters for Prometheus; a loopback address. Default nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
     /// Who may connect. Nobody named means everybody, to do anything, which is accepted on a loopback address only.
     pub users: Vec<User>,
     /// Roles beside, or instead of, [those that there are](Role::defaults).
@@ -76,11 +82,13 @@ impl Default for Config {
             bytes_per_second: 64 << 20,
             total_packets_per_second: 1_000_000,
             total_bytes_per_second: 1 << 30,
-            log: LogSize::default(),
-            filter_logs: Vec::new(),
-            max_log_bytes: 8 << 30,
+            queue: QueueSize::default(),
+            filter_queues: Vec::new(),
+            max_queue_bytes: 8 << 30,
             max_retained_bytes: 256 << 20,
             tls: None,
+            log: LogFormat::default(),
+            metrics: None,
             users: Vec::new(),
             roles: Vec::new(),
         }
@@ -135,25 +143,26 @@ impl Role {
 }
 
 impl Config {
-    /// Reads a file of settings; what it leaves out keeps its default.
+    /// Reads a file of settings, if there is one, over it the environment, and `set` over that; what is left out keeps its
+    /// default.
     ///
     /// # Errors
     ///
     /// [`ConfigError`], which names the file, the line and what is known.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
-        // not the error itself, since that prints the line, which may hold a password
-        let mut config: Self = toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let detail = error.message().to_owned();
-            ConfigError::Parse {
-                path: path.to_path_buf(),
-                line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-                hint: if detail.contains("unknown field `password`") { HASH_IT } else { "" },
-                detail,
+    pub fn read(path: Option<&Path>, set: &[String]) -> Result<Self, ConfigError> {
+        let read =
+            path.map_or_else(|| host::config::read_without_file(set), |path| host::config::read(path, set));
+        let mut config: Self = read.map_err(|error| match error {
+            ConfigError::Parameter { place, reason } if reason.contains("unknown field `password`") => {
+                ConfigError::Parameter { place, reason: reason + HASH_IT }
             }
+            // what was found there may be a password
+            ConfigError::Parameter { place, reason } if reason.contains("password_hash`: ") => {
+                ConfigError::Parameter { place, reason: format!("this is no password's hash{HASH_IT}") }
+            }
+            error => error,
         })?;
-        if let (Some(tls), Some(directory)) = (&mut config.tls, path.parent()) {
+        if let (Some(tls), Some(directory)) = (&mut config.tls, path.and_then(Path::parent)) {
             tls.certificate = directory.join(&tls.certificate);
             tls.key = directory.join(&tls.key);
             tls.client_authority = tls.client_authority.take().map(|path| directory.join(path));
@@ -194,7 +203,7 @@ impl Config {
             limit(name, value, least, most)?;
         }
         // what rumqttd would panic on, or quietly do worse with
-        for size in self.filter_logs.iter().map(|log| &log.size).chain([&self.log]) {
+        for size in self.filter_queues.iter().map(|queue| &queue.size).chain([&self.queue]) {
             limit("segment_bytes", size.segment_bytes as u64, 1024, 1 << 40)?;
             limit("segments", size.segments as u64, 2, 100_000)?;
         }
@@ -211,14 +220,15 @@ impl Config {
         all.map(|role| (role.name.clone(), role)).collect()
     }
 
-    /// The size of a filter's log, the largest that the router may make of the settings.
-    pub(crate) fn log_of(&self, filter: &str) -> LogSize {
+    /// The size of a filter's queue, the largest that the router may make of the settings.
+    pub(crate) fn queue_of(&self, filter: &str) -> QueueSize {
         if filter == watchdog::TOPIC {
-            return LogSize { segment_bytes: 1024, segments: 2 };
+            return QueueSize { segment_bytes: 1024, segments: 2 };
         }
-        let special = self.filter_logs.iter().filter(|log| rumqttd::protocol::matches(filter, &log.filter));
-        let largest = special.map(|log| log.size).max_by_key(|size| size.most(self.max_packet_bytes));
-        largest.unwrap_or(self.log)
+        let special =
+            self.filter_queues.iter().filter(|queue| rumqttd::protocol::matches(filter, &queue.filter));
+        let largest = special.map(|queue| queue.size).max_by_key(|size| size.most(self.max_packet_bytes));
+        largest.unwrap_or(self.queue)
     }
 }
 
@@ -232,34 +242,34 @@ const HASH_IT: &str =
 /// 1000 meters that send 2 KiB every 15 minutes fill the default in about 2 hours.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct LogSize {
+pub struct QueueSize {
     /// The size of one segment in bytes, topics included; 1024 or more.
     pub segment_bytes: usize,
     /// How many segments there are; 2 to 100,000.
     pub segments: usize,
 }
 
-impl Default for LogSize {
+impl Default for QueueSize {
     fn default() -> Self {
         Self { segment_bytes: 1 << 20, segments: 16 }
     }
 }
 
-impl LogSize {
+impl QueueSize {
     /// What it takes when it is full: a segment ends with the message that fills it.
     pub(crate) fn most(self, max_packet: usize) -> u64 {
         (self.segment_bytes as u64).saturating_add(max_packet as u64).saturating_mul(self.segments as u64)
     }
 }
 
-/// A log size for the filters that match another one.
+/// A queue's size for the filters that match another one.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct FilterLog {
+pub struct FilterQueue {
     /// The filter that those filters match, such as `wv/1/+/receipt/#`.
     pub filter: String,
     /// Their size.
-    pub size: LogSize,
+    pub size: QueueSize,
 }
 
 #[cfg(test)]
@@ -268,8 +278,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), text).unwrap();
-        Config::read(file.path())
+        std::fs::write(file.path(), text).unwrap();
+        Config::read(Some(file.path()), &[])
     }
 
     #[test]
@@ -290,15 +300,15 @@ mod tests {
             bytes_per_second = 80000
             total_packets_per_second = 9
             total_bytes_per_second = 100000
-            max_log_bytes = 11
+            max_queue_bytes = 11
             max_retained_bytes = 12
-            log = { segment_bytes = 2048, segments = 3 }
+            queue = { segment_bytes = 2048, segments = 3 }
 
             [tls]
             certificate = "broker.pem"
             key = "/etc/broker.key"
 
-            [[filter_logs]]
+            [[filter_queues]]
             filter = "receipt/#"
             size = { segment_bytes = 4096, segments = 4 }
 
@@ -324,9 +334,9 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen, "[::1]:8883".parse().unwrap());
         assert_eq!((config.max_connections, config.max_packet_bytes), (20, 20000));
-        assert_eq!(config.log, LogSize { segment_bytes: 2048, segments: 3 });
-        assert_eq!(config.log_of("receipt/x/+"), LogSize { segment_bytes: 4096, segments: 4 });
-        assert_eq!(config.log_of("other"), config.log);
+        assert_eq!(config.queue, QueueSize { segment_bytes: 2048, segments: 3 });
+        assert_eq!(config.queue_of("receipt/x/+"), QueueSize { segment_bytes: 4096, segments: 4 });
+        assert_eq!(config.queue_of("other"), config.queue);
         assert_eq!((&*config.users[0].name, &*config.users[0].role), ("meter-1", "meter"));
         assert!(config.users[1].certificate);
         assert!(!format!("{config:?}").contains("secret"));
@@ -347,7 +357,7 @@ mod tests {
         );
         let error = read("listen = 1883").unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
-        assert!(matches!(Config::read(Path::new("/no/such/file")), Err(ConfigError::Read { .. })));
+        assert!(matches!(Config::read(Some(Path::new("/no/such/file")), &[]), Err(ConfigError::Read { .. })));
     }
 
     #[test]
@@ -357,9 +367,11 @@ mod tests {
             "[[users]]\nname = \"a\"\npassword = hunter12345\n",
             "[[users]]\nname = \"a\"\npassword = \"hunter12345\n",
             "[[users]]\nname = \"a\"\npassword = \"hunter12345\"\n",
+            "[[users]]\nname = \"a\"\npassword_hash = 12345\n",
         ] {
             let error = format!("{:?}", read(text).unwrap_err());
-            assert!(error.contains("line: 3") && !error.contains("12345"), "{error}");
+            assert!(error.contains("line 3") || error.contains("line: 3"), "{error}");
+            assert!(!error.contains("12345"), "{error}");
         }
         let error = read("[[users]]\npassword = \"hunter12345\"\n").unwrap_err().to_string();
         assert!(error.ends_with(HASH_IT), "{error}");
@@ -381,8 +393,8 @@ mod tests {
             Config { max_packet_bytes: 1, ..config() },
             Config { packets_per_second: 0, ..config() },
             Config { connect_seconds: 0, ..config() },
-            Config { log: LogSize { segment_bytes: 1000, segments: 9 }, ..config() },
-            Config { log: LogSize { segment_bytes: 9000, segments: 1 }, ..config() },
+            Config { queue: QueueSize { segment_bytes: 1000, segments: 9 }, ..config() },
+            Config { queue: QueueSize { segment_bytes: 9000, segments: 1 }, ..config() },
         ] {
             assert!(matches!(bad.checked(), Err(BrokerError::Limit { .. })));
         }

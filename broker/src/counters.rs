@@ -37,6 +37,24 @@ pub struct Counters {
     pub panics: u64,
 }
 
+impl Counters {
+    /// Each with the name that it has for Prometheus.
+    pub fn named(&self) -> [(&'static str, u64); 10] {
+        [
+            ("wattveil_broker_connected_total", self.connected),
+            ("wattveil_broker_refused_connections_total", self.refused_connections),
+            ("wattveil_broker_refused_publishes_total", self.refused_publishes),
+            ("wattveil_broker_refused_subscriptions_total", self.refused_subscriptions),
+            ("wattveil_broker_refused_packets_total", self.refused_packets),
+            ("wattveil_broker_evicted_total", self.evicted),
+            ("wattveil_broker_messages_in_total", self.messages_in),
+            ("wattveil_broker_messages_out_total", self.messages_out),
+            ("wattveil_broker_lost_total", self.lost),
+            ("wattveil_broker_panics_total", self.panics),
+        ]
+    }
+}
+
 /// Counts what happens.
 #[derive(Debug)]
 pub(crate) struct Tally {

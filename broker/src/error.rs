@@ -76,30 +76,3 @@ pub enum BrokerError {
         problem: String,
     },
 }
-
-/// Why a file of settings was refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A line of the file is wrong.
-    #[error("{}, line {line}: {detail}{hint}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        detail: String,
-        /// What to do instead, where more can be said.
-        hint: &'static str,
-    },
-}

@@ -7,7 +7,7 @@
 //!
 //! It speaks MQTT 3.1.1 at QoS 0 and 1, over TLS 1.3, or in plain text on loopback. Whoever connects proves by a password
 //! or a certificate who it is, may use its own client ids only, and may publish and read what its role allows: a table of
-//! patterns, `assets/roles.toml`. It depends on nothing else of this workspace, so that no device ever compiles a broker.
+//! patterns, `assets/roles.toml`. Of this workspace it depends on `host` alone, for configuration, logs and counters.
 //!
 //! Read [`Config`] first, then [`Broker`]; [`command`] is the program; inside, `front` (what may pass, without I/O: `connect`, `permission`,
 //! `topic`, `budget`, `pace`, `trail`), `accounts` (who it is), `antechamber` (who has not said so yet), `session` (one client's bytes), `clients` (one
@@ -52,12 +52,12 @@
 //!   rumqttd reserves), and when busy up to `max_packet_bytes` on its way in, and 64 KiB and one packet on its way out;
 //! * a filter: its log, `segments` × (`segment_bytes` + `max_packet_bytes`) when full, which is never given back;
 //! * a user: `topics` and `filters` of its role, some 300 bytes each in the router;
-//! * in all: `max_connections` of the first, `max_log_bytes` of the second, `max_retained_bytes`.
+//! * in all: `max_connections` of the first, `max_queue_bytes` of the second, `max_retained_bytes`.
 //!
 //! What stays open:
 //! * **Nothing survives a restart**, not even acknowledged messages: end-to-end receipts are what counts.
 //! * **A subscriber that is away or slow loses the oldest messages** once the log of its filter is full: about `segment_bytes` ×
-//!   (`segments` − 1), see [`LogSize`], which is to be sized for the outage, and the burst, that shall cost nothing. Whoever
+//!   (`segments` − 1), see [`QueueSize`], which is to be sized for the outage, and the burst, that shall cost nothing. Whoever
 //!   publishes is not held back.
 //! * A message that nobody has ever subscribed to is acknowledged and gone, unless it is a retained one.
 //! * A subscription gets at most 100 retained messages, and none of them again after its first time in a session.
@@ -84,7 +84,7 @@ mod user;
 mod watchdog;
 
 pub use broker::Broker;
-pub use config::{Config, FilterLog, LogSize, Role, TlsConfig};
+pub use config::{Config, FilterQueue, QueueSize, Role, TlsConfig};
 pub use counters::Counters;
-pub use error::{BrokerError, ConfigError};
+pub use error::BrokerError;
 pub use user::User;

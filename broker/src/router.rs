@@ -9,7 +9,7 @@ use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, LastWill, Packet, Publish};
 use rumqttd::{Notification, RouterConfig, SegmentConfig};
 
-use crate::{Config, LogSize, watchdog};
+use crate::{Config, QueueSize, watchdog};
 
 type Attached = (LinkTx, LinkRx, Notification);
 type Attach = dyn Fn(&str, bool) -> Result<Attached, RouterGone> + Send + Sync;
@@ -22,12 +22,12 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn spawn(config: &Config) -> Self {
-        let segments = |size: LogSize| SegmentConfig {
+        let segments = |size: QueueSize| SegmentConfig {
             max_segment_size: size.segment_bytes,
             max_segment_count: size.segments,
         };
-        let own = (watchdog::TOPIC.to_owned(), segments(config.log_of(watchdog::TOPIC)));
-        let others = config.filter_logs.iter().map(|log| (log.filter.clone(), segments(log.size)));
+        let own = (watchdog::TOPIC.to_owned(), segments(config.queue_of(watchdog::TOPIC)));
+        let others = config.filter_queues.iter().map(|queue| (queue.filter.clone(), segments(queue.size)));
         let sizes = others.chain([own]);
         let channel = rumqttd::Router::new(
             0,
@@ -36,8 +36,8 @@ impl Router {
                 max_connections: config.max_connections + 16,
                 // how many QoS 0 messages are read from a log at a time; the channel to a client holds 200
                 max_outgoing_packet_count: 100,
-                max_segment_size: config.log.segment_bytes,
-                max_segment_count: config.log.segments,
+                max_segment_size: config.queue.segment_bytes,
+                max_segment_count: config.queue.segments,
                 custom_segment: Some(sizes.collect()),
                 ..RouterConfig::default()
             },

@@ -19,6 +19,8 @@ const REST: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// What it publishes to, which nobody else sees.
 pub(crate) const TOPIC: &str = "broker/watchdog";
+/// The user that it is, as nobody in the settings can be called.
+pub(crate) const USER: &str = "broker:watchdog";
 
 /// A running watchdog; dropping it calls it off.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ pub(crate) fn identity() -> Arc<Identity> {
         filters: 1,
     };
     let grant = Grant::new(&role, None).expect("its topic is a pattern");
-    Arc::new(Identity::new("broker:watchdog".into(), Arc::new(grant)))
+    Arc::new(Identity::new(USER.into(), Arc::new(grant)))
 }
 
 fn watch(

@@ -88,9 +88,22 @@ pub enum ConfigError {
 /// [`ConfigError`].
 pub fn read<T: DeserializeOwned>(path: &Path, set: &[String]) -> Result<T, ConfigError> {
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-    let table: toml::Table = toml::from_str(&text).map_err(|error| ConfigError::Toml {
+    layered(path, &text, set)
+}
+
+/// Reads what the environment says and `set` over it, for a role that can do without a file.
+///
+/// # Errors
+///
+/// [`ConfigError`].
+pub fn read_without_file<T: DeserializeOwned>(set: &[String]) -> Result<T, ConfigError> {
+    layered(Path::new("without a configuration file"), "", set)
+}
+
+fn layered<T: DeserializeOwned>(path: &Path, text: &str, set: &[String]) -> Result<T, ConfigError> {
+    let table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::Toml {
         path: path.into(),
-        line: error.span().map_or(1, |span| line_of(&text, span.start)),
+        line: error.span().map_or(1, |span| line_of(text, span.start)),
         reason: error.message().to_owned(),
     })?;
     let mut figment = Figment::new().merge(Layer::new(Place::File, dict(table)));
@@ -99,7 +112,7 @@ pub fn read<T: DeserializeOwned>(path: &Path, set: &[String]) -> Result<T, Confi
         let (key, value) = flag.split_once('=').ok_or_else(|| ConfigError::Set(flag.clone()))?;
         figment = figment.merge(Layer::new(Place::Flag, nested(key.trim(), flag_value(value))));
     }
-    figment.extract().map_err(|error| explain(error, &figment, path, &text))
+    figment.extract().map_err(|error| explain(error, &figment, path, text))
 }
 
 /// Where a layer of parameters comes from.

@@ -23,7 +23,7 @@ pub enum LogFormat {
 /// Logs go to standard error, in colour for a person; `RUST_LOG` says which (default `info`). How long each stage took is
 /// logged with `RUST_LOG=info,performance=debug`.
 pub fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rumqttd=error"));
     let person = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -99,6 +99,11 @@ pub fn count(name: &'static str, things: u64) {
 /// Counts things that happened of one kind.
 pub fn count_kind(name: &'static str, kind: &'static str, things: u64) {
     metrics::counter!(name, "kind" => kind).increment(things);
+}
+
+/// Notes how many things have happened so far.
+pub fn total(name: &'static str, things: u64) {
+    metrics::counter!(name).absolute(things);
 }
 
 /// Notes how much there is of something now.

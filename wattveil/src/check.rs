@@ -219,7 +219,9 @@ async fn check_file(file: &Path, home: &Path, findings: &mut Findings) {
 }
 
 fn check_broker(file: &Path, findings: &mut Findings) {
-    let Some(config) = findings.expect(broker::Config::read(file).map_err(Into::into)) else { return };
+    let Some(config) = findings.expect(broker::Config::read(Some(file), &[]).map_err(Into::into)) else {
+        return;
+    };
     if let Some(tls) = &config.tls {
         for path in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_authority) {
             if let Err(error) = fs::metadata(path) {

@@ -135,3 +135,28 @@ fn the_utility_sinks_example_is_whole() {
     shows_the_defaults::<Config>(&text, &full, &[], &["log"]);
     shows_the_defaults::<Config>(&text, &full, &["pace"], &["settle_ms", "resend_ms"]);
 }
+
+#[test]
+fn the_brokers_example_is_whole() {
+    use broker::Config;
+    let (path, text) = example("broker");
+    Config::read(Some(&path), &[]).unwrap();
+    let full = everything(&text);
+    for path in [
+        &[][..],
+        &["queue"],
+        &["tls"],
+        &["filter_queues"],
+        &["filter_queues", "size"],
+        &["users"],
+        &["roles"],
+    ] {
+        has_every_parameter::<Config>(&full, &[path]);
+    }
+    let defaults = Table::try_from(Config::default()).unwrap();
+    for (parameter, value) in defaults {
+        let is_shown =
+            text.contains(&format!("#{parameter} = ")) && !text.contains(&format!("#[[{parameter}]]"));
+        assert!(!is_shown || full[&parameter] == value, "{parameter}");
+    }
+}

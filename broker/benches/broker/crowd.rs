@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use broker::LogSize;
+use broker::QueueSize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -26,7 +26,7 @@ pub(crate) async fn connections() -> anyhow::Result<()> {
         "Memory of the broker's process for {CROWD} connected subscribers, each with a filter of its own\n"
     );
     for kind in Kind::all() {
-        let server = Server::start(kind, CROWD, CROWD, LogSize::default())?;
+        let server = Server::start(kind, CROWD, CROWD, QueueSize::default())?;
         let before = server.memory()?;
         let (peers, _) = everybody(&server.door(), CROWD, true).await?;
         anyhow::ensure!(peers.len() == CROWD, "{} of {CROWD} are connected", peers.len());
@@ -43,7 +43,7 @@ pub(crate) async fn storm() -> anyhow::Result<()> {
         "Seconds from the start of a killed broker until {CROWD} agents are connected and subscribed again\n"
     );
     for kind in Kind::all() {
-        let mut server = Server::start(kind, CROWD, CROWD, LogSize::default())?;
+        let mut server = Server::start(kind, CROWD, CROWD, QueueSize::default())?;
         let up = Arc::new(AtomicUsize::new(0));
         let mut agents = JoinSet::new();
         for number in 0..CROWD {
@@ -66,7 +66,7 @@ pub(crate) async fn storm() -> anyhow::Result<()> {
 /// 120 % of those that there may be, again and again.
 pub(crate) async fn cap() -> anyhow::Result<()> {
     println!("{} clients come where {CROWD} may be, four times over\n", CROWD * 6 / 5);
-    let server = Server::start(Kind::Open, CROWD, CROWD, LogSize::default())?;
+    let server = Server::start(Kind::Open, CROWD, CROWD, QueueSize::default())?;
     for round in 1..=4 {
         let start = Instant::now();
         let (peers, refused) = everybody(&server.door(), CROWD * 6 / 5, false).await?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Config, LogSize, TlsConfig, User};
+use broker::{Config, QueueSize, TlsConfig, User};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -73,7 +73,7 @@ impl Server {
         kind: Kind,
         meters: usize,
         max_connections: usize,
-        log: LogSize,
+        queue: QueueSize,
     ) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -84,7 +84,7 @@ impl Server {
                 address.port()
             ),
             Kind::Open | Kind::Guarded => {
-                let mut config = settings(address, max_connections, log);
+                let mut config = settings(address, max_connections, queue);
                 if kind == Kind::Guarded {
                     config.tls = Some(write_certificate(directory.path())?);
                     let users = (0..meters).map(|number| (format!("m{number}"), "meter"));
@@ -192,7 +192,7 @@ impl Door {
 }
 
 /// Limits that are not what is measured are out of the way.
-fn settings(listen: SocketAddr, max_connections: usize, log: LogSize) -> Config {
+fn settings(listen: SocketAddr, max_connections: usize, queue: QueueSize) -> Config {
     Config {
         listen,
         max_connections,
@@ -201,8 +201,8 @@ fn settings(listen: SocketAddr, max_connections: usize, log: LogSize) -> Config 
         bytes_per_second: u32::MAX,
         total_packets_per_second: u32::MAX,
         total_bytes_per_second: u32::MAX,
-        log,
-        max_log_bytes: 1 << 50,
+        queue,
+        max_queue_bytes: 1 << 50,
         ..Config::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use broker::LogSize;
+use broker::QueueSize;
 use bytes::BytesMut;
 use tokio::task::JoinSet;
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(sizes: &[usize]) -> anyhow::Result<()> {
             for (kind, rounds) in kinds.iter().zip(&mut rounds) {
                 // the aggregator may be slower than the meters together
                 let server =
-                    Server::start(*kind, METERS, 100, LogSize { segment_bytes: 1 << 20, segments: 1024 })?;
+                    Server::start(*kind, METERS, 100, QueueSize { segment_bytes: 1 << 20, segments: 1024 })?;
                 let before = server.processor_time()?;
                 let time = measure(&server.door(), *size, count).await.context(kind.name())?;
                 let taken = server.processor_time()? - before;

@@ -20,7 +20,7 @@ pub(crate) struct Budget {
 struct Used {
     /// Every filter that was ever subscribed to; the router keeps a log for each.
     filters: HashSet<String>,
-    log_bytes: u64,
+    queue_bytes: u64,
     /// What is retained, by topic.
     retained: HashMap<u64, u64>,
     retained_bytes: u64,
@@ -91,11 +91,11 @@ impl Budget {
         if used.filters.contains(filter) {
             return Ok(false);
         }
-        let log = self.config.log_of(filter).most(self.config.max_packet_bytes);
-        if used.log_bytes.saturating_add(log) > self.config.max_log_bytes {
+        let queue = self.config.queue_of(filter).most(self.config.max_packet_bytes);
+        if used.queue_bytes.saturating_add(queue) > self.config.max_queue_bytes {
             return Err(Refusal::Filters);
         }
-        used.log_bytes += log;
+        used.queue_bytes += queue;
         used.filters.insert(filter.to_owned());
         Ok(true)
     }
@@ -104,7 +104,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LogSize;
+    use crate::QueueSize;
     use crate::config::Role;
     use crate::front::Grant;
 
@@ -129,10 +129,14 @@ mod tests {
 
     #[test]
     fn all_logs_together_are_bounded() {
-        let log = LogSize { segment_bytes: 1024, segments: 2 };
-        let most = log.most(1000);
-        let budget =
-            Budget::new(Config { log, max_packet_bytes: 1000, max_log_bytes: 2 * most, ..Config::default() });
+        let queue = QueueSize { segment_bytes: 1024, segments: 2 };
+        let most = queue.most(1000);
+        let budget = Budget::new(Config {
+            queue,
+            max_packet_bytes: 1000,
+            max_queue_bytes: 2 * most,
+            ..Config::default()
+        });
         assert!(budget.filter(None, "a").unwrap() && budget.filter(None, "b").unwrap());
         assert!(!budget.filter(None, "a").unwrap(), "it is there already");
         assert!(matches!(budget.filter(None, "c"), Err(Refusal::Filters)));

@@ -15,7 +15,7 @@ mod tls;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use broker::{Broker, BrokerError, Config, FilterLog, LogSize};
+use broker::{Broker, BrokerError, Config, FilterQueue, QueueSize};
 use client::{Client, PATIENCE, connect, connect_with, packet, puback, publish, subscribe, text};
 use tokio::time::{Instant, timeout};
 
@@ -119,10 +119,10 @@ async fn a_kept_session_gets_what_came_while_it_was_away() {
 /// The stated capacity: `segment_bytes` × (`segments` − 1) are there after any outage.
 #[tokio::test]
 async fn an_outage_within_the_log_costs_nothing() {
-    let size = |segment_bytes| LogSize { segment_bytes, segments: 5 };
+    let size = |segment_bytes| QueueSize { segment_bytes, segments: 5 };
     let broker = start_with(Config {
-        log: size(1024),
-        filter_logs: vec![FilterLog { filter: "big/#".into(), size: size(10_000) }],
+        queue: size(1024),
+        filter_queues: vec![FilterQueue { filter: "big/#".into(), size: size(10_000) }],
         ..Config::default()
     })
     .await;

@@ -4,6 +4,11 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::client::{Client, PATIENCE, connect, connect_with, text};
 
@@ -54,6 +59,29 @@ async fn it_serves_until_it_is_told_to_stop() {
     }
 }
 
+/// What it has counted is on a page for Prometheus.
+#[tokio::test]
+async fn counters_are_served() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let running = run(&["--listen", "127.0.0.1:0", "--set", &format!("metrics={free}")]);
+    let mut client = Client::subscribed(running.address.parse().unwrap(), "client", "#", 1).await;
+    assert!(client.is_served().await);
+    let deadline = Instant::now() + PATIENCE;
+    let mut page = String::new();
+    // the client, and the broker's own watchdog; the page is brought up to date every second
+    while !page.contains("wattveil_broker_connected_total 2") || page.contains("messages_in_total 0") {
+        assert!(Instant::now() < deadline, "{page}");
+        let mut stream = TcpStream::connect(free).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        page.clear();
+        stream.read_to_string(&mut page).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[test]
 fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -68,7 +96,7 @@ fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
     let message = fails(&["--listen", "0.0.0.0:0"]);
     assert!(message.ends_with("name [[users]], or listen on 127.0.0.1\n"), "{message}");
     let message = fails(&["--config", "/no/such/file.toml"]);
-    assert!(message.starts_with("Error: cannot read /no/such/file.toml\n"), "{message}");
+    assert!(message.starts_with("Error: cannot read the configuration /no/such/file.toml\n"), "{message}");
 
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
@@ -78,6 +106,12 @@ fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
         message.contains(&format!("{path}, line 2: unknown field `max_conections`, expected one of")),
         "{message}"
     );
+    let message = fails(&["--set", "max_connections=0"]);
+    assert!(message.contains("max_connections"), "{message}");
+    let message = fails(&["--set", "max_conections=5"]);
+    assert!(message.starts_with("Error: --set max_conections: unknown field"), "{message}");
+    let message = fails(&["--set", "metrics=0.0.0.0:9463"]);
+    assert!(message.contains("say a loopback address, such as 127.0.0.1:9463"), "{message}");
 }
 
 #[tokio::test]

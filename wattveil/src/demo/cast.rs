@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use broker::{Broker, LogSize, Role};
+use broker::{Broker, QueueSize, Role};
 use host::now;
 use link::{Login, Settings, Tls, TlsFiles};
 use meter_agent::feed::Feed;
@@ -66,9 +66,9 @@ impl Stage {
         let mut config = broker::Config {
             tls: Some(authority.write_broker(&home, &[])?),
             // a replay is faster than any month: what waits for a busy subscriber is kept
-            log: LogSize { segment_bytes: 1 << 20, segments: 256 },
-            filter_logs: Vec::new(),
-            max_log_bytes: 1 << 40,
+            queue: QueueSize { segment_bytes: 1 << 20, segments: 256 },
+            filter_queues: Vec::new(),
+            max_queue_bytes: 1 << 40,
             roles: vec![Role {
                 name: ATTACKER.to_owned(),
                 ids: vec!["{user}".to_owned()],

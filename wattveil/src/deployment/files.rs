@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use broker::{FilterLog, LogSize, User};
+use broker::{FilterQueue, QueueSize, User};
 use host::telemetry::LogFormat;
 use link::{Endpoint, TlsFiles};
 use meter_agent::config::{RegistersConfig, SourceConfig};
@@ -120,7 +120,7 @@ const REGISTRAR: &str = "registrar";
 const OBSERVER: &str = "observer";
 
 /// Every role's configuration with every parameter.
-const BROKER: &str = include_str!("../../assets/broker.toml");
+const BROKER: &str = include_str!("../../../broker/example.toml");
 const CONFIG: &str = include_str!("../../assets/membership.toml");
 const WORKER: &str = include_str!("../../../aggregator-worker/example.toml");
 const UTILITY: &str = include_str!("../../../utility-sink/example.toml");
@@ -128,7 +128,8 @@ const AGENT: &str = include_str!("../../../meter-agent/example.toml");
 
 /// A meter's receipts are few and sent again: for each meter the broker keeps 48 KiB of them or more, some 200. The sink
 /// reads all of them by another filter.
-const RECEIPTS: (&str, LogSize) = ("wv/1/+/receipt/+/+", LogSize { segment_bytes: 16 << 10, segments: 4 });
+const RECEIPTS: (&str, QueueSize) =
+    ("wv/1/+/receipt/+/+", QueueSize { segment_bytes: 16 << 10, segments: 4 });
 
 impl Deployment {
     /// A login for every party, and for `others`: an aggregator by its name, a meter by its pseudonym, the `sink`.
@@ -166,7 +167,7 @@ impl Deployment {
             deployment: Some(self.roster.document().deployment.to_string()),
             users: self.users(&setup.logins),
             expose_plain_text: setup.expose_plain_text,
-            filter_logs: vec![FilterLog { filter: filter.to_owned(), size }],
+            filter_queues: vec![FilterQueue { filter: filter.to_owned(), size }],
             ..broker::Config::default()
         }
     }
@@ -497,7 +498,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let files = deployment.write(directory.path(), &setup).unwrap();
 
-        let broker = broker::Config::read(&files.broker).unwrap();
+        let broker = broker::Config::read(Some(&files.broker), &[]).unwrap();
         assert_eq!((broker.listen, broker.users.len()), (setup.broker, 4 + 3 + 2));
         let role = |name: &str| broker.users.iter().find(|user| user.name == name).unwrap().role.clone();
         let meter = deployment.meters[0].meter.to_string();
