@@ -180,10 +180,7 @@ impl Run {
             per_second: count / outcome.took.as_secs_f64(),
             roles: [used.broker, used.aggregators, used.sink, used.load].map(share),
             bytes: float(bytes as u64) / count,
-            receipts: (
-                float(outcome.receipts as u64) / count,
-                float(outcome.receipt_bytes as u64) / count,
-            ),
+            receipts: (float(outcome.receipts as u64) / count, float(outcome.receipt_bytes as u64) / count),
             written: float(used.aggregators.written) / count,
             latency: QUANTILES.map(quantile),
             resent: outcome.resent,
@@ -302,7 +299,11 @@ impl fmt::Display for Costs {
             .zip(&self.runs[self.runs.len() - 1].roles)
             .map(|(name, share)| format!("{name} {:.2} ({:.0} MiB)", share.cores, share.peak_mib))
             .collect();
-        writeln!(f, "\ncores, and memory of the largest process, in the last full run: {}", cores.join(", "))?;
+        writeln!(
+            f,
+            "\ncores, and memory of the largest process, in the last full run: {}",
+            cores.join(", ")
+        )?;
         let (up, down) = self.bytes_a_meter_day();
         writeln!(
             f,
