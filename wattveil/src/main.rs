@@ -122,6 +122,8 @@ enum Suite {
     },
     /// The pipeline under load: share messages a second from publishing to durable and receipted, all roles as processes
     Pipeline(pipeline::Options),
+    /// What the roles have in memory: aggregators with weeks of many meters, a meter agent that waits
+    Memory(pipeline::memory::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -212,6 +214,10 @@ async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
         Some(Suite::Pipeline(options)) => {
             let costs = pipeline::run(options).await?;
             (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Memory(options)) => {
+            let memory = pipeline::memory::run(options).await?;
+            (memory.to_string(), memory.to_json())
         }
     };
     let mut out = std::io::stdout().lock();

@@ -22,6 +22,7 @@ use super::village::{float, micros};
 
 mod floor;
 mod load;
+pub mod memory;
 pub(super) mod town;
 
 /// How a run is made.
@@ -167,7 +168,7 @@ impl Run {
         let share = |usage: super::process::Usage| Share {
             micros: micros(usage.cpu) / count,
             cores: usage.cpu.as_secs_f64() / outcome.took.as_secs_f64(),
-            peak_mib: float(usage.peak) / f64::from(1 << 20),
+            peak_mib: memory::mib(usage.peak),
         };
         let quantile = |hundredths: usize| {
             let index = (outcome.latencies.len() * hundredths / 100).min(outcome.latencies.len() - 1);

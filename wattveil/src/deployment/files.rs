@@ -301,7 +301,8 @@ impl Deployment {
         write_config(home.join("sink.toml"), UTILITY, &config)
     }
 
-    fn write_meter(
+    /// Writes what a meter needs; gives its configuration file.
+    pub(crate) fn write_meter(
         &self,
         directory: &Path,
         setup: &Setup,

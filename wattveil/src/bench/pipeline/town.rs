@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aggregator_worker::aggregator::Aggregator;
 use anyhow::Context as _;
 use broker::Role;
 use host::now;
 use link::{Login, Settings, Tls, TlsFiles};
+use meter_agent::config::SourceConfig;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
 use protocol::topic::Channel;
@@ -23,6 +25,9 @@ use crate::bench::process::{Process, Usage};
 use crate::deployment::files::write_secret;
 use crate::deployment::{Authority, Deployment, Plan, Setup};
 
+/// What an aggregator's program is called.
+const WORKER: &str = "aggregator-worker";
+
 /// Whoever sends all meters' messages.
 const LOAD: &str = "load";
 
@@ -34,10 +39,19 @@ const CACHE: usize = 16 << 20;
 pub(super) struct Town {
     pub(super) deployment: Deployment,
     broker: Process,
-    workers: Vec<(Process, PathBuf)>,
+    workers: Vec<Worker>,
     sink: Process,
+    setup: Setup,
     settings: Settings,
-    _directory: TempDir,
+    directory: TempDir,
+}
+
+/// An aggregator.
+#[derive(Debug)]
+struct Worker {
+    process: Process,
+    config: PathBuf,
+    store: PathBuf,
 }
 
 /// What the parties have used: the broker, all aggregators, the largest of them in memory, the sink, and the load.
@@ -82,13 +96,14 @@ impl Town {
         let authority = Arc::new(Authority::create("bench")?);
         let mut setup = Setup::new(free_address()?);
         let names = deployment.aggregators.iter().map(|keys| keys.id.to_string());
-        let users = names.chain([LOAD.to_owned(), "sink".to_owned()]);
+        // one meter may also come by itself
+        let meter = deployment.meters.iter().map(|keys| keys.meter.to_string()).take(1);
+        let users = names.chain([LOAD.to_owned(), "sink".to_owned()]).chain(meter);
         setup.logins =
             users.map(|user| (user, format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()))).collect();
         let config = broker_config(&deployment, &setup, &authority, &home)?;
         setup.authority = Some(authority);
-        let broker = Process::start("broker", &config);
-        let mut broker = broker?;
+        let mut broker = Process::start("broker", &config)?;
         broker.says("listening")?;
         let settings = settings(&setup, &home)?;
         let mut workers = Vec::new();
@@ -97,13 +112,13 @@ impl Town {
         {
             let store = config.with_file_name("worker.redb");
             introduce(&deployment, keys, &store, rng)?;
-            workers.push((Process::start("aggregator-worker", &config)?, store));
+            workers.push(Worker { process: Process::start(WORKER, &config)?, config, store });
         }
-        for (worker, _) in &mut workers {
-            worker.says("listening")?;
+        for worker in &mut workers {
+            worker.process.says("listening")?;
         }
         let sink = Process::start("utility-sink", &deployment.write_sink(directory.path(), &setup)?)?;
-        Ok(Self { deployment, broker, workers, sink, settings, _directory: directory })
+        Ok(Self { deployment, broker, workers, sink, setup, settings, directory })
     }
 
     /// How the load's clients reach the broker, each under its number.
@@ -118,8 +133,8 @@ impl Town {
     /// If one has ended.
     pub(super) fn used(&self) -> anyhow::Result<Used> {
         let mut aggregators = Usage::default();
-        for (worker, _) in &self.workers {
-            let usage = worker.usage()?;
+        for worker in &self.workers {
+            let usage = worker.process.usage()?;
             aggregators.cpu += usage.cpu;
             aggregators.written += usage.written;
             aggregators.memory = aggregators.memory.max(usage.memory);
@@ -131,9 +146,52 @@ impl Town {
 
     /// What the parties warned of: nothing should be.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let workers = self.workers.iter().map(|(worker, _)| worker);
+        let workers = self.workers.iter().map(|worker| &worker.process);
         let all = workers.chain([&self.broker, &self.sink]);
         all.flat_map(Process::complaints).collect()
+    }
+
+    /// An aggregator's store, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be looked at.
+    pub(super) fn store_bytes(&self) -> anyhow::Result<u64> {
+        let worker = self.workers.first().context("no aggregator")?;
+        Ok(fs::metadata(&worker.store)?.len())
+    }
+
+    /// Kills an aggregator and starts it again; what it has used when it listens.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub(super) fn restart_worker(&mut self) -> anyhow::Result<Usage> {
+        let worker = self.workers.pop().context("no aggregator")?;
+        let Worker { process, config, store } = worker;
+        process.kill()?;
+        let mut process = Process::start(WORKER, &config)?;
+        process.says("listening")?;
+        let usage = process.usage()?;
+        self.workers.push(Worker { process, config, store });
+        Ok(usage)
+    }
+
+    /// Starts the first meter's agent, whose next reading is hours away, and looks at it after a while.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub(super) fn idle_agent(&self, pause: Duration) -> anyhow::Result<Usage> {
+        let keys = self.deployment.meters.first().context("no meter")?;
+        let source =
+            SourceConfig::Synthetic { seed: 1, index: 0, start: 0, slots: 96, slots_per_second: 1e-4 };
+        let config = self.deployment.write_meter(self.directory.path(), &self.setup, keys, &source)?;
+        let agent = Process::start("meter-agent", &config)?;
+        std::thread::sleep(pause);
+        let usage = agent.usage()?;
+        agent.kill()?;
+        Ok(usage)
     }
 
     /// Kills the aggregators without a goodbye, opens their stores, and gives how many records the poorest of them has.
@@ -143,9 +201,9 @@ impl Town {
     /// If one had ended before, or a store is damaged.
     pub(super) fn kill_and_count(self) -> anyhow::Result<u64> {
         let mut stores = Vec::new();
-        for (worker, store) in self.workers {
-            worker.kill()?;
-            stores.push(store);
+        for worker in self.workers {
+            worker.process.kill()?;
+            stores.push(worker.store);
         }
         let mut least = u64::MAX;
         for (keys, path) in self.deployment.aggregators.iter().zip(stores) {
