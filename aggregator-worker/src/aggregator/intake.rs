@@ -154,7 +154,7 @@ impl Intake {
         };
         // A repeat is answered before anything costly: its name says that it is the record that is held.
         let rid = message.rid(&party.roster);
-        let end = self.accounts.get(&head.meter).map_or(Slot::default(), |account| account.end);
+        let end = self.accounts.get(&head.meter).map_or_else(Slot::default, |account| account.end);
         let rival = if head.slots.start() < end { overlapping(&head, store)? } else { None };
         if let Some((version, stored)) = &rival
             && stored.rid == rid

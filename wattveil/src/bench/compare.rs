@@ -53,7 +53,7 @@ fn lines(name: &str, before: &Value, now: &Value, table: &mut String) {
 
 /// What a row of an array is called.
 fn label(row: &Value) -> Option<String> {
-    ["step", "cadence", "meters"].iter().find_map(|key| {
+    ["step", "cadence", "system", "meters"].iter().find_map(|key| {
         let value = row.get(key)?;
         Some(value.as_str().map_or_else(|| format!("{value} {key}"), str::to_owned))
     })

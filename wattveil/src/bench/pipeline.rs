@@ -17,12 +17,14 @@ use serde_json::{Value, json};
 
 use self::floor::Floor;
 use self::load::{Load, Outcome};
+use self::report::Report;
 use self::town::{Town, Used};
 use super::village::{float, micros};
 
 mod floor;
 mod load;
 pub mod memory;
+pub mod report;
 pub(super) mod town;
 
 /// How a run is made.
@@ -102,6 +104,8 @@ pub struct Costs {
     pub runs: Vec<Run>,
     /// At a set rate.
     pub paced: Run,
+    /// A day's values in one report, ours and Prio3SumVec's.
+    pub reports: Vec<Report>,
 }
 
 /// Measures everything.
@@ -112,6 +116,7 @@ pub struct Costs {
 pub async fn run(options: &Options) -> anyhow::Result<Costs> {
     let directory = options.on.clone().unwrap_or_else(std::env::temp_dir);
     let floor = Floor::measure(&directory, options.batch)?;
+    let reports = report::measure()?;
     let mut runs = Vec::new();
     let mut last = None;
     for &meters in &options.meters {
@@ -137,7 +142,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Costs> {
     let paced = Run::measure(&town, load, Some(rate)).await?;
     verify(town, stored + (meters * records) as u64)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Costs { batch: options.batch, cores, floor, runs, paced })
+    Ok(Costs { batch: options.batch, cores, floor, runs, paced, reports })
 }
 
 /// Every record that was receipted is in every aggregator's store after a kill, and nobody complained.
@@ -256,6 +261,7 @@ impl Costs {
             "floor": self.floor.to_json(),
             "runs": self.runs.iter().map(Run::to_json).collect::<Vec<_>>(),
             "paced": self.paced.to_json(),
+            "reports": self.reports.iter().map(Report::to_json).collect::<Vec<_>>(),
             "bytes_per_meter_day": self.bytes_a_meter_day().0,
             "receipt_bytes_per_meter_day": self.bytes_a_meter_day().1,
         })
@@ -312,7 +318,8 @@ impl fmt::Display for Costs {
             self.paced.bytes
         )?;
         let last = &self.runs[self.runs.len() - 1];
-        self.floor.write(f, last.micros(), last.per_second, self.cores)
+        self.floor.write(f, last.micros(), last.per_second, self.cores)?;
+        report::write(f, &self.reports)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 /// How long a role may take to start.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Clock ticks a second in `/proc`: 100 on every Linux.
 const TICKS: u64 = 100;
@@ -25,8 +25,10 @@ pub(super) struct Process {
 pub(super) struct Usage {
     /// Processor time, user and system.
     pub cpu: Duration,
-    /// Bytes it has in memory now, and at most so far.
+    /// Bytes it has in memory now.
     pub memory: u64,
+    /// Those of them that are no pages of a file, such as its program.
+    pub own: u64,
     /// The most bytes that it had in memory.
     pub peak: u64,
     /// Bytes that it had written to the disk.
@@ -137,7 +139,13 @@ impl Usage {
         let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 1_000 / TICKS);
         let (status, io) = (read("status")?, read("io")?);
         let kib = |name| Ok::<u64, anyhow::Error>(field(&status, name)? << 10);
-        Ok(Self { cpu, memory: kib("VmRSS:")?, peak: kib("VmHWM:")?, written: field(&io, "write_bytes:")? })
+        Ok(Self {
+            cpu,
+            memory: kib("VmRSS:")?,
+            own: kib("RssAnon:")?,
+            peak: kib("VmHWM:")?,
+            written: field(&io, "write_bytes:")?,
+        })
     }
 
     /// What was used since `before`; memory is not a difference.
@@ -172,7 +180,7 @@ mod tests {
         }
         let used = Usage::of(std::process::id()).unwrap().since(before);
         assert!((20..10_000).contains(&used.cpu.as_millis()), "{:?}", used.cpu);
-        assert!(used.memory > 1 << 20 && used.peak >= used.memory / 2);
+        assert!(used.memory > 1 << 20 && used.peak >= used.memory / 2 && used.own < used.memory);
         assert!(Usage::of(u32::MAX).is_err());
     }
 }

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 
 use wattveil::deployment::Files;
 
+use crate::oracle::Homes;
 use crate::process::{Process, wait_until};
-use crate::town::{Town, free_address};
+use crate::town::{Town, free_address, write};
 
 /// Where the documentation's configurations are.
 fn packaging() -> PathBuf {
@@ -38,6 +39,50 @@ fn users(files: &Files, options: &[&str]) -> String {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("agg-4") && text.contains("sink"));
     text
+}
+
+/// What a role may do at our broker, it may do at the others, with the same words but for the wildcards.
+#[test]
+fn permissions_are_ours() {
+    let directory = tempfile::tempdir().unwrap();
+    let (deployment, _, files) = write(directory.path(), &Homes::read(2), &[free_address()], false);
+    let meter = deployment.meters[0].meter.to_string();
+    let acl = fs::read_to_string(packaging().join("mosquitto.acl")).unwrap();
+    let nats = users(&files, &["--nats"]);
+    let mut compared = 0;
+    for role in broker::Role::defaults() {
+        let user = match role.name.as_str() {
+            "meter" => &meter,
+            "aggregator" => "agg-1",
+            // the registrar has no login in this town
+            "registrar" => continue,
+            name => name,
+        };
+        let (_, of_user) = nats.split_once(&format!("user: \"{user}\"")).unwrap();
+        let (of_user, _) = of_user.split_once("user:").unwrap_or((of_user, ""));
+        let (publish, subscribe) = of_user.split_once("subscribe:").unwrap();
+        for (word, patterns, subjects) in
+            [("write", &role.publish, publish), ("read", &role.subscribe, subscribe)]
+        {
+            for pattern in patterns {
+                let topic = pattern.replace("{deployment}", "town");
+                let of_many = ["meter", "aggregator"].contains(&role.name.as_str());
+                let (kind, name) = if of_many { ("pattern", "%u") } else { ("topic", user) };
+                let line = format!("{kind} {word} {}", topic.replace("{user}", name));
+                let of_all = format!("pattern {word} {topic}");
+                assert!(acl.lines().any(|found| found == line || found == of_all), "{line}");
+                let subject = match topic.as_str() {
+                    "#" => "wv.1.>".to_owned(),
+                    topic => {
+                        topic.replace("{user}", user).replace('/', ".").replace('+', "*").replace('#', ">")
+                    }
+                };
+                assert!(subjects.contains(&format!("\"{subject}\"")), "{user} {word} {subject}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 50);
 }
 
 /// Whether a program is here.

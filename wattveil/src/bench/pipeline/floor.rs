@@ -97,8 +97,9 @@ impl Floor {
 fn sync(directory: &Path) -> anyhow::Result<f64> {
     let mut file = tempfile::tempfile_in(directory)
         .with_context(|| format!("cannot write in {}", directory.display()))?;
+    let group = vec![7; GROUP_BYTES];
     let append = |file: &mut File| -> std::io::Result<()> {
-        file.write_all(&[7; GROUP_BYTES])?;
+        file.write_all(&group)?;
         file.sync_data()
     };
     let mut times = Vec::with_capacity(SYNCS);

@@ -145,14 +145,12 @@ impl Load {
         let mut taken = Taken::new(&load);
         let mut resent = 0;
         while taken.missing > 0 {
-            let delivery = match tokio::time::timeout(PATIENCE, subscriber.recv()).await {
-                Ok(delivery) => delivery.context("the broker's connection has ended")?,
-                Err(_) => {
-                    anyhow::ensure!(resent <= load.len(), "{} messages have no receipt", taken.missing);
-                    resent += load.send_again(&sent, &taken, &publishers).await?;
-                    continue;
-                }
+            let Ok(delivery) = tokio::time::timeout(PATIENCE, subscriber.recv()).await else {
+                anyhow::ensure!(resent <= load.len(), "{} messages have no receipt", taken.missing);
+                resent += load.send_again(&sent, &taken, &publishers).await?;
+                continue;
             };
+            let delivery = delivery.context("the broker's connection has ended")?;
             let micros = micros(start.elapsed());
             let named = taken.take(&load, &delivery.topic, &delivery.payload, |index| {
                 micros.saturating_sub(sent[index].load(Ordering::Relaxed))

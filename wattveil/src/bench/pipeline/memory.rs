@@ -55,8 +55,8 @@ pub struct Memory {
     pub broker: f64,
     /// The sink's most, MiB.
     pub sink: f64,
-    /// A meter agent's that waits for its next reading, MiB.
-    pub agent: f64,
+    /// A meter agent's that waits for its next reading, MiB, and what of it is no page of the program's file.
+    pub agent: (f64, f64),
 }
 
 /// Fills the aggregators, and looks.
@@ -66,7 +66,10 @@ pub struct Memory {
 /// If a role fails, refuses a record, or forgets one.
 pub async fn run(options: &Options) -> anyhow::Result<Memory> {
     let Options { meters, days, batch, on } = options;
-    anyhow::ensure!(DAY % batch == 0, "a day has {DAY} slots: --batch is to divide it, {batch} does not");
+    anyhow::ensure!(
+        DAY.is_multiple_of(*batch),
+        "a day has {DAY} slots: --batch is to divide it, {batch} does not"
+    );
     let directory = on.clone().unwrap_or_else(std::env::temp_dir);
     let mut town = Town::start(usize::try_from(*meters)?, &directory, &mut host::entropy()?)?;
     let a_day = DAY / batch;
@@ -94,7 +97,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Memory> {
         restarted: (mib(restarted.peak), until),
         broker: mib(used.broker.peak),
         sink: mib(used.sink.peak),
-        agent: mib(agent.memory),
+        agent: (mib(agent.memory), mib(agent.own)),
     })
 }
 
@@ -118,7 +121,8 @@ impl Memory {
             "restart_seconds": self.restarted.1,
             "broker_peak_mib": self.broker,
             "sink_peak_mib": self.sink,
-            "idle_agent_mib": self.agent,
+            "idle_agent_mib": self.agent.0,
+            "idle_agent_own_mib": self.agent.1,
         })
     }
 }
@@ -136,7 +140,8 @@ impl fmt::Display for Memory {
             ("the same, started again on its store", peak),
             ("the broker, at most", self.broker),
             ("the sink, at most", self.sink),
-            ("a meter agent that waits", self.agent),
+            ("a meter agent that waits", self.agent.0),
+            ("  without the pages of its program", self.agent.1),
             ("on disk: an aggregator's store", self.store),
         ] {
             writeln!(f, "{what:<40} {mib:>8.1} MiB")?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aggregator_worker::aggregator::Aggregator;
+use aggregator_worker::aggregator::{Aggregator, Pace};
 use anyhow::Context as _;
 use broker::Role;
 use host::now;
@@ -210,7 +210,7 @@ impl Town {
             let store = FileStore::open(&path, CACHE)?;
             let identity = self.deployment.aggregator_identity(keys);
             let roster = self.deployment.roster.clone();
-            let aggregator = Aggregator::open(identity, roster, Default::default(), &store)?;
+            let aggregator = Aggregator::open(identity, roster, Pace::default(), &store)?;
             least = least.min(aggregator.records());
         }
         Ok(least)
@@ -283,7 +283,7 @@ fn introduce(
 ) -> anyhow::Result<()> {
     let mut store = FileStore::open(path, CACHE)?;
     let identity = deployment.aggregator_identity(keys);
-    let mut aggregator = Aggregator::open(identity, deployment.roster.clone(), Default::default(), &store)?;
+    let mut aggregator = Aggregator::open(identity, deployment.roster.clone(), Pace::default(), &store)?;
     for meter in &deployment.meters {
         let topic = Channel::Certificate(meter.meter).of(&deployment.roster.document().deployment);
         let handled =
