@@ -1,15 +1,15 @@
-//! The service around the aggregator role: gather deliveries, take them, commit once, then answer and acknowledge.
+//! The service around the aggregator role: take deliveries as they come, commit many at once, then answer and acknowledge.
 
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
 use host::{entropy, now, telemetry};
-use link::{Message, Publisher, Settings, Subscriber, Will};
+use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::rule::{Refusal, Rule};
 use protocol::topic::Outgoing;
-use store::{FileStore, Store};
-use tokio::time::MissedTickBehavior;
+use store::{FileStore, Store, StoreError};
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, info, warn};
 
 use crate::aggregator::Aggregator;
@@ -18,8 +18,12 @@ use crate::config::Config;
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The most deliveries under one commit.
-const GROUP: usize = 512;
+/// As many deliveries go under one commit; a broker may send no more before it has acknowledgements (rumqttd 100).
+const GROUP: usize = 96;
+
+/// How long a delivery waits at most for others under its commit: of the time until its receipt, which goes with a tick, a
+/// small part.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Messages that may wait for the broker.
 const QUEUE: usize = 16_384;
@@ -60,6 +64,7 @@ pub async fn run<S: Store>(
     let mut subscribed = subscriber.subscribed();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut group = Group::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
@@ -73,34 +78,31 @@ pub async fn run<S: Store>(
                 }
             }
             _ = tick.tick() => {
-                let sends = telemetry::timed("tick", || aggregator.tick(now(), &mut store, &mut rng))?;
-                store.commit()?;
+                group.sends.extend(telemetry::timed("tick", || aggregator.tick(now(), &mut store, &mut rng))?);
+                group.close(&mut store, &subscriber, &publisher)?;
                 telemetry::level("wattveil_records", aggregator.records());
-                offer(&publisher, sends);
+            }
+            () = tokio::time::sleep_until(group.due), if !group.deliveries.is_empty() => {
+                group.close(&mut store, &subscriber, &publisher)?;
             }
             delivery = subscriber.recv() => {
                 let Some(first) = delivery else { break };
-                let mut group = vec![first];
-                while group.len() < GROUP && let Some(delivery) = subscriber.try_recv() {
-                    group.push(delivery);
-                }
-                telemetry::count("wattveil_messages_taken_total", group.len() as u64);
-                let mut sends = Vec::new();
-                for delivery in &group {
+                let mut next = Some(first);
+                while let Some(delivery) = next {
                     let take =
                         || aggregator.handle(&delivery.topic, &delivery.payload, now(), &mut store, &mut rng);
                     let handled = telemetry::timed("handle", take)?;
-                    sends.extend(handled.sends);
-                    if let Some(refusal) = handled.refusal {
+                    if let Some(refusal) = &handled.refusal {
                         telemetry::count_kind("wattveil_refused_total", refusal.rule.name(), 1);
-                        log(&delivery.topic, &refusal);
+                        log(&delivery.topic, refusal);
                     }
+                    group.add(delivery, handled.sends);
+                    next = if group.is_full() { None } else { subscriber.try_recv() };
                 }
-                telemetry::timed("commit", || store.commit())?;
-                for delivery in group {
-                    subscriber.ack(delivery);
+                // somebody waits for what is to be sent
+                if group.is_full() || !group.sends.is_empty() {
+                    group.close(&mut store, &subscriber, &publisher)?;
                 }
-                offer(&publisher, sends);
             }
         }
     }
@@ -109,6 +111,50 @@ pub async fn run<S: Store>(
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
     Ok(())
+}
+
+/// Deliveries that were taken and are not yet durable, and what they are answered with.
+struct Group {
+    deliveries: Vec<Delivery>,
+    sends: Vec<Outgoing>,
+    /// When it is to be committed, if there are deliveries.
+    due: Instant,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { deliveries: Vec::with_capacity(GROUP), sends: Vec::new(), due: Instant::now() }
+    }
+}
+
+impl Group {
+    fn add(&mut self, delivery: Delivery, sends: Vec<Outgoing>) {
+        if self.deliveries.is_empty() {
+            self.due = Instant::now() + GATHER;
+        }
+        self.deliveries.push(delivery);
+        self.sends.extend(sends);
+    }
+
+    fn is_full(&self) -> bool {
+        self.deliveries.len() >= GROUP
+    }
+
+    /// Makes everything durable, then acknowledges and answers.
+    fn close<S: Store>(
+        &mut self,
+        store: &mut S,
+        subscriber: &Subscriber,
+        publisher: &Publisher,
+    ) -> Result<(), StoreError> {
+        telemetry::timed("commit", || store.commit())?;
+        telemetry::count("wattveil_messages_taken_total", self.deliveries.len() as u64);
+        for delivery in self.deliveries.drain(..) {
+            subscriber.ack(delivery);
+        }
+        offer(publisher, self.sends.drain(..));
+        Ok(())
+    }
 }
 
 /// Repeats are everyday; what else is refused is worth a look.

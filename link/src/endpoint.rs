@@ -14,7 +14,7 @@ use crate::tls::{Tls, TlsError, TlsFiles};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
-    /// `HOST:PORT`.
+    /// `HOST:PORT`; several, separated by commas, where the broker is a cluster of nodes.
     pub address: String,
     /// The user to log in as; without one, nobody logs in.
     pub user: Option<String>,
@@ -28,8 +28,8 @@ pub struct Endpoint {
 /// Why an endpoint can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// Not `HOST:PORT`.
-    #[error("broker address `{0}` is not HOST:PORT, such as 127.0.0.1:1883")]
+    /// Not `HOST:PORT`, nor several of that.
+    #[error("broker address `{0}` is not HOST:PORT, such as 127.0.0.1:1883; several are separated by commas")]
     Address(String),
     /// The password can't be read.
     #[error("cannot read the password file {}", path.display())]
@@ -66,9 +66,17 @@ impl Endpoint {
     /// [`EndpointError`].
     pub fn settings(&self, directory: &Path, client_id: &str) -> Result<Settings, EndpointError> {
         let refused = || EndpointError::Address(self.address.clone());
-        let (host, port) = self.address.rsplit_once(':').ok_or_else(refused)?;
-        let port = port.parse().map_err(|_| refused())?;
-        let mut settings = Settings::new(host, port, client_id);
+        let mut addresses = Vec::new();
+        for address in self.address.split(',') {
+            let (host, port) = address.trim().rsplit_once(':').ok_or_else(refused)?;
+            if host.is_empty() {
+                return Err(refused());
+            }
+            addresses.push((host.to_owned(), port.parse().map_err(|_| refused())?));
+        }
+        let others = addresses.split_off(1);
+        let (host, port) = addresses.pop().ok_or_else(refused)?;
+        let mut settings = Settings { others, ..Settings::new(host, port, client_id) };
         if let Some(user) = &self.user {
             let password = match &self.password_file {
                 Some(file) => read_password(directory.join(file))?,

@@ -15,6 +15,9 @@ pub struct Settings {
     pub host: String,
     /// The broker's port.
     pub port: u16,
+    /// Further addresses of the same broker, the nodes of a cluster for instance: clients begin with different ones, and
+    /// try the next whenever a connection has ended. Default none.
+    pub others: Vec<(String, u16)>,
     /// This client's name, unique at the broker. A publisher connects as `<client_id>-pub`, a subscriber as
     /// `<client_id>-sub`, so that one of each may have the same settings.
     pub client_id: String,
@@ -51,6 +54,7 @@ impl Settings {
         Self {
             host: host.into(),
             port,
+            others: Vec::new(),
             client_id: client_id.into(),
             login: None,
             tls: None,
@@ -62,6 +66,19 @@ impl Settings {
             reconnect_min: Duration::from_millis(200),
             reconnect_max: Duration::from_secs(30),
             last_will: None,
+        }
+    }
+
+    /// Where to connect to the so-manieth time.
+    pub(crate) fn address(&self, attempt: usize) -> (&str, u16) {
+        // spread by name, so that the clients of a cluster do not all begin with its first node
+        let first: usize = self.client_id.bytes().map(usize::from).sum();
+        match first.wrapping_add(attempt) % (1 + self.others.len()) {
+            0 => (&self.host, self.port),
+            other => {
+                let (host, port) = &self.others[other - 1];
+                (host, *port)
+            }
         }
     }
 
@@ -120,6 +137,25 @@ mod tests {
         settings.login = Some(login);
         let printed = format!("{settings:?}");
         assert!(printed.contains("meter-1") && !printed.contains("hunter2"));
+    }
+
+    /// Every address has its turn, and clients of different names begin with different ones.
+    #[test]
+    fn addresses_take_turns() {
+        let mut settings = Settings::new("a", 1, "meter-1");
+        assert_eq!((settings.address(0), settings.address(1)), (("a", 1), ("a", 1)));
+        settings.others = vec![("b".into(), 2), ("c".into(), 3)];
+        let turns = |settings: &Settings| {
+            let turns = (0..6).map(|attempt| settings.address(attempt).1);
+            turns.collect::<Vec<_>>()
+        };
+        let mut first = turns(&settings);
+        assert_eq!(first[..3], first[3..]);
+        settings.client_id = "meter-2".into();
+        assert_eq!(turns(&settings)[0], first[1]);
+        first.truncate(3);
+        first.sort_unstable();
+        assert_eq!(first, [1, 2, 3]);
     }
 
     #[test]

@@ -40,11 +40,11 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects, and waits until the broker has accepted.
-    pub(crate) async fn open(settings: &Settings, connect: v4::Connect) -> Result<Self, End> {
+    /// Connects for the so-manieth time, and waits until the broker has accepted.
+    pub(crate) async fn open(settings: &Settings, attempt: usize, connect: v4::Connect) -> Result<Self, End> {
         let keep_alive = Duration::from_secs(connect.keep_alive.into());
         let opened = async {
-            let stream = open_stream(settings).await?;
+            let stream = open_stream(settings, attempt).await?;
             let (reader, writer) = tokio::io::split(stream);
             let now = Instant::now();
             let mut wire = Self {
@@ -126,9 +126,10 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut BytesMut) ->
     Ok(true)
 }
 
-async fn open_stream(settings: &Settings) -> Result<Box<dyn Stream>, End> {
-    let host = settings.host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, settings.port)).await?;
+async fn open_stream(settings: &Settings, attempt: usize) -> Result<Box<dyn Stream>, End> {
+    let (host, port) = settings.address(attempt);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     let Some(tls) = &settings.tls else {
         return Ok(Box::new(stream));

@@ -113,11 +113,39 @@ pub fn entries_within(
     end: &[u8],
     store: &dyn Store,
 ) -> Result<Vec<Entry>, StoreError> {
-    let (mut entries, mut from) = (Vec::new(), start.to_vec());
-    loop {
-        let page = store.range(table, &from[..]..end, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(entries) };
-        from = [last, &[0][..]].concat();
+    let mut entries = Vec::new();
+    pages(table, start..end, store, |page| {
         entries.extend(page);
+        Ok::<(), StoreError>(())
+    })?;
+    Ok(entries)
+}
+
+/// Shows every entry of a table whose keys are shorter than 64 bytes to `look`, in the order of their keys; for tables that
+/// need not fit into memory.
+///
+/// # Errors
+///
+/// As [`Store::range`], and whatever `look` returns.
+pub fn visit<E: From<StoreError>>(
+    table: Table,
+    store: &dyn Store,
+    mut look: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    pages(table, &[]..&[0xff; 64], store, |page| page.iter().try_for_each(|(key, value)| look(key, value)))
+}
+
+fn pages<E: From<StoreError>>(
+    table: Table,
+    range: Range<&[u8]>,
+    store: &dyn Store,
+    mut take: impl FnMut(Vec<Entry>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut from = range.start.to_vec();
+    loop {
+        let page = store.range(table, &from[..]..range.end, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        from = [last, &[0][..]].concat();
+        take(page)?;
     }
 }

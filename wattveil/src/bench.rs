@@ -32,8 +32,11 @@ use zeroize::Zeroizing;
 
 use crate::deployment::{Deployment, Plan};
 
+pub mod compare;
 pub mod grid;
 pub mod levelled;
+pub mod pipeline;
+mod process;
 pub mod village;
 
 /// How long each step is measured.

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use protocol::analysis::plan::Profile;
 use wattveil::adopt::{AdoptArguments, KeyArguments};
+use wattveil::bench::{compare, pipeline};
 use wattveil::bill::BillArguments;
 use wattveil::check::CheckArguments;
 use wattveil::demo::{self, Options};
@@ -97,9 +98,12 @@ struct BenchArguments {
     /// How many of them give a value together
     #[arg(long, value_name = "T", default_value_t = 2)]
     threshold: usize,
-    /// Print the figures as JSON
-    #[arg(long, global = true)]
-    json: bool,
+    /// Print the figures as JSON; with a file, print the table and write them there
+    #[arg(long, value_name = "FILE", global = true, num_args = 0..=1, require_equals = true)]
+    json: Option<Option<PathBuf>>,
+    /// Print also how the figures compare to those that an earlier run wrote with --json=FILE
+    #[arg(long, value_name = "FILE", global = true)]
+    compare: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -116,12 +120,16 @@ enum Suite {
         #[arg(long, value_name = "N", default_value_t = 100)]
         meters: usize,
     },
+    /// The pipeline under load: share messages a second from publishing to durable and receipted, all roles as processes
+    Pipeline(pipeline::Options),
+    /// What the roles have in memory: aggregators with weeks of many meters, a meter agent that waits
+    Memory(pipeline::memory::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let command = Arguments::parse().command;
     let threads = match command {
-        Command::Demo(_) | Command::Broker(_) => 4,
+        Command::Demo(_) | Command::Broker(_) | Command::Bench(_) => 4,
         _ => 1,
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -131,7 +139,7 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return demo(arguments).await,
-        Command::Bench(arguments) => bench(&arguments)?,
+        Command::Bench(arguments) => bench(&arguments).await?,
         Command::Init(arguments) => print(&arguments.run()?)?,
         Command::Enrol(arguments) => {
             let enrolled = arguments.run()?;
@@ -185,29 +193,45 @@ fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot print")
 }
 
-fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let BenchArguments { aggregators, threshold, json, .. } = *arguments;
-    let (table, figures) = match arguments.suite {
+async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
+    let BenchArguments { aggregators, threshold, .. } = *arguments;
+    let before = arguments.compare.as_deref().map(compare::read).transpose()?;
+    let (table, figures) = match &arguments.suite {
         None => {
             let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
             let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
             (costs.to_string(), costs.to_json())
         }
         Some(Suite::Grid { meters }) => {
-            let costs = wattveil::bench::grid::run(meters)?;
+            let costs = wattveil::bench::grid::run(*meters)?;
             anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
             (costs.to_string(), costs.to_json())
         }
         Some(Suite::Levelled { meters }) => {
-            let costs = wattveil::bench::levelled::run(Profile::Medium, meters)?;
+            let costs = wattveil::bench::levelled::run(Profile::Medium, *meters)?;
             (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Pipeline(options)) => {
+            let costs = pipeline::run(options).await?;
+            (costs.to_string(), costs.to_json())
+        }
+        Some(Suite::Memory(options)) => {
+            let memory = pipeline::memory::run(options).await?;
+            (memory.to_string(), memory.to_json())
         }
     };
     let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{figures:#}")?;
-    } else {
-        write!(out, "{table}")?;
+    match &arguments.json {
+        Some(None) => writeln!(out, "{figures:#}")?,
+        Some(Some(file)) => {
+            write!(out, "{table}")?;
+            std::fs::write(file, format!("{figures:#}\n"))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        None => write!(out, "{table}")?,
+    }
+    if let Some(before) = before {
+        write!(out, "{}", compare::table(&before, &figures))?;
     }
     Ok(())
 }

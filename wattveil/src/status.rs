@@ -131,13 +131,15 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// What the broker, or the way to it, said.
 pub(crate) async fn subscribe(settings: Settings, filter: String) -> anyhow::Result<Subscriber> {
     let address = format!("{}:{}", settings.host, settings.port);
+    // of several nodes one may be down
+    let alone = settings.others.is_empty();
     let user = settings.login.as_ref().map_or_else(|| "nobody".to_owned(), |login| login.user.clone());
     let subscriber = Subscriber::connect(settings, vec![filter]);
     let (mut subscribed, mut trouble) = (subscriber.subscribed(), subscriber.trouble());
     let answer = async {
         tokio::select! {
             Ok(_) = subscribed.wait_for(|subscribed| *subscribed) => None,
-            Ok(trouble) = trouble.wait_for(Option::is_some) => trouble.clone(),
+            Ok(trouble) = trouble.wait_for(Option::is_some), if alone => trouble.clone(),
             else => Some("the client ended".to_owned()),
         }
     };

@@ -50,14 +50,17 @@ struct Account {
     refused: Vec<Refused>,
     /// Numbers that the next receipt is about, whatever else is stored.
     about: BTreeSet<u64>,
-    owed: bool,
     last: Option<Moment>,
+    /// Where the latest of its records that are held ends: what begins there or later is new.
+    end: Slot,
 }
 
 /// The intake.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     accounts: BTreeMap<MeterId, Account>,
+    /// The meters that are owed a receipt.
+    owed: BTreeSet<MeterId>,
     records: u64,
 }
 
@@ -65,14 +68,17 @@ impl Intake {
     /// Counts what is held.
     pub(super) fn load(store: &dyn Store) -> Result<Self, AggregatorError> {
         let mut intake = Self::default();
-        for (key, value) in store::entries(RECORD, store)? {
+        store::visit(RECORD, store, |key, value| {
             let meter = key.get(..16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
             let meter = meter.ok_or(AggregatorError::Damaged("a record's key can't be read"))?;
             let stored: Stored =
-                wire::decode(&value).map_err(|_| AggregatorError::Damaged("a record can't be read"))?;
-            intake.accounts.entry(MeterId::from(meter)).or_default().stored.insert(stored.seq);
+                wire::decode(value).map_err(|_| AggregatorError::Damaged("a record can't be read"))?;
+            let account = intake.accounts.entry(MeterId::from(meter)).or_default();
+            account.stored.insert(stored.seq);
+            account.end = account.end.max(stored.slots.end());
             intake.records += 1;
-        }
+            Ok::<(), AggregatorError>(())
+        })?;
         Ok(intake)
     }
 
@@ -83,8 +89,8 @@ impl Intake {
 
     /// The next receipt is to say that something is held.
     pub(super) fn owe_word(&mut self, meter: MeterId, seq: u64) {
+        self.owed.insert(meter);
         let account = self.accounts.entry(meter).or_default();
-        account.owed = true;
         if account.about.len() < MAX_OWED {
             account.about.insert(seq);
         }
@@ -96,7 +102,7 @@ impl Intake {
 
     /// Meters that are owed a receipt.
     pub(super) fn owed(&self) -> usize {
-        self.accounts.values().filter(|account| account.owed).count()
+        self.owed.len()
     }
 
     /// Takes one share message that came on the topic of `meter`.
@@ -148,7 +154,8 @@ impl Intake {
         };
         // A repeat is answered before anything costly: its name says that it is the record that is held.
         let rid = message.rid(&party.roster);
-        let rival = overlapping(&head, store)?;
+        let end = self.accounts.get(&head.meter).map_or_else(Slot::default, |account| account.end);
+        let rival = if head.slots.start() < end { overlapping(&head, store)? } else { None };
         if let Some((version, stored)) = &rival
             && stored.rid == rid
             && *version == head.version
@@ -192,14 +199,16 @@ impl Intake {
         };
         store.put(RECORD, &key(head.meter, head.slots.start(), head.version), &wire::encode(&stored))?;
         self.records += 1;
-        self.accounts.entry(head.meter).or_default().stored.insert(head.seq);
+        let account = self.accounts.entry(head.meter).or_default();
+        account.stored.insert(head.seq);
+        account.end = account.end.max(head.slots.end());
         self.owe_check(&head, rid, &stored);
         Ok(Ok(()))
     }
 
     fn owe_check(&mut self, head: &Head, rid: Rid, stored: &Stored) {
+        self.owed.insert(head.meter);
         let account = self.accounts.entry(head.meter).or_default();
-        account.owed = true;
         if account.checks.len() < MAX_OWED
             && account.checks.iter().all(|check| check.rid != rid)
             && let Some(shares) = ShareVector::from_bytes(&stored.shares)
@@ -216,8 +225,8 @@ impl Intake {
         {
             return;
         }
+        self.owed.insert(meter);
         let account = self.accounts.entry(meter).or_default();
-        account.owed = true;
         if account.refused.len() < MAX_CHECKS && account.refused.iter().all(|refused| refused.seq != seq) {
             account.refused.push(Refused { seq, rule });
         }
@@ -226,10 +235,11 @@ impl Intake {
     /// The receipts that are due.
     pub(super) fn receipts(&mut self, now: Moment, party: &Party) -> Vec<Outgoing> {
         let mut sends = Vec::new();
-        for (meter, account) in &mut self.accounts {
-            let waited = account.last.is_none_or(|last| now.since(last) >= party.pace.receipt_every);
-            if !account.owed || !waited {
-                continue;
+        // not over all accounts: of a million meters few are owed a receipt at a time
+        self.owed.retain(|meter| {
+            let Some(account) = self.accounts.get_mut(meter) else { return false };
+            if account.last.is_some_and(|last| now.since(last) < party.pace.receipt_every) {
+                return true;
             }
             let checks: Vec<RecordCheck> =
                 account.checks.drain(..account.checks.len().min(MAX_CHECKS)).collect();
@@ -242,11 +252,11 @@ impl Intake {
                 refused: std::mem::take(&mut account.refused),
                 at: now.timestamp(),
             };
-            account.owed = !account.checks.is_empty();
             account.last = Some(now);
             let topic = party.topic(Channel::Receipt(*meter, party.name.clone()));
             sends.push(Outgoing::new(topic, party.sign(receipt).into_bytes()).retained());
-        }
+            !account.checks.is_empty()
+        });
         sends
     }
 }
@@ -300,6 +310,12 @@ fn rows(meter: MeterId, first: u32, end: u32, store: &dyn Store) -> Result<Vec<(
 
 /// The newest record that is held for any of a head's slots.
 fn overlapping(head: &Head, store: &dyn Store) -> Result<Option<(u8, Stored)>, StoreError> {
+    // A repeat, the most common of them, is found by its name.
+    let same = store.get(RECORD, &key(head.meter, head.slots.start(), head.version))?;
+    let same = same.and_then(|value| wire::decode::<Stored>(&value).ok());
+    if let Some(stored) = same.filter(|stored| stored.slots == head.slots) {
+        return Ok(Some((head.version, stored)));
+    }
     let longest = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
     let from = head.slots.start().0.saturating_sub(longest);
     let mut rows = rows(head.meter, from, head.slots.end().0, store)?;

@@ -74,12 +74,13 @@ impl Vectors {
         let damaged = |what| AggregatorError::Damaged(what);
         let meter_of =
             |key: &[u8]| key.get(..16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(MeterId::from);
-        for (key, bytes) in store::entries(NAME, store)? {
-            let meter = meter_of(&key).ok_or_else(|| damaged("a load vector's key can't be read"))?;
+        store::visit(NAME, store, |key, bytes| {
+            let meter = meter_of(key).ok_or_else(|| damaged("a load vector's key can't be read"))?;
             let name: Name =
-                wire::decode(&bytes).map_err(|_| damaged("a load vector's name can't be read"))?;
+                wire::decode(bytes).map_err(|_| damaged("a load vector's name can't be read"))?;
             intake.hold(meter, name.seq);
-        }
+            Ok::<(), AggregatorError>(())
+        })?;
         let mut vectors = Self::default();
         for (key, bytes) in store::entries(DEAL, store)? {
             let deal = key.get(16..).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Hash::from);

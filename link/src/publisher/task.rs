@@ -31,6 +31,8 @@ struct Task {
     connected_before: bool,
     /// Whether an acknowledgement came on the present connection.
     of_use: bool,
+    /// Connections that were tried before.
+    attempt: usize,
 }
 
 pub(super) async fn run(
@@ -54,10 +56,12 @@ pub(super) async fn run(
         closing,
         connected_before: false,
         of_use: false,
+        attempt: 0,
     };
     loop {
         let start = Instant::now();
         let end = task.connection().await;
+        task.attempt += 1;
         task.state.send_modify(|state| {
             state.connected = false;
             state.queued += state.in_flight;
@@ -125,7 +129,7 @@ impl Task {
         self.of_use = false;
         let mut closing = self.closing.clone();
         let opened = tokio::select! {
-            opened = Wire::open(&self.settings, self.connect.clone()) => opened,
+            opened = Wire::open(&self.settings, self.attempt, self.connect.clone()) => opened,
             () = given_up(closing.clone(), &self.window, &self.queue) => Err(End::Closed),
         };
         let mut wire = match opened {

@@ -22,6 +22,8 @@ struct Task {
     closing: watch::Receiver<bool>,
     /// Whether something was acknowledged on the present connection.
     of_use: bool,
+    /// Connections that were tried before.
+    attempt: usize,
 }
 
 pub(super) async fn run(
@@ -47,10 +49,12 @@ pub(super) async fn run(
         subscribed,
         closing,
         of_use: false,
+        attempt: 0,
     };
     loop {
         let start = Instant::now();
         let end = task.connection().await;
+        task.attempt += 1;
         task.subscribed.send_replace(false);
         troubled.send_replace(Some(end.to_string()));
         let mut closing = task.closing.clone();
@@ -70,7 +74,7 @@ impl Task {
         self.inbox.restart();
         let mut closing = self.closing.clone();
         let opened = tokio::select! {
-            opened = Wire::open(&self.settings, self.connect.clone()) => opened,
+            opened = Wire::open(&self.settings, self.attempt, self.connect.clone()) => opened,
             // closed, or dropped
             _ = closing.wait_for(|closing| *closing) => Err(End::Closed),
         };

@@ -276,7 +276,8 @@ impl Deployment {
         write_config(home.join("worker.toml"), WORKER, &config)
     }
 
-    fn write_sink(&self, directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
+    /// Writes what the sink needs; gives its configuration file.
+    pub(crate) fn write_sink(&self, directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
         let home = self.write_party(&directory.join("sink"))?;
         keyfile::write_signing_key(&home.join("sign.key"), &self.utility)?;
         keyfile::write_opening_key(&home.join("box-1.key"), &self.utility_box)?;
@@ -301,7 +302,8 @@ impl Deployment {
         write_config(home.join("sink.toml"), UTILITY, &config)
     }
 
-    fn write_meter(
+    /// Writes what a meter needs; gives its configuration file.
+    pub(crate) fn write_meter(
         &self,
         directory: &Path,
         setup: &Setup,

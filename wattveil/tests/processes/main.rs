@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod alone;
+mod any_broker;
 mod crashes;
 mod disk;
 mod mistakes;

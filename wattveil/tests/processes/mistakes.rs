@@ -22,7 +22,7 @@ pub(crate) struct Still {
 impl Still {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (_, _, files) = town::write(directory.path(), &Homes::read(2), free_address(), false);
+        let (_, _, files) = town::write(directory.path(), &Homes::read(2), &[free_address()], false);
         Self { directory, files }
     }
 

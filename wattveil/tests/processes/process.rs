@@ -33,6 +33,8 @@ pub(crate) fn wattveil(arguments: &[&str]) -> Command {
 
 /// A process, running or not.
 pub(crate) struct Process {
+    /// Another program than ours, and the directory that it is started in.
+    foreign: Option<(String, PathBuf)>,
     arguments: Vec<String>,
     log: PathBuf,
     output: PathBuf,
@@ -45,7 +47,22 @@ impl Process {
         let path = config.to_str().unwrap();
         let arguments = [role, "--config", path].into_iter().chain(more.iter().copied());
         let mut process = Self {
+            foreign: None,
             arguments: arguments.map(str::to_owned).collect(),
+            log: config.with_extension("log"),
+            output: config.with_extension("out"),
+            child: None,
+        };
+        process.restart();
+        process
+    }
+
+    /// Starts a program that is not ours in the directory of its configuration.
+    pub(crate) fn foreign(program: &str, config: &Path, arguments: &[&str]) -> Self {
+        let directory = config.parent().unwrap().to_owned();
+        let mut process = Self {
+            foreign: Some((program.to_owned(), directory)),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             log: config.with_extension("log"),
             output: config.with_extension("out"),
             child: None,
@@ -59,7 +76,15 @@ impl Process {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let output = File::create(&self.output).unwrap();
-        self.child = Some(wattveil(&arguments).stdout(output).stderr(log).spawn().unwrap());
+        let mut command = match &self.foreign {
+            None => wattveil(&arguments),
+            Some((program, directory)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).current_dir(directory).stdin(Stdio::null());
+                command
+            }
+        };
+        self.child = Some(command.stdout(output).stderr(log).spawn().unwrap());
     }
 
     /// Starts it again where no file may grow beyond so many bytes, as on a disk that is full.

@@ -41,6 +41,8 @@ pub(crate) struct Town {
     pub(crate) files: Files,
     pub(crate) homes: Homes,
     pub(crate) broker: Process,
+    /// The broker's other nodes, if it is a cluster.
+    pub(crate) nodes: Vec<Process>,
     pub(crate) aggregators: Vec<Process>,
     pub(crate) meters: Vec<Process>,
     pub(crate) observer: Observer,
@@ -57,10 +59,10 @@ pub(crate) fn free_address() -> SocketAddr {
 pub(crate) fn write(
     directory: &Path,
     homes: &Homes,
-    broker: SocketAddr,
+    brokers: &[SocketAddr],
     grid: bool,
 ) -> (Deployment, Setup, Files) {
-    let mut rng = StdRng::seed_from_u64(u64::from(broker.port()));
+    let mut rng = StdRng::seed_from_u64(u64::from(brokers[0].port()));
     let days = u16::try_from(homes.rows.len() / 24).unwrap();
     let policy = Policy {
         k: 13,
@@ -118,7 +120,11 @@ pub(crate) fn write(
             },
             curve(homes, meters, grid),
         ],
-        ..Setup::new(broker)
+        address: (brokers.len() > 1).then(|| {
+            let all: Vec<String> = brokers.iter().map(ToString::to_string).collect();
+            all.join(",")
+        }),
+        ..Setup::new(brokers[0])
     };
     let files = deployment.write(directory, &setup).unwrap();
     (deployment, setup, files)
@@ -146,14 +152,29 @@ impl Town {
     }
 
     fn open(grid: bool) -> Self {
+        let address = free_address();
+        Self::through(&[address], grid, |files| {
+            let broker = Process::start("broker", &files.broker, &[]);
+            wait_until("the broker's start", || broker.says("listening") > 0);
+            vec![broker]
+        })
+    }
+
+    /// The same with any broker: `broker` starts it at these addresses, one a node, and gives its processes, once they
+    /// listen.
+    pub(crate) fn through(
+        addresses: &[SocketAddr],
+        grid: bool,
+        broker: impl FnOnce(&Files) -> Vec<Process>,
+    ) -> Self {
         let alone = alone();
         let directory = tempfile::tempdir().unwrap();
         let homes = Homes::read(DAYS);
-        let address = free_address();
-        let (deployment, setup, files) = write(directory.path(), &homes, address, grid);
-        let broker = Process::start("broker", &files.broker, &[]);
-        wait_until("the broker's start", || broker.says("listening") > 0);
-        let mut settings = Settings::new("127.0.0.1", address.port(), "observer");
+        let (deployment, setup, files) = write(directory.path(), &homes, addresses, grid);
+        let mut nodes = broker(&files);
+        let broker = nodes.remove(0);
+        let mut settings = Settings::new("127.0.0.1", addresses[0].port(), "observer");
+        settings.others = addresses[1..].iter().map(|other| (other.ip().to_string(), other.port())).collect();
         let (user, password) = setup.logins.iter().find(|(user, _)| user == "observer").unwrap().clone();
         settings.login = Some(Login { user, password });
         let authority = TlsFiles { authority: "ca.pem".into(), identity: None };
@@ -166,7 +187,18 @@ impl Town {
             aggregators.iter().all(|worker| worker.says("listening") > 0)
         });
         let meters = files.meters.iter().map(|config| meter(config)).collect();
-        Self { deployment, files, homes, broker, aggregators, meters, observer, directory, _alone: alone }
+        Self {
+            deployment,
+            files,
+            homes,
+            broker,
+            nodes,
+            aggregators,
+            meters,
+            observer,
+            directory,
+            _alone: alone,
+        }
     }
 
     /// Waits until so many hundredths of all shares were seen.

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Prints the users of a deployment's directory, as `wattveil init` writes it, for another broker than ours.
+#
+#   users.sh TOWN         name:password, a line a user, for mosquitto_passwd -U
+#   users.sh --nats TOWN  users with their permissions, for nats-server's configuration
+#
+# The passwords are in it: keep it 0600 (umask 077).
+set -eu
+
+format=mosquitto
+if [ "${1:-}" = --nats ]; then
+    format=nats
+    shift
+fi
+if [ $# -ne 1 ] || [ ! -d "$1" ]; then
+    echo "usage: users.sh [--nats] TOWN, the directory of a deployment" >&2
+    exit 2
+fi
+
+# permissions of a user for nats-server: topics with dots, * for + and > for #
+permissions() {
+    role=$1 user=$2 own=wv.1.$deployment
+    case $role in
+        meter)
+            write="agg.*.share.$user agg.*.grid.$user agg.*.deal.$user cert.$user status.meter.$user"
+            write="$write analysis.upload.$user analysis.data.meter.$user"
+            read="receipt.$user.* roster tariff.* outcome analysis.key analysis.key.* analysis.taken.$user.*" ;;
+        agg)
+            write="receipt.*.$user inventory.$user vote.$user result.$user partial.$user status.agg.$user"
+            write="$write analysis.make.$user analysis.data.agg.$user analysis.taken.*.$user analysis.reply.$user"
+            read="agg.$user agg.$user.> cert.* roster tariff.* query cut votes outcome inventory.* vote.*"
+            read="$read analysis.plan analysis.make.* analysis.data.agg.* analysis.data.meter.* analysis.upload.*"
+            read="$read analysis.direction analysis.reply.*" ;;
+        sink)
+            write="roster tariff.* query cut votes inventory.* outcome status.sink.*"
+            write="$write analysis.plan analysis.key analysis.key.* analysis.direction"
+            read="roster cert.* receipt receipt.> inventory.* vote.* result.* partial.* outcome status status.>"
+            read="$read analysis.make.* analysis.data.agg.* analysis.reply.*" ;;
+        registrar)
+            write="roster cert.* status.registrar.$user"
+            read="roster cert.* status status.>" ;;
+        observer)
+            # ours lets it read everything; here that is all of wattveil's, not what the cluster says to itself
+            own=wv write=""
+            read="1 1.>" ;;
+    esac
+    # what nats-server delivers at QoS 1 comes to a session on subjects of its own
+    printf '    permissions: { publish: { allow: [%s] }, subscribe: { allow: ["$MQTT.sub.>"%s] } }\n' \
+        "$(for topic in $write; do printf '"%s.%s", ' "$own" "$topic"; done)" \
+        "$(set -f; for topic in $read; do printf ', "%s.%s"' "$own" "$topic"; done)"
+}
+
+# the first quoted value of a key in a file
+value() {
+    sed -n "s/^$1 *= *\"\\(.*\\)\".*/\\1/p" "$2" | head -n 1
+}
+
+# the deployment's name, as in the directory of the broker
+deployment=$(value deployment "$1/broker/broker.toml")
+
+[ "$format" = nats ] && echo "users = ["
+for configuration in "$1"/*/*.toml "$1"/meters/*/*.toml; do
+    home=$(dirname "$configuration")
+    [ -f "$home/password" ] || continue
+    user=$(value user "$configuration")
+    [ -n "$user" ] || continue
+    password=$(head -n 1 "$home/password")
+    case $(basename "$configuration") in
+        agent.toml) role=meter ;;
+        worker.toml) role=agg ;;
+        sink.toml) role=sink ;;
+        registrar.toml) role=registrar ;;
+        observer.toml) role=observer ;;
+        *) continue ;;
+    esac
+    if [ "$format" = nats ]; then
+        printf '  { user: "%s", password: "%s", allowed_connection_types: ["MQTT"],\n' "$user" "$password"
+        permissions "$role" "$user"
+        echo "  }"
+    else
+        printf '%s:%s\n' "$user" "$password"
+    fi
+done
+[ "$format" = nats ] && echo "]"
+exit 0
