@@ -15,6 +15,7 @@ use protocol::hpke_box::{BoxError, OpeningKey};
 use protocol::id::{Deployment, Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::release::cut::Cut;
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
@@ -42,6 +43,7 @@ mod vectors;
 pub use self::analysis::AnalysisPace;
 
 const CERTIFICATE: Table = Table("certificate");
+const REVOKED: Table = Table("revoked");
 const TARIFF: Table = Table("tariff");
 
 /// The most tariffs that are kept in memory.
@@ -132,10 +134,11 @@ impl Party {
     }
 }
 
-/// What the public documents say: which meters there are, and which tariffs.
+/// What the public documents say: which meters there are and were, and which tariffs.
 #[derive(Debug, Default)]
 struct Registry {
     certificates: BTreeMap<MeterId, Signed<MeterCertificate>>,
+    revoked: BTreeMap<MeterId, Signed<Revocation>>,
     tariffs: BTreeMap<Hash, Tariff>,
 }
 
@@ -206,7 +209,7 @@ impl Aggregator {
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.deployment());
         let inbox = format!("{root}/agg/{}/#", self.party.name);
-        let others = ["cert/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
+        let others = ["cert/+", "revoked/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
         let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
         others.into_iter().chain(analysis).map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
     }
@@ -244,6 +247,9 @@ impl Aggregator {
             }
             Channel::Certificate(_) => {
                 return Ok(self.registry.take_certificate(payload, &self.party, store)?);
+            }
+            Channel::Revoked(_) => {
+                return Ok(self.registry.take_revocation(payload, &self.party, store)?);
             }
             Channel::Analysis(channel) => {
                 let Some(analysis) = &mut self.analysis else {
@@ -416,6 +422,11 @@ impl Registry {
                 registry.certificates.insert(certificate.meter, certificate);
             }
         }
+        for (_, bytes) in store::entries(REVOKED, store)? {
+            let revocation = Revocation::open(&bytes, &party.identity.registrar, party.deployment())
+                .map_err(|_| AggregatorError::Damaged("a revocation can't be read"))?;
+            registry.revoked.insert(revocation.meter, revocation);
+        }
         for (_, bytes) in store::entries(TARIFF, store)? {
             if let Ok((hash, tariff)) = open_tariff(&bytes, party) {
                 registry.tariffs.insert(hash, tariff);
@@ -441,6 +452,29 @@ impl Registry {
             self.certificates.insert(certificate.meter, certificate);
         }
         Ok(Handled::quietly())
+    }
+
+    fn take_revocation(
+        &mut self,
+        payload: &[u8],
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let revocation = match Revocation::open(payload, &party.identity.registrar, party.deployment()) {
+            Ok(revocation) => revocation,
+            Err(error) => return Ok(Handled::refused(Rule::NotTheRegistrar, error)),
+        };
+        if revocation.precedes(self.revoked.get(&revocation.meter).map(|known| &**known)) {
+            store.put(REVOKED, revocation.meter.as_bytes(), payload)?;
+            self.revoked.insert(revocation.meter, revocation);
+        }
+        Ok(Handled::quietly())
+    }
+
+    /// The revocation that speaks against a meter's slots, if there is one.
+    fn stopping(&self, meter: MeterId, slots: SlotRange, party: &Party) -> Option<&Revocation> {
+        let revocation = self.revoked.get(&meter).map(|signed| &**signed);
+        revocation.filter(|revocation| revocation.stops(slots, party.roster.slot()))
     }
 
     fn take_tariff(

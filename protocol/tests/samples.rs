@@ -21,6 +21,7 @@ use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Path, Query};
 use protocol::release::result::{Answers, Pieces, ResultShare};
 use protocol::release::vote::{Vote, Votes};
+use protocol::revocation::Revocation;
 use protocol::roster::{Roster, RosterDocument};
 use protocol::rule::Rule;
 use protocol::share::{Batch, SealedBatch, ShareMessage, ShareVector, seal, seal_shares};
@@ -61,6 +62,10 @@ pub(crate) fn certificate() -> MeterCertificate {
         valid_to: Timestamp(1_800_000_000),
         previous: Some(meter(9)),
     }
+}
+
+pub(crate) fn revocation() -> Revocation {
+    Revocation { meter: meter(1), from: Timestamp(1_700_300_400), reason: "moved out".parse().unwrap() }
 }
 
 pub(crate) fn head() -> Head {
@@ -306,6 +311,10 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
         of("certificate", &Signed::sign(certificate(), &deployment.registrar, &registrars), |d, bytes| {
             let deployment = &d.roster.document().deployment;
             MeterCertificate::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
+        }),
+        of("revocation", &Signed::sign(revocation(), &deployment.registrar, &registrars), |d, bytes| {
+            let deployment = &d.roster.document().deployment;
+            Revocation::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
         }),
         Sample {
             name: "roster",

@@ -177,7 +177,7 @@ impl Config {
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
         let path = directory.join(&self.roster);
-        let (_, roster) = read_roster(&directory.join(&self.registrar), &path)?;
+        let (registrar, roster) = read_roster(&directory.join(&self.registrar), &path)?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
         let box_path = directory.join(&self.box_key);
         let box_key = keyfile::read_opening_key(&box_path)?;
@@ -187,7 +187,7 @@ impl Config {
             box_path.display(),
             path.display()
         );
-        Ok((Identity { key, box_key }, roster))
+        Ok((Identity { key, box_key, registrar }, roster))
     }
 
     /// Reads the tariffs that the configuration names.

@@ -4,7 +4,8 @@
 //! * a query is stored before it is sent, and everything it leads to can be replayed from the store;
 //! * a value is accepted only from a quorum of answers that agree up to what decoding corrects; else it waits;
 //! * whoever answered wrongly is named, also when the answer comes late;
-//! * a bill is kept once, in whole watt-hours and exact amounts.
+//! * a bill is kept once, in whole watt-hours and exact amounts;
+//! * a revocation that it has is said again whenever it connects, and now and then: the broker may forget.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,9 +16,10 @@ use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
 use protocol::release::exclusion::Exclusion;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Query};
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::rule::Rule;
-use protocol::signature::{Document, Signed, SigningKey, VerifyingKey, hash};
+use protocol::signature::{Document, OpenError, Signed, SigningKey, Unverified, VerifyingKey, hash};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -37,6 +39,10 @@ pub mod release;
 pub use self::ledger::{Agreement, Bill, Curve, Interval};
 
 const TARIFF: Table = Table("tariff");
+const REVOKED: Table = Table("revoked");
+
+/// The longest pause, in milliseconds, until the registrar's documents are said again.
+const SAY_AGAIN_LAST: u64 = 86_400_000;
 
 /// Who the sink is.
 #[derive(Debug)]
@@ -45,6 +51,8 @@ pub struct Identity {
     pub key: SigningKey,
     /// The key that results are sealed to.
     pub box_key: OpeningKey,
+    /// The registrar's key.
+    pub registrar: VerifyingKey,
 }
 
 /// How the sink paces itself.
@@ -101,6 +109,10 @@ impl Party {
         channel.of(&self.roster.document().deployment)
     }
 
+    fn open_revocation(&self, bytes: &[u8]) -> Result<Signed<Revocation>, OpenError> {
+        Revocation::open(bytes, &self.identity.registrar, &self.roster.document().deployment)
+    }
+
     fn sign<T: Document>(&self, document: T) -> Signed<T> {
         Signed::sign(document, &self.identity.key, &self.roster.context())
     }
@@ -120,6 +132,9 @@ pub struct Sink {
     party: Party,
     tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
     releases: BTreeMap<QueryId, Release>,
+    revoked: BTreeMap<MeterId, Signed<Revocation>>,
+    /// When the registrar's documents are said again, and how long after that once more.
+    say_again: (Moment, u64),
     assembly: Assembly,
     analysis: Option<Analysis>,
 }
@@ -128,6 +143,19 @@ impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink").field("releases", &self.releases.len()).finish_non_exhaustive()
     }
+}
+
+/// The meters that are revoked, as far as a sink has heard.
+///
+/// # Errors
+///
+/// [`SinkError`].
+pub fn revoked_in(store: &dyn Store) -> Result<Vec<Revocation>, SinkError> {
+    let damaged = || SinkError::Damaged("a revocation can't be read");
+    // It was verified before it was stored.
+    let claimed = |bytes: &[u8]| Unverified::<Revocation>::parse(bytes).map(|it| it.claim().clone());
+    let rows = store::entries(REVOKED, store)?;
+    rows.iter().map(|(_, bytes)| claimed(bytes).map_err(|_| damaged())).collect()
 }
 
 impl Sink {
@@ -158,8 +186,16 @@ impl Sink {
             let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
             tariffs.insert(signed.hash(), (tariff, bytes));
         }
+        let mut revoked = BTreeMap::new();
+        for (_, bytes) in store::entries(REVOKED, store)? {
+            let revocation = party
+                .open_revocation(&bytes)
+                .map_err(|_| SinkError::Damaged("a revocation can't be read"))?;
+            revoked.insert(revocation.meter, revocation);
+        }
         let (releases, assembly) = (BTreeMap::new(), Assembly::default());
-        let mut sink = Self { party, tariffs, releases, assembly, analysis: None };
+        let say_again = (now, party.pace.resend);
+        let mut sink = Self { party, tariffs, releases, revoked, say_again, assembly, analysis: None };
         for query in release::unfinished(&sink.party, store)? {
             let tariffs = sink.tariffs_of(&query)?;
             let published = sink.publishing(&query);
@@ -173,7 +209,8 @@ impl Sink {
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster.document().deployment);
         let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
-        let topics = ["inventory/+", "vote/+", "result/+", "receipt/#"].into_iter().chain(analysis);
+        let topics =
+            ["inventory/+", "vote/+", "result/+", "receipt/#", "revoked/+"].into_iter().chain(analysis);
         topics.map(|topic| format!("{root}/{topic}")).collect()
     }
 
@@ -199,14 +236,31 @@ impl Sink {
         Ok((hash, sends))
     }
 
-    /// The roster, all tariffs and the messages of open releases, to be published whenever the sink has connected.
+    /// The roster, all revocations and tariffs and the messages of open releases, to be published whenever the sink has connected.
     pub fn announcements(&self) -> Vec<Outgoing> {
         let roster = Outgoing::retained_parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
         let tariffs = self.tariffs.values().flat_map(|published| self.tariff_sends(published));
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
         let analysis = self.analysis.iter().flat_map(|analysis| analysis.announcements(&self.party));
-        roster.into_iter().chain(tariffs).chain(open).chain(analysis).collect()
+        roster.into_iter().chain(self.revocations()).chain(tariffs).chain(open).chain(analysis).collect()
+    }
+
+    fn revocations(&self) -> impl Iterator<Item = Outgoing> {
+        self.revoked.values().map(|revocation| {
+            let topic = self.party.topic(Channel::Revoked(revocation.meter));
+            Outgoing::new(topic, revocation.bytes().to_vec()).retained()
+        })
+    }
+
+    /// What the registrar has said, ever more rarely: nobody acknowledges it, and who missed it sends in vain.
+    fn say_again(&mut self, now: Moment) -> Vec<Outgoing> {
+        let (due, pause) = self.say_again;
+        if now < due {
+            return Vec::new();
+        }
+        self.say_again = (now.plus(pause), (2 * pause).min(SAY_AGAIN_LAST));
+        self.revocations().collect()
     }
 
     fn tariff_sends(&self, (tariff, bytes): &(Tariff, Vec<u8>)) -> Vec<Outgoing> {
@@ -390,6 +444,9 @@ impl Sink {
                 },
             );
         }
+        if let Channel::Revoked(_) = parsed.channel {
+            return Ok(self.take_revocation(payload, now, store)?);
+        }
         if let Channel::Analysis(channel) = &parsed.channel {
             let Some(analysis) = &mut self.analysis else {
                 return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
@@ -422,6 +479,24 @@ impl Sink {
         }
     }
 
+    fn take_revocation(
+        &mut self,
+        payload: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let revocation = match self.party.open_revocation(payload) {
+            Ok(revocation) => revocation,
+            Err(error) => return Ok(Handled::refused(Rule::NotTheRegistrar, error)),
+        };
+        if revocation.precedes(self.revoked.get(&revocation.meter).map(|known| &**known)) {
+            store.put(REVOKED, revocation.meter.as_bytes(), payload)?;
+            self.revoked.insert(revocation.meter, revocation);
+            self.say_again = (now, self.party.pace.resend);
+        }
+        Ok(Handled::quietly())
+    }
+
     fn take<T: Document>(
         &mut self,
         document: &[u8],
@@ -448,6 +523,7 @@ impl Sink {
     /// [`SinkError`].
     pub fn tick(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
         let mut sends = self.narrow(now, store)?;
+        sends.extend(self.say_again(now));
         for release in self.releases.values_mut() {
             sends.extend(release.tick(&self.party, now, store)?);
         }

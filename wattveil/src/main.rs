@@ -15,6 +15,7 @@ use wattveil::demo::{self, Options};
 use wattveil::enrol::EnrolArguments;
 use wattveil::explain::ExplainArguments;
 use wattveil::init::InitArguments;
+use wattveil::revoke::RevokeArguments;
 use wattveil::status::StatusArguments;
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
@@ -33,6 +34,7 @@ enum Command {
     Enrol(EnrolArguments),
     Key(KeyArguments),
     Adopt(AdoptArguments),
+    Revoke(RevokeArguments),
     Check(CheckArguments),
     Explain(ExplainArguments),
     Status(StatusArguments),
@@ -141,6 +143,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Key(arguments) => print(&format!("{}\n", arguments.run()?))?,
         Command::Adopt(arguments) => print(&arguments.run()?)?,
+        Command::Revoke(arguments) => {
+            let revoked = arguments.run().await?;
+            print(&revoked.text)?;
+            if let Some(unpublished) = revoked.unpublished {
+                anyhow::bail!(unpublished);
+            }
+        }
         Command::Check(arguments) => {
             let findings = arguments.run().await?;
             print(&findings.to_string())?;

@@ -22,9 +22,10 @@ use protocol::release::cut::Cut;
 use protocol::release::inventory::{Holding, InventoryAnswer};
 use protocol::release::query::Query;
 use protocol::release::vote::Vote;
+use protocol::revocation::Revocation;
 use protocol::roster::{Roster, RosterDocument, assemble};
 use protocol::rule::Rule;
-use protocol::signature::Signed;
+use protocol::signature::{Signed, SigningKey};
 use protocol::status::Status;
 use protocol::topic::{Channel, Outgoing};
 use serde_bytes::ByteBuf;
@@ -491,6 +492,51 @@ fn crafted_and_replayed_messages_are_refused() {
         let refusal = world.inject(Name::Aggregator(0), topic, payload.clone()).unwrap();
         assert_eq!(refusal.rule, Rule::Malformed);
     }
+}
+
+/// A revoked meter is billed to the slot at which it was revoked, whatever the network does; it goes on measuring, and whoever
+/// has its key says nothing more in its name.
+#[test]
+fn a_revoked_meter_is_billed_to_its_last_slot() {
+    seeds("a_revoked_meter_is_billed_to_its_last_slot", 12, |seed| {
+        let mut world = World::new(seed, Setup::new(4, 2), Faults::drawn);
+        world.run_until(World::moment(9));
+        let keys = &world.deployment.meters[0];
+        let (meter, from) = (keys.meter, World::moment(40).timestamp());
+        let sign = |from, key: &SigningKey| {
+            let revocation = Revocation { meter, from, reason: "moved out".parse().unwrap() };
+            let context = deployment_context(&world.deployment.roster.document().deployment);
+            Signed::sign(revocation, key, &context).into_bytes()
+        };
+        let (word, later) = (
+            sign(from, &world.deployment.registrar),
+            sign(World::moment(47).timestamp(), &world.deployment.registrar),
+        );
+        let forged = sign(World::moment(1).timestamp(), &world.deployment.utility);
+        let topic = Channel::Revoked(meter).of(&world.deployment.roster.document().deployment).to_string();
+        // The sink is the one that has heard it; the others hear it from there.
+        while world.parties[&Name::Sink].role.is_none() {
+            world.run_until(world.now.plus(600_000));
+        }
+        let told = |world: &mut World, word: &[u8]| {
+            let refusal = world.inject(Name::Sink, topic.clone(), word.to_vec());
+            refusal.map(|refusal| refusal.rule)
+        };
+        assert_eq!(told(&mut world, &forged), Some(Rule::NotTheRegistrar));
+        for word in [&later, &word, &later] {
+            assert_eq!(told(&mut world, word), None);
+        }
+        world.run_to_the_end(72);
+        world.check_laws();
+        world.check_refusals(&[CONFUSION, &[Rule::Revoked, Rule::NotTheRegistrar]].concat());
+        let bills = bills_of(meter, &world.parties[&Name::Sink].store).unwrap();
+        let [first, last] = &bills[..] else { panic!("{} bills", bills.len()) };
+        assert_eq!((first.window, last.window), (day(0), range(FIRST.0 + 24, FIRST.0 + 40)));
+        assert_eq!((first.missing, last.missing), (0, 0));
+        assert_eq!(world.rows_of(Name::Meter(0), "journal"), 2, "it has measured on, and kept it");
+        let stolen = Deal { home: 0, seq: 99, slots: range(FIRST.0 + 42, FIRST.0 + 48), amiss: Vec::new() };
+        assert_eq!(world.deal(0, &stolen.seal(&world), &[0, 1, 2, 3]).1, [Some(Rule::Revoked); 4]);
+    });
 }
 
 /// A meter that has gone to a newer roster does not come back to the old one, not even by a restart.

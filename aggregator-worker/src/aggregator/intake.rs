@@ -10,6 +10,7 @@ use protocol::id::{MeterId, Rid};
 use protocol::receipt::{MAX_CHECKS, Receipt, RecordCheck, Refused, SeqRanges};
 use protocol::record::{Head, MAX_BATCH};
 use protocol::release::inventory::Held;
+use protocol::revocation::Revocation;
 use protocol::rule::Rule;
 use protocol::share::{ShareMessage, ShareVector};
 use protocol::signature::Signature;
@@ -174,7 +175,7 @@ impl Intake {
                 &format_args!("{} is held for slots {}", stored.rid, stored.slots),
             );
         }
-        if let Err((rule, detail)) = timely(head.slots, now, party) {
+        if let Err((rule, detail)) = timely((head.meter, head.slots), now, party, registry) {
             return refuse(rule, &detail);
         }
         let shares = match verified.open(&party.identity.box_keys, &party.roster) {
@@ -268,8 +269,17 @@ pub(super) fn admit<'a>(
         .ok_or_else(|| (Rule::UnknownMeter, "no certificate covers it now".to_owned()))
 }
 
-/// Whether slots are neither in the future nor too old.
-pub(super) fn timely(slots: SlotRange, now: Moment, party: &Party) -> Result<(), (Rule, String)> {
+/// Whether a meter's slots are neither in the future nor too old, and ended before it was revoked.
+pub(super) fn timely(
+    (meter, slots): (MeterId, SlotRange),
+    now: Moment,
+    party: &Party,
+    registry: &Registry,
+) -> Result<(), (Rule, String)> {
+    if let Some(Revocation { from, reason, .. }) = registry.stopping(meter, slots, party) {
+        let detail = format!("slots {slots} end after the meter was revoked at {}: {reason}", from.0);
+        return Err((Rule::Revoked, detail));
+    }
     let end = party.roster.slot().start_of(slots.end());
     let now = now.timestamp();
     if end > now.plus(AHEAD) {

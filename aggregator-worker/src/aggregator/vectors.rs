@@ -146,7 +146,7 @@ impl Vectors {
         if !fits {
             return refuse(Rule::Interval, &format_args!("{slots} is no interval of this roster"));
         }
-        if let Err((rule, detail)) = timely(slots, now, party) {
+        if let Err((rule, detail)) = timely((meter, slots), now, party, registry) {
             return refuse(rule, &detail);
         }
         if let Err(error) = Vector::parse(&verified.ciphertext, slots, &party.roster) {

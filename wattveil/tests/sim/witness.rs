@@ -59,7 +59,7 @@ impl Witness {
             Channel::Grid(to, _) => return self.vector(to, message),
             Channel::Deal(..) => return self.chunk(message),
             Channel::Receipt(meter, _) => return receipt(*meter, message, store, deployment),
-            Channel::Certificate(_) | Channel::Status(..) => return,
+            Channel::Certificate(_) | Channel::Revoked(_) | Channel::Status(..) => return,
             _ => {}
         }
         if self.restored.contains(&from) {

@@ -150,6 +150,15 @@ impl Uploads {
                 ));
             }
         }
+        if registry.stopping(meter, upload.slots, party).is_some() {
+            return Ok(refuse(
+                &upload,
+                Rule::Revoked,
+                "its slots end after the meter was revoked",
+                now,
+                party,
+            ));
+        }
         if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
             return Ok(refuse(&upload, Rule::Copied, "its ciphertext came with another upload", now, party));
         }
