@@ -42,8 +42,11 @@ pub mod outbox;
 
 pub use self::open_batch::{Reading, ReadingError};
 
-/// The roster in force, if it came after the one that the meter was started with: one row.
+/// The roster in force: one row.
 const ROSTER: Table = Table("roster");
+
+/// The rosters that were in force before: epoch → the roster as it came.
+const PAST: Table = Table("past-roster");
 
 /// The meter's revocation, if there is one: one row.
 const REVOKED: Table = Table("revoked");
@@ -149,6 +152,8 @@ pub enum MeterError {
 pub struct Meter {
     identity: Identity,
     roster: Roster,
+    /// Those that were in force before: an aggregator may still be under one.
+    past: Vec<Roster>,
     floor: Floor,
     pace: Pace,
     open: OpenBatch,
@@ -198,6 +203,7 @@ impl Meter {
         let grid = Grid::load(store)?;
         let outbox = Outbox::load(store, now)?;
         let roster = newest_roster(roster, &identity, store)?;
+        let past = past_rosters(&identity, store)?;
         let revoked = match store.get(REVOKED, b"")? {
             Some(bytes) => Some(
                 open_revocation(&bytes, &identity, &roster)
@@ -208,6 +214,7 @@ impl Meter {
         Ok(Self {
             identity,
             roster,
+            past,
             floor,
             pace,
             open,
@@ -553,7 +560,9 @@ impl Meter {
     }
 
     fn verify_receipt(&self, payload: &[u8]) -> Result<Signed<Receipt>, Handled> {
-        let receipt = self.roster.open_peer(payload, |receipt: &Receipt| receipt.point)?;
+        let open = |roster: &Roster| roster.open_peer(payload, |receipt: &Receipt| receipt.point);
+        let older = || self.past.iter().rev().find_map(|roster| open(roster).ok());
+        let receipt = open(&self.roster).or_else(|refusal| older().ok_or(refusal))?;
         if receipt.meter == self.identity.meter {
             Ok(receipt)
         } else {
@@ -594,13 +603,17 @@ impl Meter {
     ) -> Result<Handled, StoreError> {
         let next = match Roster::accept(document, &self.identity.registrar) {
             Ok(next) if next.hash() == self.roster.hash() => return Ok(Handled::quietly()),
+            // It is said again, for whoever has yet to take it.
+            Ok(next) if self.past.iter().any(|past| past.hash() == next.hash()) => {
+                return Ok(Handled::quietly());
+            }
             Ok(next) => next,
             Err(error) => return Ok(Handled::refused(Rule::RosterOld, error)),
         };
         match self.floor.admits_after(&self.roster, &next, now.timestamp()) {
             Ok(()) => {
-                store.put(ROSTER, b"", next.bytes())?;
-                self.roster = next;
+                store_roster(&next, Some(&self.roster), store)?;
+                self.past.push(std::mem::replace(&mut self.roster, next));
                 Ok(Handled::quietly())
             }
             Err(error) => Ok(Handled::refused(Rule::RosterOld, error)),
@@ -617,11 +630,31 @@ fn open_revocation(
 }
 
 /// The newer of the roster a meter is started with and the one it had come to: a restart is no way back.
-fn newest_roster(given: Roster, identity: &Identity, store: &dyn Store) -> Result<Roster, MeterError> {
-    let Some(bytes) = store.get(ROSTER, b"")? else { return Ok(given) };
+fn newest_roster(given: Roster, identity: &Identity, store: &mut dyn Store) -> Result<Roster, MeterError> {
+    let Some(bytes) = store.get(ROSTER, b"")? else {
+        store_roster(&given, None, store)?;
+        return Ok(given);
+    };
     let kept = Roster::accept(&bytes, &identity.registrar)
         .map_err(|_| MeterError::Damaged("the roster in force can't be read"))?;
-    Ok(if kept.document().epoch > given.document().epoch { kept } else { given })
+    if kept.document().epoch >= given.document().epoch {
+        return Ok(kept);
+    }
+    store_roster(&given, Some(&kept), store)?;
+    Ok(given)
+}
+
+fn store_roster(roster: &Roster, past: Option<&Roster>, store: &mut dyn Store) -> Result<(), StoreError> {
+    if let Some(past) = past {
+        store.put(PAST, &past.document().epoch.to_be_bytes(), past.bytes())?;
+    }
+    store.put(ROSTER, b"", roster.bytes())
+}
+
+fn past_rosters(identity: &Identity, store: &dyn Store) -> Result<Vec<Roster>, MeterError> {
+    let damaged = || MeterError::Damaged("a roster that was in force can't be read");
+    let rows = store::entries(PAST, store)?;
+    rows.iter().map(|(_, bytes)| Roster::accept(bytes, &identity.registrar).map_err(|_| damaged())).collect()
 }
 
 impl Meter {

@@ -179,7 +179,9 @@ pub async fn run_configured(
     let mut store = FileStore::open(&path, CACHE)?;
     let link = config.broker.settings(directory, "sink")?;
     let mut rng = entropy()?;
-    let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &store, now())?;
+    let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &mut store, now())?;
+    // A roster that is new is durable before anything is said under it.
+    store.commit()?;
     if let Some(analysis) = &config.analysis {
         sink = sink.with_analysis(analysis.to_pace(), &store, now())?;
         questions::plan_once(analysis, &mut sink, &mut store, &mut rng)?;

@@ -195,7 +195,7 @@ impl Deployment {
     pub fn sink_identity(&self) -> utility_sink::sink::Identity {
         utility_sink::sink::Identity {
             key: self.utility.clone(),
-            box_key: copy(&self.utility_box),
+            box_keys: vec![copy(&self.utility_box)],
             registrar: self.registrar.verifying_key(),
         }
     }

@@ -16,6 +16,7 @@ use wattveil::enrol::EnrolArguments;
 use wattveil::explain::ExplainArguments;
 use wattveil::init::InitArguments;
 use wattveil::revoke::RevokeArguments;
+use wattveil::rotate::RotateArguments;
 use wattveil::status::StatusArguments;
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
@@ -35,6 +36,7 @@ enum Command {
     Key(KeyArguments),
     Adopt(AdoptArguments),
     Revoke(RevokeArguments),
+    Rotate(RotateArguments),
     Check(CheckArguments),
     Explain(ExplainArguments),
     Status(StatusArguments),
@@ -148,6 +150,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&revoked.text)?;
             if let Some(unpublished) = revoked.unpublished {
                 anyhow::bail!(unpublished);
+            }
+        }
+        Command::Rotate(arguments) => {
+            let rotated = arguments.run()?;
+            // the line alone on standard output, so that it can go on through a pipe
+            std::io::stderr().lock().write_all(rotated.next.as_bytes()).context("cannot print")?;
+            if let Some(line) = rotated.line {
+                print(&format!("{line}\n"))?;
             }
         }
         Command::Check(arguments) => {

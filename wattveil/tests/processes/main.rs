@@ -13,5 +13,6 @@ mod observer;
 mod operation;
 mod oracle;
 mod process;
+mod rotation;
 mod stops;
 mod town;
