@@ -300,14 +300,10 @@ fn opens<T: Document>(bytes: &[u8], key: &VerifyingKey, context: &Context) -> bo
     Signed::<T>::open(bytes, key, context).is_ok()
 }
 
-/// One sample a kind of message.
-pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
-    let context = deployment.roster.context();
-    let sealed = sealed(deployment);
-    let by_utility = &deployment.utility;
+/// What the registrar says of a meter.
+fn by_registrar(deployment: &Deployment) -> Vec<Sample> {
     let registrars = deployment_context(&deployment.roster.document().deployment);
-    let document = deployment.roster.document().clone();
-    let mut samples = vec![
+    vec![
         of("certificate", &Signed::sign(certificate(), &deployment.registrar, &registrars), |d, bytes| {
             let deployment = &d.roster.document().deployment;
             MeterCertificate::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
@@ -316,6 +312,17 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
             let deployment = &d.roster.document().deployment;
             Revocation::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
         }),
+    ]
+}
+
+/// One sample a kind of message.
+pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
+    let context = deployment.roster.context();
+    let sealed = sealed(deployment);
+    let by_utility = &deployment.utility;
+    let document = deployment.roster.document().clone();
+    let mut samples = by_registrar(deployment);
+    samples.extend([
         Sample {
             name: "roster",
             bytes: deployment.roster.bytes().to_vec(),
@@ -403,7 +410,7 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
             believed: |_, bytes| Status::decode(bytes).is_ok_and(|found| found == status()),
             encoded_again: |bytes| Status::decode(bytes).ok().map(|status| status.encode()),
         },
-    ];
+    ]);
     samples.extend(of_analysis(deployment));
     samples
 }

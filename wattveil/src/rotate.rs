@@ -371,7 +371,7 @@ fn adopt(home: &Path, file: &Path) -> anyhow::Result<Rotated> {
             drop(aggregator_worker::config::Config { roster: absolute, ..config }.identity(home)?);
         }
         Party::Sink(config) => {
-            drop(utility_sink::config::Config { roster: absolute, ..config }.identity(home)?)
+            drop(utility_sink::config::Config { roster: absolute, ..config }.identity(home)?);
         }
         Party::Reader(_) => (),
     }

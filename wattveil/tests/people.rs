@@ -202,8 +202,9 @@ fn explanations_follow_the_roster() {
 
 /// Runs shell lines in a directory, with `wattveil` in the path.
 fn shell(home: &Path, script: &str) -> Output {
-    let program = Path::new(env!("CARGO_BIN_EXE_wattveil")).parent().unwrap();
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let program = Path::new(env!("CARGO_BIN_EXE_wattveil")).parent().expect("it is in a directory");
+    let path = std::env::var("PATH").expect("there is a path");
+    let path = format!("{}:{path}", program.display());
     Command::new("bash")
         .args(["-c", script])
         .current_dir(home)
@@ -211,7 +212,7 @@ fn shell(home: &Path, script: &str) -> Output {
         .env("NO_COLOR", "1")
         .env_remove("RUST_BACKTRACE")
         .output()
-        .unwrap()
+        .expect("bash can be run")
 }
 
 /// The operator's page runs as written: rotation and revocation, and everybody's directory is well afterwards. What is missing,
@@ -224,7 +225,7 @@ fn the_operators_page_runs_as_written() {
     let (town, port) = (home.path().join("town"), free_port());
     says(home.path(), &format!("init town --meters 3 --broker 127.0.0.1:{port}"));
     let first = fs::read(town.join("agg-1/roster.wv")).unwrap();
-    let script: String = commands.iter().map(|command| format!("{command} || exit 1\n")).collect();
+    let script = commands.join(" || exit 1\n") + " || exit 1\n";
     let output = shell(home.path(), &script);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
