@@ -369,7 +369,7 @@ impl Meter {
                 Ok(self.take_revocation(payload, store)?)
             }
             Channel::Roster => match self.assembly.take(topic, payload) {
-                Ok(Some(document)) => Ok(self.take_roster(&document, now, store)?),
+                Ok(Some(document)) => self.take_roster(&document, now, store),
                 Ok(None) => Ok(Handled::quietly()),
                 Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
             },
@@ -600,7 +600,7 @@ impl Meter {
         document: &[u8],
         now: Moment,
         store: &mut dyn Store,
-    ) -> Result<Handled, StoreError> {
+    ) -> Result<Handled, MeterError> {
         let next = match Roster::accept(document, &self.identity.registrar) {
             Ok(next) if next.hash() == self.roster.hash() => return Ok(Handled::quietly()),
             // It is said again, for whoever has yet to take it.
@@ -614,6 +614,10 @@ impl Meter {
             Ok(()) => {
                 store_roster(&next, Some(&self.roster), store)?;
                 self.past.push(std::mem::replace(&mut self.roster, next));
+                // A collective key ends with its roster.
+                if self.levelled.is_some() {
+                    self.levelled = Some(Levelled::load(self.own(), store, now)?);
+                }
                 Ok(Handled::quietly())
             }
             Err(error) => Ok(Handled::refused(Rule::RosterOld, error)),
