@@ -350,6 +350,44 @@ mod tests {
         assert_eq!((to - from, (to + 1) % 24), (28 * 24 + 1, 0));
     }
 
+    /// Who is revoked is billed to its last record or read off its register, and is not asked for again.
+    #[test]
+    fn revoked_meters_are_said() {
+        let row = |name: &str, number: u8| MeterRow {
+            name: name.to_owned(),
+            meter: MeterId::from([number; 16]),
+            group: "group-1".parse().unwrap(),
+        };
+        let slot = SlotLength::try_from(3_600).unwrap();
+        let period = SlotRange::new(Slot(480_000), Slot(480_672)).unwrap();
+        let meters = vec![row("early", 1), row("late", 2), row("silent", 3)];
+        let asked = Asked { zone: TimeZone::UTC, slot, period, tariffs: Vec::new(), meters };
+        let bill = Bill {
+            meter: MeterId::from([2; 16]),
+            window: SlotRange::new(Slot(480_000), Slot(480_650)).unwrap(),
+            energy: protocol::unit::WattHours(7),
+            amounts: Vec::new(),
+            scope: Scope::Registers,
+            missing: 0,
+            unaccounted: None,
+            query: protocol::id::QueryId::from([9; 16]),
+        };
+        let revoked = [1, 2].map(|number| {
+            let (meter, from) = (MeterId::from([number; 16]), slot.start_of(Slot(480_650)));
+            (meter, Revocation { meter, from, reason: "moved out".parse().unwrap() })
+        });
+        let text = asked.summary(&[&bill], &["silent"], &revoked.into());
+        for words in [
+            "1 of 3 meters have a bill, 7 Wh in all",
+            "early is revoked as of 2024-10-31T02:00:00+00:00 (moved out): no bill",
+            "read it off its register",
+            "late is revoked as of 2024-10-31T02:00:00+00:00 (moved out): billed to its last record, which ends 2024-10-31T02:00",
+            "No bill for: silent.",
+        ] {
+            assert!(text.contains(words), "lacks `{words}`:\n{text}");
+        }
+    }
+
     /// What is no period, or not over, says what to type.
     #[test]
     fn mistakes_say_what_to_type() {

@@ -29,7 +29,7 @@ const NAME: Table = Table("vector-name");
 const DEAL: Table = Table("deal");
 const CHUNK: Table = Table("chunk");
 
-/// The most deals that are kept of a meter: one a roster, and some for a meter that lost its store.
+/// The most deals that are kept of a meter: one, and some for a meter that lost its store.
 const MAX_DEALS: usize = 8;
 
 /// The most sums of key shares that are kept in memory: one for each member set that was opened lately.
