@@ -5,7 +5,8 @@
 //! * a record is stored once, whatever is delivered how often; another record for the same slots is kept as evidence;
 //! * a slot of a service point enters at most one release of each kind, ever;
 //! * one vote a query, written to the ledger before it is sent, final; no vote after a restore from an old backup;
-//! * an answer is computed once, stored, and sent again byte for byte.
+//! * an answer is computed once, stored, and sent again byte for byte;
+//! * the rosters that were in force stay known: a record, a query and a vote belong to the one that they were made under.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +16,12 @@ use protocol::hpke_box::{BoxError, OpeningKey};
 use protocol::id::{Deployment, Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::release::cut::Cut;
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
+use protocol::roster::chain::{Chain, ChainError};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
-use protocol::signature::{Document, Signed, SigningKey, VerifyingKey};
+use protocol::signature::{Context, Document, Signed, SigningKey, VerifyingKey};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -41,7 +44,10 @@ mod vectors;
 
 pub use self::analysis::AnalysisPace;
 
+/// The rosters that were in force, and the one that is: epoch → the roster as it came.
+const ROSTER: Table = Table("roster");
 const CERTIFICATE: Table = Table("certificate");
+const REVOKED: Table = Table("revoked");
 const TARIFF: Table = Table("tariff");
 
 /// The most tariffs that are kept in memory.
@@ -85,6 +91,9 @@ pub enum AggregatorError {
     /// What the store holds is not what this program wrote.
     #[error("the aggregator's store is damaged: {0}")]
     Damaged(&'static str),
+    /// The roster is no successor of the one in force.
+    #[error("the roster was refused")]
+    Roster(#[from] ChainError),
     /// The roster names another key for this point, or no such point.
     #[error("the roster does not name this key as aggregator {0}")]
     NotInRoster(Point),
@@ -97,45 +106,56 @@ pub enum AggregatorError {
 #[derive(Debug)]
 struct Party {
     identity: Identity,
-    roster: Roster,
+    rosters: Chain,
     pace: Pace,
     name: protocol::id::AggregatorId,
 }
 
 impl Party {
+    /// The roster in force.
+    fn roster(&self) -> &Roster {
+        self.rosters.current()
+    }
+
     fn deployment(&self) -> &Deployment {
-        &self.roster.document().deployment
+        &self.roster().document().deployment
     }
 
     fn topic(&self, channel: Channel) -> Topic {
         channel.of(self.deployment())
     }
 
-    /// Takes a document of one of the roster's aggregators.
+    /// Takes a document of an aggregator, under the roster in force.
     fn open_peer<T: Document>(
         &self,
         bytes: &[u8],
         point: impl Fn(&T) -> Point,
     ) -> Result<Signed<T>, Handled> {
-        Ok(self.roster.open_peer(bytes, point)?)
+        Ok(self.roster().open_peer(bytes, point)?)
     }
 
-    /// Takes a document of the utility.
+    /// Takes a document of the utility, under the roster in force.
     fn open_utility<T: Document>(&self, bytes: &[u8]) -> Result<Signed<T>, Handled> {
-        let key = &self.roster.document().utility.key;
-        Signed::open(bytes, key, &self.roster.context())
+        let key = &self.roster().document().utility.key;
+        Signed::open(bytes, key, &self.roster().context())
             .map_err(|error| Handled::refused(Rule::NotTheUtility, error))
     }
 
     fn sign<T: Document>(&self, document: T) -> Signed<T> {
-        Signed::sign(document, &self.identity.key, &self.roster.context())
+        self.sign_under(document, self.roster().context())
+    }
+
+    /// Signs what belongs to a release, under the roster of its query.
+    fn sign_under<T: Document>(&self, document: T, context: Context) -> Signed<T> {
+        Signed::sign(document, &self.identity.key, &context)
     }
 }
 
-/// What the public documents say: which meters there are, and which tariffs.
+/// What the public documents say: which meters there are and were, and which tariffs.
 #[derive(Debug, Default)]
 struct Registry {
     certificates: BTreeMap<MeterId, Signed<MeterCertificate>>,
+    revoked: BTreeMap<MeterId, Signed<Revocation>>,
     tariffs: BTreeMap<Hash, Tariff>,
 }
 
@@ -158,7 +178,7 @@ impl fmt::Debug for Aggregator {
 }
 
 impl Aggregator {
-    /// Takes up where the store left off.
+    /// Takes up where the store left off, under the roster that was in force or its successor.
     ///
     /// # Errors
     ///
@@ -167,11 +187,24 @@ impl Aggregator {
         identity: Identity,
         roster: Roster,
         pace: Pace,
-        store: &dyn Store,
+        store: &mut dyn Store,
     ) -> Result<Self, AggregatorError> {
         let aggregator = roster.aggregator(identity.point).filter(|a| a.key == identity.key.verifying_key());
         let name = aggregator.ok_or(AggregatorError::NotInRoster(identity.point))?.id.clone();
-        let party = Party { identity, roster, pace, name };
+        let stored: Vec<Vec<u8>> = store::entries(ROSTER, store)?.into_iter().map(|(_, row)| row).collect();
+        let known = Chain::read(&stored, &identity.registrar)?;
+        let (epoch, bytes) = (roster.document().epoch, roster.bytes().to_vec());
+        let (rosters, new) = match known {
+            Some(mut rosters) => {
+                let new = rosters.follow(roster)?;
+                (rosters, new)
+            }
+            None => (Chain::new(roster), true),
+        };
+        if new {
+            store.put(ROSTER, &epoch.to_be_bytes(), &bytes)?;
+        }
+        let party = Party { identity, rosters, pace, name };
         let registry = Registry::load(&party, store)?;
         let mut intake = Intake::load(store)?;
         let vectors = Vectors::load(&mut intake, store)?;
@@ -206,7 +239,7 @@ impl Aggregator {
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.deployment());
         let inbox = format!("{root}/agg/{}/#", self.party.name);
-        let others = ["cert/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
+        let others = ["cert/+", "revoked/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
         let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
         others.into_iter().chain(analysis).map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
     }
@@ -245,6 +278,9 @@ impl Aggregator {
             Channel::Certificate(_) => {
                 return Ok(self.registry.take_certificate(payload, &self.party, store)?);
             }
+            Channel::Revoked(_) => {
+                return Ok(self.registry.take_revocation(payload, &self.party, store)?);
+            }
             Channel::Analysis(channel) => {
                 let Some(analysis) = &mut self.analysis else {
                     return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
@@ -256,7 +292,7 @@ impl Aggregator {
             _ => {}
         }
         if let Channel::Inventory(name) | Channel::Vote(name) = &parsed.channel
-            && self.party.roster.aggregator_named(name).is_none()
+            && self.party.roster().aggregator_named(name).is_none()
         {
             return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
         }
@@ -329,7 +365,7 @@ impl Aggregator {
         let status = Status {
             state: state.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            roster_epoch: self.party.roster.document().epoch,
+            roster_epoch: self.party.roster().document().epoch,
             backlog: self.intake.owed() as u64,
         };
         let topic = self.party.topic(Channel::Status(Role::Aggregator, self.party.name.to_string()));
@@ -337,9 +373,9 @@ impl Aggregator {
     }
 
     fn take_query(&mut self, document: &[u8], store: &mut dyn Store) -> Result<Handled, AggregatorError> {
-        let query = match self.party.open_utility(document) {
+        let query = match self.party.rosters.open_utility(document) {
             Ok(query) => query,
-            Err(refused) => return Ok(refused),
+            Err(error) => return Ok(Handled::refused(Rule::NotTheUtility, error)),
         };
         self.releases.take_query(&query, &self.party, &self.registry, &self.vectors, &self.ledger, store)
     }
@@ -351,9 +387,9 @@ impl Aggregator {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
-        match self.party.open_utility(document) {
+        match self.party.rosters.open_utility(document) {
             Ok(cut) => self.vote_on(&cut, now, store, rng),
-            Err(refused) => Ok(refused),
+            Err(error) => Ok(Handled::refused(Rule::NotTheUtility, error)),
         }
     }
 
@@ -385,14 +421,14 @@ impl Aggregator {
     ) -> Result<Handled, AggregatorError> {
         let mut handled = Handled::quietly();
         for vote in votes.iter().take(protocol::shamir::MAX_PARTIES) {
-            match self.party.open_peer(vote, |vote: &protocol::release::vote::Vote| vote.point) {
+            match self.party.rosters.open_peer(vote, |vote: &protocol::release::vote::Vote| vote.point) {
                 Ok(vote) => {
                     let refusal = self.ledger.witness(&vote, &self.party, store)?;
                     handled.refusal = handled.refusal.or(refusal);
                     let refusal = self.releases.take_vote(vote);
                     handled.refusal = handled.refusal.or(refusal);
                 }
-                Err(refused) => handled.refusal = handled.refusal.or(refused.refusal),
+                Err(refused) => handled.refusal = handled.refusal.or(Some(refused)),
             }
         }
         handled.sends.extend(self.releases.answer_certified(
@@ -415,6 +451,11 @@ impl Registry {
             {
                 registry.certificates.insert(certificate.meter, certificate);
             }
+        }
+        for (_, bytes) in store::entries(REVOKED, store)? {
+            let revocation = Revocation::open(&bytes, &party.identity.registrar, party.deployment())
+                .map_err(|_| AggregatorError::Damaged("a revocation can't be read"))?;
+            registry.revoked.insert(revocation.meter, revocation);
         }
         for (_, bytes) in store::entries(TARIFF, store)? {
             if let Ok((hash, tariff)) = open_tariff(&bytes, party) {
@@ -443,6 +484,29 @@ impl Registry {
         Ok(Handled::quietly())
     }
 
+    fn take_revocation(
+        &mut self,
+        payload: &[u8],
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let revocation = match Revocation::open(payload, &party.identity.registrar, party.deployment()) {
+            Ok(revocation) => revocation,
+            Err(error) => return Ok(Handled::refused(Rule::NotTheRegistrar, error)),
+        };
+        if revocation.precedes(self.revoked.get(&revocation.meter).map(|known| &**known)) {
+            store.put(REVOKED, revocation.meter.as_bytes(), payload)?;
+            self.revoked.insert(revocation.meter, revocation);
+        }
+        Ok(Handled::quietly())
+    }
+
+    /// The revocation that speaks against a meter's slots, if there is one.
+    fn stopping(&self, meter: MeterId, slots: SlotRange, party: &Party) -> Option<&Revocation> {
+        let revocation = self.revoked.get(&meter).map(|signed| &**signed);
+        revocation.filter(|revocation| revocation.stops(slots, party.roster().slot()))
+    }
+
     fn take_tariff(
         &mut self,
         bytes: &[u8],
@@ -466,10 +530,10 @@ impl Registry {
 
 fn open_tariff(bytes: &[u8], party: &Party) -> Result<(Hash, Tariff), Handled> {
     // A tariff outlives rosters, so it is bound to the deployment.
-    let key = &party.roster.document().utility.key;
+    let key = &party.roster().document().utility.key;
     let signed = Signed::<TariffDocument>::open(bytes, key, &deployment_context(party.deployment()))
         .map_err(|error| Handled::refused(Rule::NotTheUtility, error))?;
-    let tariff = Tariff::new((*signed).clone(), party.roster.slot())
+    let tariff = Tariff::new((*signed).clone(), party.roster().slot())
         .map_err(|error| Handled::refused(Rule::TariffUnknown, error))?;
     Ok((signed.hash(), tariff))
 }

@@ -41,7 +41,9 @@ pub async fn run_configured(
     let (identity, roster) = config.identity(directory)?;
     let mut store = FileStore::open(&directory.join(&config.store), config.cache_mib << 20)?;
     let link = config.broker.settings(directory, &format!("agg-{}", config.aggregator))?;
-    let mut aggregator = Aggregator::open(identity, roster, config.pace.to_pace(), &store)?;
+    let mut aggregator = Aggregator::open(identity, roster, config.pace.to_pace(), &mut store)?;
+    // A roster that is new is durable before anything is said under it.
+    store.commit()?;
     if let Some(analysis) = &config.analysis {
         aggregator = aggregator.with_analysis(analysis.to_pace(), &mut store)?;
     }

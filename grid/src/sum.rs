@@ -17,6 +17,7 @@
 use std::sync::OnceLock;
 
 use ckks::{ActiveSet, CommonPart, Params, Seed, Smudging};
+use protocol::certificate::deployment_context;
 use protocol::roster::Roster;
 use protocol::shamir::Point;
 use protocol::signature::hash;
@@ -64,10 +65,12 @@ pub fn log_failure(members: u64, threshold: usize) -> f64 {
     of_one + (params().n() as f64).log2()
 }
 
-/// The seed of an interval's common part: bound to the roster, chosen by nobody.
+/// The seed of an interval's common part: bound to the deployment, chosen by nobody. Not to the roster: members of one sum may
+/// have encrypted under one roster and under its successor.
 fn seed(roster: &Roster, interval: SlotRange) -> Seed {
     let (start, end) = (interval.start().0.to_be_bytes(), interval.end().0.to_be_bytes());
-    Seed(*hash("grid common part", &[roster.hash().as_bytes(), &start, &end]).as_bytes())
+    let deployment = deployment_context(&roster.document().deployment);
+    Seed(*hash("grid common part", &[deployment.as_bytes(), &start, &end]).as_bytes())
 }
 
 /// An interval's common part.

@@ -6,7 +6,8 @@
 //! * nothing is sent before it is durable: the caller commits the store, then publishes;
 //! * a record leaves the outbox only when every aggregator has it or the retention is over: a bill that is out says nothing of
 //!   an aggregator that was away, and the curve and the next bill want its shares too;
-//! * a roster below the floor is never sealed under: the meter keeps measuring and queues.
+//! * a roster below the floor is never sealed under: the meter keeps measuring and queues;
+//! * nothing that ends after the meter's revocation is sealed: the meter keeps measuring, and keeps it in its journal.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use protocol::id::{Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::record::{Head, Kind, MAX_BATCH};
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::roster::floor::{Floor, FloorError};
 use protocol::rule::Rule;
@@ -40,8 +42,17 @@ pub mod outbox;
 
 pub use self::open_batch::{Reading, ReadingError};
 
-/// The roster in force, if it came after the one that the meter was started with: one row.
+/// The roster in force: one row.
 const ROSTER: Table = Table("roster");
+
+/// The rosters that were in force before: epoch → the roster as it came.
+const PAST: Table = Table("past-roster");
+
+/// The meter's revocation, if there is one: one row.
+const REVOKED: Table = Table("revoked");
+
+/// What was measured after the revocation: first slot → a batch. Nobody is sent it.
+const JOURNAL: Table = Table("journal");
 
 /// Who a meter is.
 #[derive(Clone, Debug)]
@@ -141,6 +152,8 @@ pub enum MeterError {
 pub struct Meter {
     identity: Identity,
     roster: Roster,
+    /// Those that were in force before: an aggregator may still be under one.
+    past: Vec<Roster>,
     floor: Floor,
     pace: Pace,
     open: OpenBatch,
@@ -149,8 +162,12 @@ pub struct Meter {
     assembly: Assembly,
     /// Why the roster is not sealed under just now.
     refused: Option<FloorError>,
+    /// The registrar's word that this meter measures no more.
+    revoked: Option<Signed<Revocation>>,
     /// A certificate is to be announced.
     announce: bool,
+    /// That the meter is revoked is to be said in its status.
+    say_status: bool,
     levelled: Option<Levelled>,
 }
 
@@ -186,9 +203,18 @@ impl Meter {
         let grid = Grid::load(store)?;
         let outbox = Outbox::load(store, now)?;
         let roster = newest_roster(roster, &identity, store)?;
+        let past = past_rosters(&identity, store)?;
+        let revoked = match store.get(REVOKED, b"")? {
+            Some(bytes) => Some(
+                open_revocation(&bytes, &identity, &roster)
+                    .map_err(|_| MeterError::Damaged("the revocation can't be read"))?,
+            ),
+            None => None,
+        };
         Ok(Self {
             identity,
             roster,
+            past,
             floor,
             pace,
             open,
@@ -196,7 +222,9 @@ impl Meter {
             outbox,
             assembly: Assembly::default(),
             refused: None,
+            revoked,
             announce: true,
+            say_status: false,
             levelled: None,
         })
     }
@@ -225,7 +253,8 @@ impl Meter {
     pub fn filters(&self) -> Vec<String> {
         let deployment = &self.roster.document().deployment;
         let receipts = format!("wv/1/{deployment}/receipt/{}/+", self.identity.meter);
-        let mut filters = vec![receipts, self.topic(Channel::Roster).to_string()];
+        let revoked = self.topic(Channel::Revoked(self.identity.meter));
+        let mut filters = vec![receipts, self.topic(Channel::Roster).to_string(), revoked.to_string()];
         if self.levelled.is_some() {
             filters.extend(Levelled::topics(self.own()).map(|topic| format!("wv/1/{deployment}/{topic}")));
         }
@@ -253,7 +282,7 @@ impl Meter {
             Ok(full) => {
                 self.open.save(store)?;
                 if let Some(batch) = full {
-                    self.queue(&batch, store)?;
+                    self.queue(batch, store)?;
                 }
                 self.send_queued(now, store, rng).map(Ok)
             }
@@ -274,12 +303,22 @@ impl Meter {
     ) -> Result<Vec<Outgoing>, MeterError> {
         if let Some(batch) = self.open.flush() {
             self.open.save(store)?;
-            self.queue(&batch, store)?;
+            self.queue(batch, store)?;
         }
         self.send_queued(now, store, rng)
     }
 
-    fn queue(&mut self, batch: &FullBatch, store: &mut dyn Store) -> Result<(), MeterError> {
+    /// Queues what is to be sent of a batch, and keeps the rest in the journal.
+    fn queue(&mut self, batch: FullBatch, store: &mut dyn Store) -> Result<(), MeterError> {
+        let last = self.revoked.as_ref().and_then(|revocation| revocation.first_slot(self.roster.slot()));
+        let (batch, late) = match last {
+            Some(last) => batch.split(last),
+            None => (Some(batch), None),
+        };
+        if let Some(late) = late {
+            store.put(JOURNAL, &late.slots.start().0.to_be_bytes(), &protocol::wire::encode(&late))?;
+        }
+        let Some(batch) = &batch else { return Ok(()) };
         self.grid.take(batch, self.roster.policy().interval_slots(self.roster.slot()), store)?;
         self.outbox.queue(batch, store)?;
         self.levelled.as_mut().map_or(Ok(()), |levelled| levelled.queue(batch, store))
@@ -326,8 +365,11 @@ impl Meter {
                     None => Ok(Handled::refused(Rule::Malformed, "analytics are off here")),
                 }
             }
+            Channel::Revoked(meter) if meter == self.identity.meter => {
+                Ok(self.take_revocation(payload, store)?)
+            }
             Channel::Roster => match self.assembly.take(topic, payload) {
-                Ok(Some(document)) => Ok(self.take_roster(&document, now, store)?),
+                Ok(Some(document)) => self.take_roster(&document, now, store),
                 Ok(None) => Ok(Handled::quietly()),
                 Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
             },
@@ -347,6 +389,9 @@ impl Meter {
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, MeterError> {
         let mut sends = self.announcement();
+        if std::mem::take(&mut self.say_status) {
+            sends.push(self.status("up"));
+        }
         sends.extend(self.seal_queued(now, store, rng)?);
         self.outbox.expire(now, self.pace.retention, store)?;
         for (seq, point) in self.outbox.due(now, self.pace.burst) {
@@ -378,8 +423,14 @@ impl Meter {
         self.refused.as_ref()
     }
 
-    /// Its status, to be published retained.
+    /// The registrar's word that this meter measures no more, if there is one.
+    pub fn revoked(&self) -> Option<&Revocation> {
+        self.revoked.as_deref()
+    }
+
+    /// Its status, to be published retained: who is up and revoked says that it is revoked.
     pub fn status(&self, state: &str) -> Outgoing {
+        let state = if self.revoked.is_some() && state == "up" { "revoked" } else { state };
         let status = Status {
             state: state.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -490,6 +541,7 @@ impl Meter {
                 // The aggregator will never take this record: asking again would not change its mind. Only what it
                 // says of a record that we signed counts; anybody can send it forged ones with our numbers.
                 Rule::Late
+                | Rule::Revoked
                 | Rule::Equivocation
                 | Rule::BadShare
                 | Rule::LoadVector
@@ -508,7 +560,9 @@ impl Meter {
     }
 
     fn verify_receipt(&self, payload: &[u8]) -> Result<Signed<Receipt>, Handled> {
-        let receipt = self.roster.open_peer(payload, |receipt: &Receipt| receipt.point)?;
+        let open = |roster: &Roster| roster.open_peer(payload, |receipt: &Receipt| receipt.point);
+        let older = || self.past.iter().rev().find_map(|roster| open(roster).ok());
+        let receipt = open(&self.roster).or_else(|refusal| older().ok_or(refusal))?;
         if receipt.meter == self.identity.meter {
             Ok(receipt)
         } else {
@@ -516,21 +570,54 @@ impl Meter {
         }
     }
 
+    fn take_revocation(&mut self, payload: &[u8], store: &mut dyn Store) -> Result<Handled, StoreError> {
+        let revocation = match open_revocation(payload, &self.identity, &self.roster) {
+            Ok(revocation) => revocation,
+            Err(error) => return Ok(Handled::refused(Rule::NotTheRegistrar, error)),
+        };
+        if revocation.meter != self.identity.meter {
+            return Ok(Handled::refused(Rule::Malformed, "another meter's revocation"));
+        }
+        if !revocation.precedes(self.revoked.as_deref()) {
+            return Ok(Handled::quietly());
+        }
+        store.put(REVOKED, b"", payload)?;
+        let Revocation { from, reason, .. } = &*revocation;
+        let refusal = Handled::refused(
+            Rule::Revoked,
+            format_args!(
+                "the registrar revoked this meter as of {}: {reason}; what it measures from then on stays in its journal, and is                  sent to nobody; ask the registrar",
+                from.0
+            ),
+        );
+        self.revoked = Some(revocation);
+        self.say_status = true;
+        Ok(refusal)
+    }
+
     fn take_roster(
         &mut self,
         document: &[u8],
         now: Moment,
         store: &mut dyn Store,
-    ) -> Result<Handled, StoreError> {
+    ) -> Result<Handled, MeterError> {
         let next = match Roster::accept(document, &self.identity.registrar) {
             Ok(next) if next.hash() == self.roster.hash() => return Ok(Handled::quietly()),
+            // It is said again, for whoever has yet to take it.
+            Ok(next) if self.past.iter().any(|past| past.hash() == next.hash()) => {
+                return Ok(Handled::quietly());
+            }
             Ok(next) => next,
             Err(error) => return Ok(Handled::refused(Rule::RosterOld, error)),
         };
         match self.floor.admits_after(&self.roster, &next, now.timestamp()) {
             Ok(()) => {
-                store.put(ROSTER, b"", next.bytes())?;
-                self.roster = next;
+                store_roster(&next, Some(&self.roster), store)?;
+                self.past.push(std::mem::replace(&mut self.roster, next));
+                // A collective key ends with its roster.
+                if self.levelled.is_some() {
+                    self.levelled = Some(Levelled::load(self.own(), store, now)?);
+                }
                 Ok(Handled::quietly())
             }
             Err(error) => Ok(Handled::refused(Rule::RosterOld, error)),
@@ -538,12 +625,40 @@ impl Meter {
     }
 }
 
+fn open_revocation(
+    bytes: &[u8],
+    identity: &Identity,
+    roster: &Roster,
+) -> Result<Signed<Revocation>, OpenError> {
+    Revocation::open(bytes, &identity.registrar, &roster.document().deployment)
+}
+
 /// The newer of the roster a meter is started with and the one it had come to: a restart is no way back.
-fn newest_roster(given: Roster, identity: &Identity, store: &dyn Store) -> Result<Roster, MeterError> {
-    let Some(bytes) = store.get(ROSTER, b"")? else { return Ok(given) };
+fn newest_roster(given: Roster, identity: &Identity, store: &mut dyn Store) -> Result<Roster, MeterError> {
+    let Some(bytes) = store.get(ROSTER, b"")? else {
+        store_roster(&given, None, store)?;
+        return Ok(given);
+    };
     let kept = Roster::accept(&bytes, &identity.registrar)
         .map_err(|_| MeterError::Damaged("the roster in force can't be read"))?;
-    Ok(if kept.document().epoch > given.document().epoch { kept } else { given })
+    if kept.document().epoch >= given.document().epoch {
+        return Ok(kept);
+    }
+    store_roster(&given, Some(&kept), store)?;
+    Ok(given)
+}
+
+fn store_roster(roster: &Roster, past: Option<&Roster>, store: &mut dyn Store) -> Result<(), StoreError> {
+    if let Some(past) = past {
+        store.put(PAST, &past.document().epoch.to_be_bytes(), past.bytes())?;
+    }
+    store.put(ROSTER, b"", roster.bytes())
+}
+
+fn past_rosters(identity: &Identity, store: &dyn Store) -> Result<Vec<Roster>, MeterError> {
+    let damaged = || MeterError::Damaged("a roster that was in force can't be read");
+    let rows = store::entries(PAST, store)?;
+    rows.iter().map(|(_, bytes)| Roster::accept(bytes, &identity.registrar).map_err(|_| damaged())).collect()
 }
 
 impl Meter {

@@ -99,6 +99,9 @@ impl<S: Store> Agent<S> {
         state.readings += feed.resume(meter.resume_at());
         let (publisher, mut subscriber) = connect(&meter, link);
         offer(&publisher, [meter.status("up")]);
+        if let Some(revocation) = meter.revoked() {
+            warn!(from = revocation.from.0, reason = %revocation.reason, "the registrar revoked this meter: nothing later is sent");
+        }
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         telemetry::ready();

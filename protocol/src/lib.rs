@@ -17,6 +17,7 @@
 //! | share | one aggregator's points on the polynomials of a batch |
 //! | receipt | an aggregator's signed word that it has stored shares durably |
 //! | roster | who the aggregators and the utility are, and the policy, signed and counter-signed |
+//! | revocation | the registrar's word that a meter measures no more from some time on |
 //! | query | what the utility asks for: bills of meters, or the load curve of a group, over a period |
 //! | inventory | which records an aggregator holds for a query |
 //! | cut | the exact records a release is computed from |
@@ -32,7 +33,7 @@
 //! # Order of reading
 //!
 //! [`field`] → [`shamir`] → [`decode`] (the mathematics); [`wire`] → [`signature`] → [`hpke_box`] (the envelope);
-//! [`roster`], [`certificate`] (who is who); [`record`] → [`share`] → [`receipt`] (intake);
+//! [`roster`], [`certificate`], [`revocation`] (who is who); [`record`] → [`share`] → [`receipt`] (intake);
 //! [`grid`] (load vectors and key deals);
 //! [`release`] (query, inventory, cut, vote, result, outcome) and [`policy`], [`tariff`] (what may be released);
 //! [`analysis`] (what is computed under encryption).
@@ -50,6 +51,7 @@ pub mod policy;
 pub mod receipt;
 pub mod record;
 pub mod release;
+pub mod revocation;
 pub mod roster;
 pub mod rule;
 pub mod shamir;

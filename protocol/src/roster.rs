@@ -19,6 +19,7 @@ use crate::signature::{
 use crate::unit::{SlotLength, Timestamp};
 use crate::wire::{self, DecodeError};
 
+pub mod chain;
 pub mod floor;
 
 /// An aggregator in the roster.

@@ -58,6 +58,10 @@ rules! {
     Malformed = 8, "malformed";
     /// The record is held already: a repeat is answered with a receipt and changes nothing.
     Replay = 9, "replay";
+    /// The registrar revoked the meter, and the slots end after that.
+    Revoked = 10, "revoked";
+    /// The signature is not by the registrar.
+    NotTheRegistrar = 11, "not-the-registrar";
     // queries
     /// The signature is not by the roster's utility.
     NotTheUtility = 20, "not-the-utility";

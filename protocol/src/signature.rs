@@ -194,6 +194,7 @@ pub trait Document: Serialize + DeserializeOwned {
 pub struct Signed<T> {
     document: T,
     hash: Hash,
+    context: Context,
     bytes: Vec<u8>,
 }
 
@@ -214,7 +215,12 @@ impl<T: Document> Signed<T> {
         let body = wire::encode(&document);
         let signature = key.sign(T::KIND, context, &body);
         let hash = hash(T::KIND, &[&body]);
-        Self { document, hash, bytes: wire::encode(&Envelope(ByteBuf::from(body), signature)) }
+        Self {
+            document,
+            hash,
+            context: *context,
+            bytes: wire::encode(&Envelope(ByteBuf::from(body), signature)),
+        }
     }
 
     /// Takes a document whose signer is known beforehand.
@@ -231,6 +237,11 @@ impl<T> Signed<T> {
     /// The document's hash: SHA-256 over its kind and its received bytes, without the signature.
     pub fn hash(&self) -> Hash {
         self.hash
+    }
+
+    /// What its signature is bound to.
+    pub fn context(&self) -> Context {
+        self.context
     }
 
     /// The bytes it came in, signature included.
@@ -293,7 +304,7 @@ impl<T: Document> Unverified<T> {
     pub fn verify(self, key: &VerifyingKey, context: &Context) -> Result<Signed<T>, SignatureError> {
         key.verify(T::KIND, context, &self.envelope.0, &self.envelope.1)?;
         let hash = self.hash();
-        Ok(Signed { document: self.document, hash, bytes: self.bytes })
+        Ok(Signed { document: self.document, hash, context: *context, bytes: self.bytes })
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Channel {
     Tariff(TariffId),
     /// A meter's certificate.
     Certificate(MeterId),
+    /// A meter's revocation.
+    Revoked(MeterId),
     /// A meter's shares for one aggregator.
     Share(AggregatorId, MeterId),
     /// A meter's load vector, encrypted: the same bytes to each aggregator.
@@ -101,6 +103,7 @@ impl fmt::Display for Channel {
             Self::Roster => f.write_str("roster"),
             Self::Tariff(id) => write!(f, "tariff/{id}"),
             Self::Certificate(meter) => write!(f, "cert/{meter}"),
+            Self::Revoked(meter) => write!(f, "revoked/{meter}"),
             Self::Share(agg, meter) => write!(f, "agg/{agg}/share/{meter}"),
             Self::Grid(agg, meter) => write!(f, "agg/{agg}/grid/{meter}"),
             Self::Deal(agg, meter) => write!(f, "agg/{agg}/deal/{meter}"),
@@ -130,6 +133,7 @@ impl Channel {
             ["roster"] => Self::Roster,
             ["tariff", id] => Self::Tariff(id.parse()?),
             ["cert", meter] => Self::Certificate(meter.parse()?),
+            ["revoked", meter] => Self::Revoked(meter.parse()?),
             ["agg", agg, "share", meter] => Self::Share(agg.parse()?, meter.parse()?),
             ["agg", agg, "grid", meter] => Self::Grid(agg.parse()?, meter.parse()?),
             ["agg", agg, "deal", meter] => Self::Deal(agg.parse()?, meter.parse()?),

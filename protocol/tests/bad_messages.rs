@@ -10,6 +10,7 @@ use protocol::release::inventory::{Held, Inventory};
 use protocol::release::query::{Ask, Query};
 use protocol::release::result::{Pieces, ResultError, ResultShare};
 use protocol::release::vote::Vote;
+use protocol::revocation::Revocation;
 use protocol::roster::RosterDocument;
 use protocol::rule::Rule;
 use protocol::share::{BadShareError, ForgedError, ShareMessage};
@@ -217,6 +218,19 @@ fn with<T: Serialize>(value: &T, path: &str, item: impl Into<Value>) -> Vec<u8> 
 
 fn decodes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {
     wire::decode::<T>(bytes).is_ok()
+}
+
+/// The reason of a revocation is a line of 1 to 120 bytes.
+#[test]
+fn reasons_that_are_no_line_are_refused() {
+    let reasoned = |text: &str| {
+        let mut bytes = wire::encode(&samples::revocation());
+        bytes.truncate(bytes.len() - "moved out".len() - 1);
+        bytes.extend(wire::encode(&text));
+        decodes::<Revocation>(&bytes)
+    };
+    assert!(reasoned("moved out") && reasoned("x") && reasoned(&"a".repeat(120)));
+    assert!(!reasoned("") && !reasoned("two\nlines") && !reasoned("\0") && !reasoned(&"a".repeat(121)));
 }
 
 /// Points are 1 to 10 wherever they stand.

@@ -14,6 +14,7 @@ use protocol::release::outcome::Outcome;
 use protocol::release::query::Query;
 use protocol::release::result::ResultShare;
 use protocol::release::vote::{Vote, Votes};
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::share::{ShareMessage, verify_evidence};
 use protocol::signature::{Context, Document, Signed, SigningKey};
@@ -70,6 +71,13 @@ fn certificate() {
     let demo = Context::from(sha256("deployment", &[b"demo"]));
     assert_eq!(demo, deployment_context(&"demo".parse().unwrap()));
     is::<MeterCertificate>(samples::certificate(), messages::CERTIFICATE, &registrar(), &demo);
+}
+
+/// A revocation, bound to the deployment's name.
+#[test]
+fn revocation() {
+    let demo = Context::from(sha256("deployment", &[b"demo"]));
+    is::<Revocation>(samples::revocation(), messages::REVOCATION, &registrar(), &demo);
 }
 
 /// A roster with its acceptances, and the hash that everything else is bound to.

@@ -2,10 +2,13 @@
 
 use protocol::hpke_box::Suite;
 use protocol::id::Hash;
+use protocol::release::cut::Cut;
+use protocol::release::vote::Vote;
+use protocol::roster::chain::{Chain, ChainError, Changed};
 use protocol::roster::floor::{Floor, FloorError};
 use protocol::roster::{BoxKey, Roster, RosterDocument, RosterError, accept_as, assemble, bundle, sign};
 use protocol::shamir::Point;
-use protocol::signature::{OpenError, SigningKey};
+use protocol::signature::{OpenError, Signed, SigningKey};
 use protocol::unit::{SlotLength, Timestamp};
 
 use crate::deployment::{Deployment, NOW, document, meter_key, opener, point, registrar, signer};
@@ -255,6 +258,70 @@ fn refuses_a_roster_of_strangers() {
     assert_eq!(replaced(2), Ok(()));
     assert_eq!(replaced(3), Err(FloorError::Handover { kept: 1, wanted: 2 }));
     assert_eq!(replaced(4), Err(FloorError::Handover { kept: 0, wanted: 2 }));
+}
+
+/// A chain takes the successor of its last roster, once, and nothing else; what changes more than validity and box keys is none.
+#[test]
+fn a_chain_takes_successors_only() {
+    let (_, first) = pinned();
+    let after = |change: &dyn Fn(&mut RosterDocument)| {
+        let mut document = document(4, 2);
+        (document.epoch, document.previous) = (4, Some(first.hash()));
+        change(&mut document);
+        let mut chain = Chain::new(first.clone());
+        let taken = chain.follow(assembled(document).unwrap());
+        taken.map(|new| (new, chain.all().count()))
+    };
+    let newer = BoxKey { key: opener(9, Suite::XWing).sealing_key(), not_after: Timestamp(1_900_000_000) };
+    assert_eq!(after(&|d| d.valid_to = Timestamp(1_900_000_000)).unwrap(), (true, 2));
+    assert_eq!(after(&|d| d.aggregators[2].box_keys = vec![newer.clone()]).unwrap(), (true, 2));
+    assert_eq!(after(&|d| d.utility.box_key = newer.key.clone()).unwrap(), (true, 2));
+    assert_eq!(after(&|d| *d = document(4, 2)).unwrap(), (false, 1), "it is in force already");
+    assert!(matches!(after(&|d| d.epoch = 2), Err(ChainError::Older { found: 2, current: 3 })));
+    assert!(matches!(after(&|d| d.epoch = 3), Err(ChainError::Fork { found: 3, current: 3, .. })));
+    assert!(matches!(after(&|d| d.previous = None), Err(ChainError::Fork { previous: None, .. })));
+    let changed = |change: &dyn Fn(&mut RosterDocument)| match after(change) {
+        Err(ChainError::Changed { found: 4, what }) => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(changed(&|d| d.deployment = "other".parse().unwrap()), Changed::Deployment);
+    assert_eq!(changed(&|d| d.aggregators = document(5, 2).aggregators), Changed::Aggregators);
+    assert_eq!(changed(&|d| d.aggregators[0].id = "other".parse().unwrap()), Changed::Aggregators);
+    assert_eq!(changed(&|d| d.utility.key = signer(9).verifying_key()), Changed::Utility);
+    assert_eq!(changed(&|d| d.quorum = 4), Changed::Numbers);
+    assert_eq!(changed(&|d| d.slot = SlotLength::try_from(900).unwrap()), Changed::Slot);
+    assert_eq!(changed(&|d| d.policy.k += 1), Changed::Policy);
+}
+
+/// A document is opened under the roster that it was signed under, whichever of the chain it is, and says so; a chain is
+/// taken up from its rosters in order only.
+#[test]
+fn a_chain_opens_what_any_of_its_rosters_signed() {
+    let (_, first) = pinned();
+    let mut next = document(4, 2);
+    (next.epoch, next.previous) = (4, Some(first.hash()));
+    let next = assembled(next).unwrap();
+    let stranger = assembled(RosterDocument { previous: None, ..document(4, 2) }).unwrap();
+    let stored = [first.bytes().to_vec(), next.bytes().to_vec()];
+    let key = registrar().verifying_key();
+    let chain = Chain::read(&stored, &key).unwrap().unwrap();
+    assert_eq!(chain.current(), &next);
+    assert_eq!((chain.of_epoch(3), chain.of_epoch(5)), (Some(&first), None));
+    assert!(Chain::read(&[], &key).unwrap().is_none());
+    assert!(matches!(
+        Chain::read(&[stored[1].clone(), stored[0].clone()], &key),
+        Err(ChainError::Older { .. })
+    ));
+    let said = |roster: &Roster| {
+        let vote = Signed::sign(crate::samples::vote(), &signer(2), &roster.context());
+        let cut = Signed::sign(crate::samples::cut(), &crate::deployment::utility(), &roster.context());
+        let vote = chain.open_peer::<Vote>(vote.bytes(), |vote| vote.point).ok();
+        let cut = chain.open_utility::<Cut>(cut.bytes()).ok();
+        (vote.map(|vote| chain.of(&vote).clone()), cut.map(|cut| chain.of(&cut).clone()))
+    };
+    assert_eq!(said(&first), (Some(first.clone()), Some(first.clone())));
+    assert_eq!(said(&next), (Some(next.clone()), Some(next.clone())));
+    assert_eq!(said(&stranger), (None, None));
 }
 
 /// A slot's number means one time for a deployment's life, so that what was released stays released.

@@ -21,6 +21,7 @@ use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Path, Query};
 use protocol::release::result::{Answers, Pieces, ResultShare};
 use protocol::release::vote::{Vote, Votes};
+use protocol::revocation::Revocation;
 use protocol::roster::{Roster, RosterDocument};
 use protocol::rule::Rule;
 use protocol::share::{Batch, SealedBatch, ShareMessage, ShareVector, seal, seal_shares};
@@ -61,6 +62,10 @@ pub(crate) fn certificate() -> MeterCertificate {
         valid_to: Timestamp(1_800_000_000),
         previous: Some(meter(9)),
     }
+}
+
+pub(crate) fn revocation() -> Revocation {
+    Revocation { meter: meter(1), from: Timestamp(1_700_300_400), reason: "moved out".parse().unwrap() }
 }
 
 pub(crate) fn head() -> Head {
@@ -295,18 +300,29 @@ fn opens<T: Document>(bytes: &[u8], key: &VerifyingKey, context: &Context) -> bo
     Signed::<T>::open(bytes, key, context).is_ok()
 }
 
+/// What the registrar says of a meter.
+fn by_registrar(deployment: &Deployment) -> Vec<Sample> {
+    let registrars = deployment_context(&deployment.roster.document().deployment);
+    vec![
+        of("certificate", &Signed::sign(certificate(), &deployment.registrar, &registrars), |d, bytes| {
+            let deployment = &d.roster.document().deployment;
+            MeterCertificate::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
+        }),
+        of("revocation", &Signed::sign(revocation(), &deployment.registrar, &registrars), |d, bytes| {
+            let deployment = &d.roster.document().deployment;
+            Revocation::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
+        }),
+    ]
+}
+
 /// One sample a kind of message.
 pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
     let context = deployment.roster.context();
     let sealed = sealed(deployment);
     let by_utility = &deployment.utility;
-    let registrars = deployment_context(&deployment.roster.document().deployment);
     let document = deployment.roster.document().clone();
-    let mut samples = vec![
-        of("certificate", &Signed::sign(certificate(), &deployment.registrar, &registrars), |d, bytes| {
-            let deployment = &d.roster.document().deployment;
-            MeterCertificate::open(bytes, &d.registrar.verifying_key(), deployment).is_ok()
-        }),
+    let mut samples = by_registrar(deployment);
+    samples.extend([
         Sample {
             name: "roster",
             bytes: deployment.roster.bytes().to_vec(),
@@ -394,7 +410,7 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
             believed: |_, bytes| Status::decode(bytes).is_ok_and(|found| found == status()),
             encoded_again: |bytes| Status::decode(bytes).ok().map(|status| status.encode()),
         },
-    ];
+    ]);
     samples.extend(of_analysis(deployment));
     samples
 }

@@ -65,6 +65,7 @@ fn variant(channel: &Channel) -> &'static str {
         Channel::Roster => "roster",
         Channel::Tariff(_) => "tariff",
         Channel::Certificate(_) => "certificate",
+        Channel::Revoked(_) => "revocation",
         Channel::Share(..) => "share",
         Channel::Grid(..) => "vector",
         Channel::Deal(..) => "deal",
@@ -91,7 +92,7 @@ fn variant(channel: &Channel) -> &'static str {
 }
 
 /// Every channel.
-const VARIANTS: [&str; 24] = [
+const VARIANTS: [&str; 25] = [
     "certificate",
     "collective",
     "contribution",
@@ -107,6 +108,7 @@ const VARIANTS: [&str; 24] = [
     "receipt",
     "reply",
     "result",
+    "revocation",
     "roster",
     "share",
     "status",
@@ -159,7 +161,8 @@ fn qos_and_retained() {
         .collect();
     assert_eq!(
         retained,
-        ["certificate", "collective", "part", "plan", "receipt", "roster", "status", "tariff"].into()
+        ["certificate", "collective", "part", "plan", "receipt", "revocation", "roster", "status", "tariff"]
+            .into()
     );
 }
 
@@ -224,6 +227,7 @@ fn fields_are_named_in_order() {
         ("policy", "k bill-days coverage functionals smallest-cell tariff-meters late-grace grid-interval"),
         ("head", "version kind roster-epoch meter seq sealed-anew first slots flags"),
         ("receipt", "point meter roster-epoch stored checks refused at"),
+        ("revocation", "meter from reason"),
         ("certificate", "meter key service-point group valid-from valid-to previous"),
     ] {
         assert_eq!(cddl.fields(rule).join(" "), fields, "{rule}");

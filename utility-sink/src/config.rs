@@ -8,6 +8,7 @@ use host::config::ConfigError;
 use host::membership::read_roster;
 use host::telemetry::LogFormat;
 use link::Endpoint;
+use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, MeterId};
 use protocol::roster::Roster;
 use protocol::tariff::TariffDocument;
@@ -30,6 +31,9 @@ pub struct Config {
     pub key: PathBuf,
     /// The key that results are sealed to.
     pub box_key: PathBuf,
+    /// More keys that results were or will be sealed to, as rosters follow one another.
+    #[serde(default)]
+    pub more_box_keys: Vec<PathBuf>,
     /// The registrar's public key.
     pub registrar: PathBuf,
     /// The roster.
@@ -177,17 +181,20 @@ impl Config {
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
         let path = directory.join(&self.roster);
-        let (_, roster) = read_roster(&directory.join(&self.registrar), &path)?;
+        let (registrar, roster) = read_roster(&directory.join(&self.registrar), &path)?;
         let key = keyfile::read_signing_key(&directory.join(&self.key))?;
-        let box_path = directory.join(&self.box_key);
-        let box_key = keyfile::read_opening_key(&box_path)?;
+        let files = [&self.box_key].into_iter().chain(&self.more_box_keys).map(|file| directory.join(file));
+        let box_keys: Vec<OpeningKey> =
+            files.map(|file| keyfile::read_opening_key(&file)).collect::<Result<_, _>>()?;
+        let listed = &roster.document().utility.box_key;
         anyhow::ensure!(
-            box_key.sealing_key() == roster.document().utility.box_key,
-            "{} is not the secret of the utility's box key in the roster {}",
-            box_path.display(),
+            box_keys.iter().any(|held| held.sealing_key() == *listed),
+            "neither {} nor a file of more_box_keys is the secret of the utility's box key {} in the roster {}",
+            directory.join(&self.box_key).display(),
+            listed.key_id,
             path.display()
         );
-        Ok((Identity { key, box_key }, roster))
+        Ok((Identity { key, box_keys, registrar }, roster))
     }
 
     /// Reads the tariffs that the configuration names.

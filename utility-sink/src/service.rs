@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::topic::Outgoing;
 use protocol::unit::{Slot, SlotRange};
@@ -22,7 +23,7 @@ use tracing::{info, warn};
 use crate::config::{Config, ReleaseConfig};
 use crate::sink::analysis::Finding;
 use crate::sink::ledger::{bills_of, curve_of, intervals_of};
-use crate::sink::{Bill, Curve, Interval, Sink};
+use crate::sink::{Bill, Curve, Interval, Sink, revoked_in};
 
 mod questions;
 
@@ -156,6 +157,8 @@ pub struct Released {
     pub findings: Vec<(String, Finding)>,
     /// Intervals of the grid path, by group and time.
     pub intervals: Vec<Interval>,
+    /// The meters that are revoked.
+    pub revoked: Vec<Revocation>,
 }
 
 /// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until
@@ -176,7 +179,9 @@ pub async fn run_configured(
     let mut store = FileStore::open(&path, CACHE)?;
     let link = config.broker.settings(directory, "sink")?;
     let mut rng = entropy()?;
-    let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &store, now())?;
+    let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &mut store, now())?;
+    // A roster that is new is durable before anything is said under it.
+    store.commit()?;
     if let Some(analysis) = &config.analysis {
         sink = sink.with_analysis(analysis.to_pace(), &store, now())?;
         questions::plan_once(analysis, &mut sink, &mut store, &mut rng)?;
@@ -334,7 +339,7 @@ fn ask_once(
 }
 
 fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
-    let mut released = Released::default();
+    let mut released = Released { revoked: revoked_in(store)?, ..Released::default() };
     if let Some(analysis) = &config.analysis {
         released.findings = questions::found(analysis, store)?;
     }

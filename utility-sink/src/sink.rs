@@ -4,7 +4,8 @@
 //! * a query is stored before it is sent, and everything it leads to can be replayed from the store;
 //! * a value is accepted only from a quorum of answers that agree up to what decoding corrects; else it waits;
 //! * whoever answered wrongly is named, also when the answer comes late;
-//! * a bill is kept once, in whole watt-hours and exact amounts.
+//! * a bill is kept once, in whole watt-hours and exact amounts;
+//! * a revocation that it has is said again whenever it connects, and now and then: the broker may forget.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,9 +16,11 @@ use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
 use protocol::release::exclusion::Exclusion;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Query};
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
+use protocol::roster::chain::{Chain, ChainError};
 use protocol::rule::Rule;
-use protocol::signature::{Document, Signed, SigningKey, VerifyingKey, hash};
+use protocol::signature::{Context, Document, OpenError, Signed, SigningKey, Unverified, VerifyingKey, hash};
 use protocol::status::Status;
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -36,15 +39,23 @@ pub mod release;
 
 pub use self::ledger::{Agreement, Bill, Curve, Interval};
 
+/// The rosters that were in force, and the one that is: epoch → the roster as it came.
+const ROSTER: Table = Table("roster");
 const TARIFF: Table = Table("tariff");
+const REVOKED: Table = Table("revoked");
+
+/// The longest pause, in milliseconds, until the registrar's documents are said again.
+const SAY_AGAIN_LAST: u64 = 86_400_000;
 
 /// Who the sink is.
 #[derive(Debug)]
 pub struct Identity {
     /// The key it signs with.
     pub key: SigningKey,
-    /// The key that results are sealed to.
-    pub box_key: OpeningKey,
+    /// The keys that results are and were sealed to.
+    pub box_keys: Vec<OpeningKey>,
+    /// The registrar's key.
+    pub registrar: VerifyingKey,
 }
 
 /// How the sink paces itself.
@@ -71,6 +82,19 @@ pub enum SinkError {
     /// What the store holds is not what this program wrote.
     #[error("the sink's store is damaged: {0}")]
     Damaged(&'static str),
+    /// The roster is no successor of the one in force.
+    #[error("the roster was refused")]
+    Roster(#[from] ChainError),
+    /// No secret for a box key of the utility.
+    #[error(
+        "the secret of the utility's box key {key_id}, of roster {epoch}, is not among the box keys: results are sealed to it; add its file"
+    )]
+    NoBoxKey {
+        /// The key's number.
+        key_id: u32,
+        /// The roster's epoch.
+        epoch: u32,
+    },
     /// The roster names another key for the utility.
     #[error("the roster does not name this key as the utility")]
     NotInRoster,
@@ -86,7 +110,7 @@ pub enum SinkError {
 #[derive(Debug)]
 struct Party {
     identity: Identity,
-    roster: Roster,
+    rosters: Chain,
     pace: Pace,
     checks: Checks,
 }
@@ -98,20 +122,45 @@ impl Party {
     }
 
     fn topic(&self, channel: Channel) -> Topic {
-        channel.of(&self.roster.document().deployment)
+        channel.of(&self.roster().document().deployment)
+    }
+
+    fn open_revocation(&self, bytes: &[u8]) -> Result<Signed<Revocation>, OpenError> {
+        Revocation::open(bytes, &self.identity.registrar, &self.roster().document().deployment)
+    }
+
+    /// The roster in force.
+    fn roster(&self) -> &Roster {
+        self.rosters.current()
+    }
+
+    /// The secret that results under a roster are sealed to.
+    fn box_key(&self, roster: &Roster) -> Option<&OpeningKey> {
+        let listed = &roster.document().utility.box_key;
+        self.identity.box_keys.iter().find(|held| held.sealing_key() == *listed)
+    }
+
+    /// The secret that results under the roster in force are sealed to.
+    fn key_of_results(&self) -> &OpeningKey {
+        self.box_key(self.roster()).expect("a sink is not opened without it")
     }
 
     fn sign<T: Document>(&self, document: T) -> Signed<T> {
-        Signed::sign(document, &self.identity.key, &self.roster.context())
+        self.sign_under(document, self.roster().context())
     }
 
-    /// Takes a document of one of the roster's aggregators.
+    /// Signs what belongs to a release, under the roster of its query.
+    fn sign_under<T: Document>(&self, document: T, context: Context) -> Signed<T> {
+        Signed::sign(document, &self.identity.key, &context)
+    }
+
+    /// Takes a document of an aggregator, under the roster in force.
     fn open_peer<T: Document>(
         &self,
         bytes: &[u8],
         point: impl Fn(&T) -> protocol::shamir::Point,
     ) -> Result<Signed<T>, Handled> {
-        Ok(self.roster.open_peer(bytes, point)?)
+        Ok(self.roster().open_peer(bytes, point)?)
     }
 }
 
@@ -120,6 +169,9 @@ pub struct Sink {
     party: Party,
     tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
     releases: BTreeMap<QueryId, Release>,
+    revoked: BTreeMap<MeterId, Signed<Revocation>>,
+    /// When the registrar's documents are said again, and how long after that once more.
+    say_again: (Moment, u64),
     assembly: Assembly,
     analysis: Option<Analysis>,
 }
@@ -128,6 +180,19 @@ impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink").field("releases", &self.releases.len()).finish_non_exhaustive()
     }
+}
+
+/// The meters that are revoked, as far as a sink has heard.
+///
+/// # Errors
+///
+/// [`SinkError`].
+pub fn revoked_in(store: &dyn Store) -> Result<Vec<Revocation>, SinkError> {
+    let damaged = || SinkError::Damaged("a revocation can't be read");
+    // It was verified before it was stored.
+    let claimed = |bytes: &[u8]| Unverified::<Revocation>::parse(bytes).map(|it| it.claim().clone());
+    let rows = store::entries(REVOKED, store)?;
+    rows.iter().map(|(_, bytes)| claimed(bytes).map_err(|_| damaged())).collect()
 }
 
 impl Sink {
@@ -140,26 +205,50 @@ impl Sink {
         identity: Identity,
         roster: Roster,
         pace: Pace,
-        store: &dyn Store,
+        store: &mut dyn Store,
         now: Moment,
     ) -> Result<Self, SinkError> {
         if roster.document().utility.key != identity.key.verifying_key() {
             return Err(SinkError::NotInRoster);
         }
-        let party = Party { identity, roster, pace, checks: Checks::default() };
+        let stored: Vec<Vec<u8>> = store::entries(ROSTER, store)?.into_iter().map(|(_, row)| row).collect();
+        let (epoch, bytes) = (roster.document().epoch, roster.bytes().to_vec());
+        let (rosters, new) = match Chain::read(&stored, &identity.registrar)? {
+            Some(mut rosters) => {
+                let new = rosters.follow(roster)?;
+                (rosters, new)
+            }
+            None => (Chain::new(roster), true),
+        };
+        if new {
+            store.put(ROSTER, &epoch.to_be_bytes(), &bytes)?;
+        }
+        let party = Party { identity, rosters, pace, checks: Checks::default() };
+        if party.box_key(party.roster()).is_none() {
+            let key_id = party.roster().document().utility.box_key.key_id;
+            return Err(SinkError::NoBoxKey { key_id, epoch });
+        }
         let mut tariffs = BTreeMap::new();
         for (_, bytes) in store::entries(TARIFF, store)? {
             let signed = Signed::<TariffDocument>::open(
                 &bytes,
                 &party.identity.key.verifying_key(),
-                &deployment_context(&party.roster.document().deployment),
+                &deployment_context(&party.roster().document().deployment),
             )
             .map_err(|_| SinkError::Damaged("a tariff can't be read"))?;
-            let tariff = Tariff::new((*signed).clone(), party.roster.slot())?;
+            let tariff = Tariff::new((*signed).clone(), party.roster().slot())?;
             tariffs.insert(signed.hash(), (tariff, bytes));
         }
+        let mut revoked = BTreeMap::new();
+        for (_, bytes) in store::entries(REVOKED, store)? {
+            let revocation = party
+                .open_revocation(&bytes)
+                .map_err(|_| SinkError::Damaged("a revocation can't be read"))?;
+            revoked.insert(revocation.meter, revocation);
+        }
         let (releases, assembly) = (BTreeMap::new(), Assembly::default());
-        let mut sink = Self { party, tariffs, releases, assembly, analysis: None };
+        let say_again = (now, party.pace.resend);
+        let mut sink = Self { party, tariffs, releases, revoked, say_again, assembly, analysis: None };
         for query in release::unfinished(&sink.party, store)? {
             let tariffs = sink.tariffs_of(&query)?;
             let published = sink.publishing(&query);
@@ -171,9 +260,10 @@ impl Sink {
 
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
-        let root = format!("wv/1/{}", self.party.roster.document().deployment);
+        let root = format!("wv/1/{}", self.party.roster().document().deployment);
         let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
-        let topics = ["inventory/+", "vote/+", "result/+", "receipt/#"].into_iter().chain(analysis);
+        let topics =
+            ["inventory/+", "vote/+", "result/+", "receipt/#", "revoked/+"].into_iter().chain(analysis);
         topics.map(|topic| format!("{root}/{topic}")).collect()
     }
 
@@ -187,9 +277,9 @@ impl Sink {
         document: TariffDocument,
         store: &mut dyn Store,
     ) -> Result<(Hash, Vec<Outgoing>), SinkError> {
-        let tariff = Tariff::new(document.clone(), self.party.roster.slot())?;
+        let tariff = Tariff::new(document.clone(), self.party.roster().slot())?;
         // A tariff outlives rosters, so it is bound to the deployment.
-        let context = deployment_context(&self.party.roster.document().deployment);
+        let context = deployment_context(&self.party.roster().document().deployment);
         let signed = Signed::sign(document, &self.party.identity.key, &context);
         let hash = signed.hash();
         store.put(TARIFF, hash.as_bytes(), signed.bytes())?;
@@ -199,14 +289,38 @@ impl Sink {
         Ok((hash, sends))
     }
 
-    /// The roster, all tariffs and the messages of open releases, to be published whenever the sink has connected.
+    /// The roster, all revocations and tariffs and the messages of open releases, to be published whenever the sink has connected.
     pub fn announcements(&self) -> Vec<Outgoing> {
-        let roster = Outgoing::retained_parts(&self.party.topic(Channel::Roster), self.party.roster.bytes());
+        let rosters = self.rosters();
         let tariffs = self.tariffs.values().flat_map(|published| self.tariff_sends(published));
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
         let analysis = self.analysis.iter().flat_map(|analysis| analysis.announcements(&self.party));
-        roster.into_iter().chain(tariffs).chain(open).chain(analysis).collect()
+        rosters.into_iter().chain(self.revocations()).chain(tariffs).chain(open).chain(analysis).collect()
+    }
+
+    /// All rosters, oldest first: whoever was away for two needs the one between. The last is what a broker retains.
+    fn rosters(&self) -> Vec<Outgoing> {
+        let topic = self.party.topic(Channel::Roster);
+        self.party.rosters.all().flat_map(|roster| Outgoing::retained_parts(&topic, roster.bytes())).collect()
+    }
+
+    fn revocations(&self) -> impl Iterator<Item = Outgoing> {
+        self.revoked.values().map(|revocation| {
+            let topic = self.party.topic(Channel::Revoked(revocation.meter));
+            Outgoing::new(topic, revocation.bytes().to_vec()).retained()
+        })
+    }
+
+    /// What the registrar has said, ever more rarely: nobody acknowledges it, and who missed it sends in vain.
+    fn say_again(&mut self, now: Moment) -> Vec<Outgoing> {
+        let (due, pause) = self.say_again;
+        if now < due {
+            return Vec::new();
+        }
+        self.say_again = (now.plus(pause), (2 * pause).min(SAY_AGAIN_LAST));
+        let rosters = if self.party.rosters.is_single() { Vec::new() } else { self.rosters() };
+        rosters.into_iter().chain(self.revocations()).collect()
     }
 
     fn tariff_sends(&self, (tariff, bytes): &(Tariff, Vec<u8>)) -> Vec<Outgoing> {
@@ -311,7 +425,7 @@ impl Sink {
         for id in ids {
             let Some(release) = self.releases.get(&id) else { continue };
             let Ask::Grid(ask) = &release.query().ask else { continue };
-            let lacking = release.lacking(&self.party.roster, patience, now);
+            let lacking = release.lacking(self.party.roster(), patience, now);
             if lacking.is_empty() {
                 continue;
             }
@@ -320,14 +434,14 @@ impl Sink {
                 Some(fixed) => fixed,
                 None => ask.members.iter().filter(|meter| !lacking.contains(meter)).copied().collect(),
             };
-            if self.party.roster.policy().check_group(members.len()).is_err() {
+            if self.party.roster().policy().check_group(members.len()).is_err() {
                 continue;
             }
             // The new name follows from the old one, so that nothing depends on when this happens.
             let name = hash("narrowed query", &[id.as_bytes()]);
             let name: [u8; 16] = name.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
             let (group, window, period) = (ask.group.clone(), ask.window, release.query().period);
-            let excluded = self.party.checks.exclusions(&members, &self.party.roster);
+            let excluded = self.party.checks.exclusions(&members, self.party.roster());
             let ask = Ask::Grid(GridAsk { group, members, window });
             let query = self.party.sign(Query { id: QueryId::from(name), period, ask, excluded });
             release::withdraw(id, store)?;
@@ -348,7 +462,7 @@ impl Sink {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
-        let excluded: Vec<Exclusion> = self.party.checks.exclusions(meters, &self.party.roster);
+        let excluded: Vec<Exclusion> = self.party.checks.exclusions(meters, self.party.roster());
         let query = self.party.sign(Query { id: QueryId::random(rng), period, ask, excluded });
         let tariffs = self.tariffs_of(&query)?;
         let published = self.publishing(&query);
@@ -384,11 +498,23 @@ impl Sink {
         };
         if let Channel::Receipt(..) = parsed.channel {
             return Ok(
-                match self.party.open_peer(payload, |receipt: &protocol::receipt::Receipt| receipt.point) {
-                    Ok(receipt) => self.party.checks.take(&receipt, &self.party.roster),
-                    Err(refused) => refused,
+                match self
+                    .party
+                    .rosters
+                    .open_peer(payload, |receipt: &protocol::receipt::Receipt| receipt.point)
+                {
+                    // Proofs are of one roster: what was said under another is told again when a record is repeated.
+                    Ok(receipt) if receipt.context() != self.party.roster().context() => Handled::quietly(),
+                    Ok(receipt) => {
+                        let Party { checks, rosters, .. } = &mut self.party;
+                        checks.take(&receipt, rosters.current())
+                    }
+                    Err(refused) => refused.into(),
                 },
             );
+        }
+        if let Channel::Revoked(_) = parsed.channel {
+            return Ok(self.take_revocation(payload, now, store)?);
         }
         if let Channel::Analysis(channel) = &parsed.channel {
             let Some(analysis) = &mut self.analysis else {
@@ -397,7 +523,7 @@ impl Sink {
             return analysis.handle(topic, channel, payload, now, &self.party, store);
         }
         if let Channel::Inventory(name) | Channel::Vote(name) | Channel::Result(name) = &parsed.channel
-            && self.party.roster.aggregator_named(name).is_none()
+            && self.party.roster().aggregator_named(name).is_none()
         {
             return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
         }
@@ -422,6 +548,24 @@ impl Sink {
         }
     }
 
+    fn take_revocation(
+        &mut self,
+        payload: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let revocation = match self.party.open_revocation(payload) {
+            Ok(revocation) => revocation,
+            Err(error) => return Ok(Handled::refused(Rule::NotTheRegistrar, error)),
+        };
+        if revocation.precedes(self.revoked.get(&revocation.meter).map(|known| &**known)) {
+            store.put(REVOKED, revocation.meter.as_bytes(), payload)?;
+            self.revoked.insert(revocation.meter, revocation);
+            self.say_again = (now, self.party.pace.resend);
+        }
+        Ok(Handled::quietly())
+    }
+
     fn take<T: Document>(
         &mut self,
         document: &[u8],
@@ -430,9 +574,9 @@ impl Sink {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Handled, SinkError> {
-        let signed = match self.party.open_peer(document, |document: &T| claim(document).1) {
+        let signed = match self.party.rosters.open_peer(document, |document: &T| claim(document).1) {
             Ok(signed) => signed,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(refused.into()),
         };
         let id = claim(&signed).0;
         match self.releases.get_mut(&id) {
@@ -448,6 +592,7 @@ impl Sink {
     /// [`SinkError`].
     pub fn tick(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
         let mut sends = self.narrow(now, store)?;
+        sends.extend(self.say_again(now));
         for release in self.releases.values_mut() {
             sends.extend(release.tick(&self.party, now, store)?);
         }
@@ -501,7 +646,7 @@ impl Sink {
         let status = Status {
             state: state.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            roster_epoch: self.party.roster.document().epoch,
+            roster_epoch: self.party.roster().document().epoch,
             backlog: open as u64,
         };
         Outgoing::new(self.party.topic(Channel::Status(Role::Sink, "utility".to_owned())), status.encode())
@@ -510,6 +655,6 @@ impl Sink {
 
     /// The roster it works under.
     pub fn roster(&self) -> &Roster {
-        &self.party.roster
+        self.party.roster()
     }
 }

@@ -1,6 +1,6 @@
 //! `wattveil bill`: closes a period. It asks for the bills of the utility's meters, waits for them, and exports them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,9 @@ use clap::Args;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
+use protocol::id::MeterId;
 use protocol::release::selection::Scope;
+use protocol::revocation::Revocation;
 use protocol::signature::hash;
 use protocol::tariff::TariffDocument;
 use protocol::unit::{Slot, SlotLength, SlotRange};
@@ -56,7 +58,7 @@ pub struct Closed {
     pub csv: String,
     /// What happened, for people.
     pub summary: String,
-    /// Whether every meter has a bill.
+    /// Whether every meter has a bill, but for those that are revoked.
     pub complete: bool,
 }
 
@@ -113,13 +115,15 @@ impl BillArguments {
         write_new(self.csv.as_deref(), &csv)?;
         write_new(self.json.as_deref(), &format!("{json:#}\n"))?;
         let billed: BTreeSet<_> = bills.iter().map(|bill| bill.meter).collect();
+        let revoked: BTreeMap<MeterId, Revocation> =
+            released.revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
         let without: Vec<&str> = asked
             .meters
             .iter()
-            .filter(|row| !billed.contains(&row.meter))
+            .filter(|row| !billed.contains(&row.meter) && !revoked.contains_key(&row.meter))
             .map(|row| row.name.as_str())
             .collect();
-        Ok(Closed { csv, summary: asked.summary(&bills, &without), complete: without.is_empty() })
+        Ok(Closed { csv, summary: asked.summary(&bills, &without, &revoked), complete: without.is_empty() })
     }
 
     fn asked(&self, config: &Config, home: &Path) -> anyhow::Result<Asked> {
@@ -263,13 +267,13 @@ impl Asked {
         bills.iter().filter_map(one).collect()
     }
 
-    fn summary(&self, bills: &[&Bill], without: &[&str]) -> String {
+    fn summary(&self, bills: &[&Bill], without: &[&str], revoked: &BTreeMap<MeterId, Revocation>) -> String {
         let energy: i64 = bills.iter().map(|bill| bill.energy.0).sum();
         let mut text = format!(
             "{} to {}: {} of {} meters have a bill, {energy} Wh in all.\n",
             self.time(self.period.start()),
             self.time(self.period.end()),
-            self.meters.len() - without.len(),
+            bills.iter().map(|bill| bill.meter).collect::<BTreeSet<_>>().len(),
             self.meters.len()
         );
         for bill in bills {
@@ -281,6 +285,21 @@ impl Asked {
                 )
                 .expect("a String takes every text");
             }
+        }
+        for row in &self.meters {
+            let Some(revocation) = revoked.get(&row.meter) else { continue };
+            let last =
+                bills.iter().filter(|bill| bill.meter == row.meter).map(|bill| bill.window.end()).max();
+            let billed = match last {
+                Some(end) => format!("billed to its last record, which ends {}", self.time(end)),
+                None => {
+                    "no bill: what it measured since its last one is shorter than the shortest bill, or billed; read it off its register"
+                        .to_owned()
+                }
+            };
+            let from = self.slot.slot_at(revocation.from).map_or_else(String::new, |slot| self.time(slot));
+            writeln!(text, "{} is revoked as of {from} ({}): {billed}.", row.name, revocation.reason)
+                .expect("a String takes every text");
         }
         if !without.is_empty() {
             writeln!(
@@ -329,6 +348,44 @@ mod tests {
         let (from, to) = slots("28d").unwrap();
         // the first of these days is the one with an hour more
         assert_eq!((to - from, (to + 1) % 24), (28 * 24 + 1, 0));
+    }
+
+    /// Who is revoked is billed to its last record or read off its register, and is not asked for again.
+    #[test]
+    fn revoked_meters_are_said() {
+        let row = |name: &str, number: u8| MeterRow {
+            name: name.to_owned(),
+            meter: MeterId::from([number; 16]),
+            group: "group-1".parse().unwrap(),
+        };
+        let slot = SlotLength::try_from(3_600).unwrap();
+        let period = SlotRange::new(Slot(480_000), Slot(480_672)).unwrap();
+        let meters = vec![row("early", 1), row("late", 2), row("silent", 3)];
+        let asked = Asked { zone: TimeZone::UTC, slot, period, tariffs: Vec::new(), meters };
+        let bill = Bill {
+            meter: MeterId::from([2; 16]),
+            window: SlotRange::new(Slot(480_000), Slot(480_650)).unwrap(),
+            energy: protocol::unit::WattHours(7),
+            amounts: Vec::new(),
+            scope: Scope::Registers,
+            missing: 0,
+            unaccounted: None,
+            query: protocol::id::QueryId::from([9; 16]),
+        };
+        let revoked = [1, 2].map(|number| {
+            let (meter, from) = (MeterId::from([number; 16]), slot.start_of(Slot(480_650)));
+            (meter, Revocation { meter, from, reason: "moved out".parse().unwrap() })
+        });
+        let text = asked.summary(&[&bill], &["silent"], &revoked.into());
+        for words in [
+            "1 of 3 meters have a bill, 7 Wh in all",
+            "early is revoked as of 2024-10-31T02:00:00+00:00 (moved out): no bill",
+            "read it off its register",
+            "late is revoked as of 2024-10-31T02:00:00+00:00 (moved out): billed to its last record, which ends 2024-10-31T02:00",
+            "No bill for: silent.",
+        ] {
+            assert!(text.contains(words), "lacks `{words}`:\n{text}");
+        }
     }
 
     /// What is no period, or not over, says what to type.

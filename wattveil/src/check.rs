@@ -346,7 +346,7 @@ fn check_roster(roster: &Roster, findings: &mut Findings) {
             findings.add(
                 Grade::Wrong,
                 format!(
-                    "every box key of {id} has ended; nothing renews a roster yet: make a new deployment: wattveil init NEW-DIR"
+                    "every box key of {id} has ended; the registrar gives everybody the next roster: wattveil rotate draft DIR"
                 ),
             );
         }

@@ -193,7 +193,11 @@ impl Deployment {
 
     /// Who the sink is.
     pub fn sink_identity(&self) -> utility_sink::sink::Identity {
-        utility_sink::sink::Identity { key: self.utility.clone(), box_key: copy(&self.utility_box) }
+        utility_sink::sink::Identity {
+            key: self.utility.clone(),
+            box_keys: vec![copy(&self.utility_box)],
+            registrar: self.registrar.verifying_key(),
+        }
     }
 }
 

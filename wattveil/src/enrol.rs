@@ -141,7 +141,8 @@ impl EnrolArguments {
             self.days.map_or(document.valid_to, |days| now.plus(days * 86_400).min(document.valid_to));
         anyhow::ensure!(
             valid_to > now,
-            "the roster's validity is over, or --days is 0; nothing renews a roster yet: make a new deployment: wattveil init NEW-DIR"
+            "the roster's validity is over, or --days is 0; give the deployment its next roster: wattveil rotate draft {}",
+            self.directory.display()
         );
         let meter = MeterId::random(&mut rng);
         let certificate = MeterCertificate {

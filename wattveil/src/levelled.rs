@@ -106,14 +106,14 @@ impl Town {
         let window = u32::from(shape.window);
         let now = Moment(slot.start_of(Slot((FIRST + 1) * window)).0 * 1_000);
         let roster = || deployment.roster.clone();
-        let store = MemoryStore::default();
-        let sink = Sink::open(deployment.sink_identity(), roster(), sink::Pace::default(), &store, now)?;
+        let mut store = MemoryStore::default();
+        let sink = Sink::open(deployment.sink_identity(), roster(), sink::Pace::default(), &mut store, now)?;
         let sink = (sink.with_analysis(sink::analysis::AnalysisPace::default(), &store, now)?, store);
         let mut aggregators = Vec::new();
         for keys in &deployment.aggregators {
             let mut store = MemoryStore::default();
             let (identity, pace) = (deployment.aggregator_identity(keys), aggregator::Pace::default());
-            let aggregator = Aggregator::open(identity, roster(), pace, &store)?;
+            let aggregator = Aggregator::open(identity, roster(), pace, &mut store)?;
             let pace = aggregator::AnalysisPace::default();
             aggregators.push((aggregator.with_analysis(pace, &mut store)?, store));
         }

@@ -4,7 +4,7 @@
 //! [`analytics`] shows what the grid path released,
 //! [`tap`] what the broker carries, [`levelled`] plays analytics under encryption in memory.
 //!
-//! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`check`] says what is wrong
+//! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`revoke`] ends one, [`rotate`] gives everybody the next roster, [`check`] says what is wrong
 //! and what to type, [`explain`] who can learn what, [`bill`] closes a period, [`status`] shows who is well.
 
 pub mod adopt;
@@ -19,5 +19,7 @@ pub mod enrol;
 pub mod explain;
 pub mod init;
 pub mod levelled;
+pub mod revoke;
+pub mod rotate;
 pub mod status;
 pub mod tap;

@@ -16,6 +16,8 @@ use wattveil::demo::{self, Options};
 use wattveil::enrol::EnrolArguments;
 use wattveil::explain::ExplainArguments;
 use wattveil::init::InitArguments;
+use wattveil::revoke::RevokeArguments;
+use wattveil::rotate::RotateArguments;
 use wattveil::status::StatusArguments;
 
 /// Privacy-preserving smart metering: exact bills that nobody could have read
@@ -34,6 +36,8 @@ enum Command {
     Enrol(EnrolArguments),
     Key(KeyArguments),
     Adopt(AdoptArguments),
+    Revoke(RevokeArguments),
+    Rotate(RotateArguments),
     Check(CheckArguments),
     Explain(ExplainArguments),
     Status(StatusArguments),
@@ -149,6 +153,21 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Key(arguments) => print(&format!("{}\n", arguments.run()?))?,
         Command::Adopt(arguments) => print(&arguments.run()?)?,
+        Command::Revoke(arguments) => {
+            let revoked = arguments.run().await?;
+            print(&revoked.text)?;
+            if let Some(unpublished) = revoked.unpublished {
+                anyhow::bail!(unpublished);
+            }
+        }
+        Command::Rotate(arguments) => {
+            let rotated = arguments.run()?;
+            // the line alone on standard output, so that it can go on through a pipe
+            std::io::stderr().lock().write_all(rotated.next.as_bytes()).context("cannot print")?;
+            if let Some(line) = rotated.line {
+                print(&format!("{line}\n"))?;
+            }
+        }
         Command::Check(arguments) => {
             let findings = arguments.run().await?;
             print(&findings.to_string())?;

@@ -153,7 +153,7 @@ pub(crate) async fn subscribe(settings: Settings, filter: String) -> anyhow::Res
 }
 
 /// What to do about what a broker, or the way to it, says.
-fn remedy(trouble: &str) -> &'static str {
+pub(crate) fn remedy(trouble: &str) -> &'static str {
     if trouble.contains("Connection refused") {
         "is it running? On its machine type: wattveil broker --config broker.toml"
     } else if trouble.contains("subscription") {

@@ -22,6 +22,7 @@ use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, Query};
 use protocol::release::result::ResultShare;
 use protocol::release::vote::{Vote, Votes};
+use protocol::revocation::Revocation;
 use protocol::share::ShareMessage;
 use protocol::signature::{Document, Unverified};
 use protocol::status::Status;
@@ -129,6 +130,10 @@ pub fn describe(topic: &Topic, payload: &[u8], assembly: &mut Assembly) -> Strin
         },
         Channel::Certificate(_) => claim::<MeterCertificate>(payload, |certificate| {
             format!("certificate: service point {}, group {}", certificate.service_point, certificate.group)
+        }),
+        Channel::Revoked(_) => claim::<Revocation>(payload, |revocation| {
+            let Revocation { meter, from, reason } = revocation;
+            format!("revocation of meter {meter} as of {}: {}", from.0, printable(&reason.to_string()))
         }),
         Channel::Receipt(..) => claim::<Receipt>(payload, receipt),
         Channel::Status(..) => match Status::decode(payload) {

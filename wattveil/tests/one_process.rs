@@ -116,11 +116,11 @@ impl House {
 
     fn start_aggregators(&mut self) {
         for keys in &self.deployment.aggregators {
-            let store = MemoryStore::default();
+            let mut store = MemoryStore::default();
             let pace = AggregatorPace { receipt_every: 100, ..AggregatorPace::default() };
             let identity = self.deployment.aggregator_identity(keys);
             let aggregator =
-                Aggregator::open(identity, self.deployment.roster.clone(), pace, &store).unwrap();
+                Aggregator::open(identity, self.deployment.roster.clone(), pace, &mut store).unwrap();
             let (link, stopped) = (self.link(keys.id.as_ref(), keys.id.as_ref()), self.stopped());
             self.tasks.spawn(aggregator_worker::service::run(aggregator, store, link, stopped));
         }
@@ -152,10 +152,10 @@ impl House {
     }
 
     fn start_sink(&mut self) -> mpsc::Sender<Request> {
-        let store = MemoryStore::default();
+        let mut store = MemoryStore::default();
         let pace = SinkPace { settle: 300, resend: 1_000 };
         let (identity, roster) = (self.deployment.sink_identity(), self.deployment.roster.clone());
-        let sink = Sink::open(identity, roster, pace, &store, host::now()).unwrap();
+        let sink = Sink::open(identity, roster, pace, &mut store, host::now()).unwrap();
         let (requests, receiver) = mpsc::channel(1);
         let (link, stopped) = (self.link("sink", "sink"), self.stopped());
         self.tasks.spawn(utility_sink::service::run(sink, store, link, receiver, stopped));

@@ -200,6 +200,84 @@ fn explanations_follow_the_roster() {
     assert!(text.contains(protocol::analysis::CAUTION), "{text}");
 }
 
+/// Runs shell lines in a directory, with `wattveil` in the path.
+fn shell(home: &Path, script: &str) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_wattveil")).parent().expect("it is in a directory");
+    let path = std::env::var("PATH").expect("there is a path");
+    let path = format!("{}:{path}", program.display());
+    Command::new("bash")
+        .args(["-c", script])
+        .current_dir(home)
+        .env("PATH", path)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .expect("bash can be run")
+}
+
+/// The operator's page runs as written: rotation and revocation, and everybody's directory is well afterwards. What is missing,
+/// foreign or older is refused with what to type.
+#[test]
+fn the_operators_page_runs_as_written() {
+    let commands = commands("docs/operating.md");
+    assert!(commands.len() >= 9, "the page has {} commands", commands.len());
+    let home = tempfile::tempdir().unwrap();
+    let (town, port) = (home.path().join("town"), free_port());
+    says(home.path(), &format!("init town --meters 3 --broker 127.0.0.1:{port}"));
+    let first = fs::read(town.join("agg-1/roster.wv")).unwrap();
+    let script = commands.join(" || exit 1\n") + " || exit 1\n";
+    let output = shell(home.path(), &script);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.contains("home-3") && out.contains("is revoked as of"), "{out}\n{err}");
+    for key in ["agg-1/box-1.key", "agg-1/box-2.key", "sink/box-1.key", "sink/box-2.key"] {
+        let mode = fs::metadata(town.join(key)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+    assert_eq!(fs::read(town.join("agg-1/roster-1.wv")).unwrap(), first, "the roster before is kept");
+    let sink = fs::read_to_string(town.join("sink/sink.toml")).unwrap();
+    assert!(sink.contains("more_box_keys = [\"box-2.key\"]"), "{sink}");
+
+    // every step again changes nothing
+    says(home.path(), "rotate adopt town/agg-1 town/registrar/roster-2.wv");
+    says(home.path(), "revoke town home-3 --reason again --offline");
+    assert_eq!(fs::read_dir(town.join("registrar/revoked")).unwrap().count(), 2);
+    // and mistakes say what to type
+    for (line, words) in [
+        ("rotate adopt town/agg-2 town/agg-2/roster-1.wv", &["roster 1 is older than roster 2"][..]),
+        ("rotate adopt town/meters/home-1 town/registrar/roster-2.wv", &["has no worker.toml"]),
+        ("rotate accept town/agg-3 town/registrar/roster-2.draft", &["does not follow roster 2"]),
+        ("rotate accept town/sink town/registrar/roster-2.draft", &["only aggregators accept"]),
+        ("rotate key town/observer", &["has no box keys"]),
+        ("rotate draft town --key wvk1-AAAAAAAA", &["a part of the line is missing"]),
+        ("revoke town home-9 --reason x --offline", &["no meter `home-9`", "home-1, home-2, home-3"]),
+        ("revoke town home-1 --reason x --from 2020-01-01T00:00:00Z --offline", &["is past", "--from"]),
+        ("revoke town home-1 --reason x --from soon --offline", &["`soon` is no time", "--from 2026-12-01T"]),
+        (
+            "revoke town home-1 --reason x",
+            &["it is signed and kept, and not published", "type the same again"],
+        ),
+    ] {
+        refuses(home.path(), line, words);
+    }
+    // a second draft of a number is not accepted by whoever has accepted the first
+    says(home.path(), "rotate draft town --days 10");
+    says(home.path(), "rotate accept town/agg-1 town/registrar/roster-3.draft");
+    fs::remove_file(town.join("registrar/roster-3.draft")).unwrap();
+    says(home.path(), "rotate draft town --days 20");
+    refuses(
+        home.path(),
+        "rotate accept town/agg-1 town/registrar/roster-3.draft",
+        &["another draft of roster 3 was accepted here"],
+    );
+    fs::write(home.path().join("none"), "").unwrap();
+    refuses(
+        home.path(),
+        "rotate finish town --acceptances none",
+        &["exactly one valid acceptance of aggregator 1", "wattveil rotate accept"],
+    );
+}
+
 /// The commands of a document, in order.
 fn commands(document: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document);
@@ -228,16 +306,7 @@ fn several_machines_run_as_written() {
         };
         script.extend([line.as_str(), "\n"]);
     }
-    let program = Path::new(env!("CARGO_BIN_EXE_wattveil")).parent().unwrap();
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
-        .args(["-c", &script])
-        .current_dir(home.path())
-        .env("PATH", path)
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_BACKTRACE")
-        .output()
-        .unwrap();
+    let output = shell(home.path(), &script);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     let bills: Vec<Value> =

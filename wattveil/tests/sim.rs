@@ -15,26 +15,36 @@ mod sim {
     pub(crate) mod world;
 }
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use aggregator_worker::aggregator::Aggregator;
 use protocol::certificate::deployment_context;
+use protocol::hpke_box::OpeningKey;
+use protocol::record::Record;
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Holding, InventoryAnswer};
 use protocol::release::query::Query;
 use protocol::release::vote::Vote;
+use protocol::revocation::Revocation;
 use protocol::roster::{Roster, RosterDocument, assemble};
 use protocol::rule::Rule;
-use protocol::signature::Signed;
+use protocol::shamir::Point;
+use protocol::signature::{Signed, SigningKey};
 use protocol::status::Status;
 use protocol::topic::{Channel, Outgoing};
+use protocol::unit::Timestamp;
 use serde_bytes::ByteBuf;
 use sim::homes::{FIRST, day, range, tariffs};
 use sim::network::{Faults, Name, matches};
 use sim::party::{Party, Role, Stopped};
 use sim::villain::{Deal, floods_inventories, garbles_answers, lies_in_answers};
-use sim::witness::committed;
+use sim::witness::{committed, rows};
 use sim::world::{Goal, Setup, World};
+use store::Table;
+use utility_sink::sink::Sink;
 use utility_sink::sink::ledger::bills_of;
+use wattveil::deployment::Deployment;
 
 /// What parties may refuse when messages are lost, late and out of order, and nobody lies. Who missed a release does not
 /// vote for the next before it has caught up.
@@ -493,14 +503,138 @@ fn crafted_and_replayed_messages_are_refused() {
     }
 }
 
+/// A revoked meter is billed to the slot at which it was revoked, whatever the network does; it goes on measuring, and whoever
+/// has its key says nothing more in its name.
+#[test]
+fn a_revoked_meter_is_billed_to_its_last_slot() {
+    seeds("a_revoked_meter_is_billed_to_its_last_slot", 12, |seed| {
+        let mut world = World::new(seed, Setup::new(4, 2), Faults::drawn);
+        world.run_until(World::moment(9));
+        let keys = &world.deployment.meters[0];
+        let (meter, from) = (keys.meter, World::moment(40).timestamp());
+        let sign = |from, key: &SigningKey| {
+            let revocation = Revocation { meter, from, reason: "moved out".parse().unwrap() };
+            let context = deployment_context(&world.deployment.roster.document().deployment);
+            Signed::sign(revocation, key, &context).into_bytes()
+        };
+        let (word, later) = (
+            sign(from, &world.deployment.registrar),
+            sign(World::moment(47).timestamp(), &world.deployment.registrar),
+        );
+        let forged = sign(World::moment(1).timestamp(), &world.deployment.utility);
+        let topic = Channel::Revoked(meter).of(&world.deployment.roster.document().deployment).to_string();
+        let told = |world: &mut World, word: &[u8]| {
+            let refusal = world.inject(Name::Sink, topic.clone(), word.to_vec());
+            refusal.map(|refusal| refusal.rule)
+        };
+        // The sink is the one that has heard it; the others hear it from there.
+        while world.rows_of(Name::Sink, "revoked") == 0 {
+            assert_eq!(told(&mut world, &word), None);
+            world.run_until(world.now.plus(600_000));
+        }
+        assert_eq!(told(&mut world, &later), None, "the earlier holds");
+        if world.parties[&Name::Sink].role.is_some() {
+            assert_eq!(told(&mut world, &forged), Some(Rule::NotTheRegistrar));
+        }
+        world.run_to_the_end(72);
+        world.check_laws();
+        world.check_refusals(&[CONFUSION, &[Rule::Revoked]].concat());
+        let bills = bills_of(meter, &world.parties[&Name::Sink].store).unwrap();
+        let [first, last] = &bills[..] else { panic!("{} bills", bills.len()) };
+        assert_eq!((first.window, last.window), (day(0), range(FIRST.0 + 24, FIRST.0 + 40)));
+        assert_eq!((first.missing, last.missing), (0, 0));
+        assert_eq!(world.rows_of(Name::Meter(0), "journal"), 2, "it has measured on, and kept it");
+        let stolen = Deal { home: 0, seq: 99, slots: range(FIRST.0 + 42, FIRST.0 + 48), amiss: Vec::new() };
+        assert_eq!(world.deal(0, &stolen.seal(&world), &[0, 1, 2, 3]).1, [Some(Rule::Revoked); 4]);
+    });
+}
+
+/// A roster's successor is taken by one party after the other, at any time and under any faults: bills, curves and intervals that
+/// span both rosters are exact, nothing is missing, and what was begun under the first one ends.
+#[test]
+fn a_roster_is_followed_by_the_next() {
+    seeds("a_roster_is_followed_by_the_next", 24, |seed| {
+        let (n, t) = [(4, 2), (5, 3), (3, 2)][usize::try_from(seed % 3).unwrap()];
+        let setup = Setup { grid: seed % 4 == 3, ..Setup::new(n, t) };
+        let mut world = World::new(seed, setup, Faults::drawn);
+        world.run_until(World::moment(16 + seed % 12));
+        let next = world.next_roster();
+        let mut names: Vec<Name> = (0..n).map(Name::Aggregator).chain([Name::Sink]).collect();
+        let turns = usize::try_from(seed).unwrap() % names.len();
+        names.rotate_left(turns);
+        for name in names {
+            world.give(name, &next);
+            world.run_until(world.now.plus((1 + seed % 3) * 1_800_000));
+        }
+        world.run_to_the_end(72);
+        world.check_laws();
+        world.check_nothing_is_missing();
+        world.check_records();
+        let moving = [Rule::RosterOld, Rule::NotTheAggregator, Rule::NotTheUtility];
+        world.check_refusals(&[CONFUSION, &moving].concat());
+        for home in 0..3 {
+            let status = world.parties[&Name::Meter(home)].meter().unwrap().status("up");
+            assert_eq!(Status::decode(&status.payload).unwrap().roster_epoch, 2, "meter {home}");
+        }
+        let epochs = epochs_of(&world);
+        assert!(epochs.contains(&1) && epochs.contains(&2), "records of both rosters: {epochs:?}");
+    });
+}
+
+/// The epochs of the rosters that an aggregator's records were sealed under.
+fn epochs_of(world: &World) -> BTreeSet<u32> {
+    type Stored = (u64, protocol::unit::SlotRange, protocol::id::Rid, ByteBuf, ByteBuf, ByteBuf);
+    let store = committed(&world.parties[&Name::Aggregator(1)].store);
+    let rows = rows(Table("record"), &store).into_iter();
+    let stored = rows.map(|row| protocol::wire::decode::<Stored>(&row).expect("a record as it is kept"));
+    stored.map(|(.., record, _)| Record::decode(&record).expect("a record").head.roster_epoch).collect()
+}
+
+/// Nobody goes back to the roster before, or to another one of the same epoch.
+#[test]
+fn an_aggregator_and_a_sink_never_go_back() {
+    let mut world = World::new(1, Setup { days: 1, ..Setup::new(4, 2) }, |_, _| Faults::none());
+    let (old, next) = (world.deployment.roster.clone(), world.next_roster());
+    for name in [Name::Aggregator(0), Name::Sink] {
+        world.give(name, &next);
+    }
+    world.run_until(World::moment(1));
+    let document = RosterDocument { valid_to: Timestamp(u64::MAX - 1), ..next.document().clone() };
+    let fork = assemble(document, &world.deployment.registrar, &keys_of(&world.deployment)).unwrap();
+    let refusal = |name, roster: &Roster| {
+        let (deployment, mut store) = (&world.deployment, committed(&world.parties[&name].store));
+        if name == Name::Sink {
+            let mut identity = deployment.sink_identity();
+            let key = &world.box_keys[&name];
+            identity.box_keys.extend(OpeningKey::from_bytes(key.key_id(), key.suite(), key.as_bytes()));
+            let sink = Sink::open(identity, roster.clone(), world.paces.sink.clone(), &mut store, world.now);
+            sink.err().map(|error| format!("{error:?}"))
+        } else {
+            let identity = deployment.aggregator_identity(&deployment.aggregators[0]);
+            let aggregator =
+                Aggregator::open(identity, roster.clone(), world.paces.aggregator.clone(), &mut store);
+            aggregator.err().map(|error| format!("{error:?}"))
+        }
+    };
+    for name in [Name::Aggregator(0), Name::Sink] {
+        assert_eq!(refusal(name, &next), None);
+        assert!(refusal(name, &old).unwrap().contains("Older"), "{name:?}");
+        assert!(refusal(name, &fork).unwrap().contains("Fork"), "{name:?}");
+    }
+}
+
+/// The aggregators' keys, to accept a roster with.
+fn keys_of(deployment: &Deployment) -> Vec<(Point, &SigningKey)> {
+    deployment.aggregators.iter().map(|keys| (keys.point, &keys.key)).collect()
+}
+
 /// A meter that has gone to a newer roster does not come back to the old one, not even by a restart.
 #[test]
 fn a_restart_is_no_way_back_to_an_old_roster() {
     let mut world = World::new(4, Setup::new(4, 2), |_, _| Faults::none());
     let old = world.deployment.roster.clone();
     let document = RosterDocument { epoch: 2, previous: Some(old.hash()), ..old.document().clone() };
-    let keys: Vec<_> = world.deployment.aggregators.iter().map(|keys| (keys.point, &keys.key)).collect();
-    let next = assemble(document, &world.deployment.registrar, &keys).unwrap();
+    let next = assemble(document, &world.deployment.registrar, &keys_of(&world.deployment)).unwrap();
     let topic = Channel::Roster.of(&old.document().deployment);
     let told = |world: &mut World, roster: &Roster| {
         let parts = Outgoing::parts(&topic, roster.bytes()).into_iter();
@@ -516,7 +650,11 @@ fn a_restart_is_no_way_back_to_an_old_roster() {
     world.kill(Name::Meter(0), Some(back));
     world.run_until(back);
     assert_eq!(epoch(&world), 2);
-    assert_eq!(told(&mut world, &old), Some(Rule::RosterOld));
+    // The one that was in force is known and nothing new; another of its epoch is refused.
+    assert_eq!((told(&mut world, &old), epoch(&world)), (None, 2));
+    let document = RosterDocument { valid_to: Timestamp(u64::MAX - 1), ..old.document().clone() };
+    let fork = assemble(document, &world.deployment.registrar, &keys_of(&world.deployment)).unwrap();
+    assert_eq!((told(&mut world, &fork), epoch(&world)), (Some(Rule::RosterOld), 2));
 }
 
 /// A driver that publishes before it commits gives receipts for what it loses, and the simulator notices: it is known to

@@ -10,6 +10,8 @@ use protocol::id::{MeterId, Rid};
 use protocol::receipt::{MAX_CHECKS, Receipt, RecordCheck, Refused, SeqRanges};
 use protocol::record::{Head, MAX_BATCH};
 use protocol::release::inventory::Held;
+use protocol::revocation::Revocation;
+use protocol::roster::Roster;
 use protocol::rule::Rule;
 use protocol::share::{ShareMessage, ShareVector};
 use protocol::signature::Signature;
@@ -53,6 +55,8 @@ struct Account {
     last: Option<Moment>,
     /// Where the latest of its records that are held ends: what begins there or later is new.
     end: Slot,
+    /// The newest roster that the meter is known to have: its receipts are under this one, so that it can read them.
+    epoch: Option<u32>,
 }
 
 /// The intake.
@@ -148,12 +152,13 @@ impl Intake {
         store: &mut dyn Store,
     ) -> Result<Result<(), (Rule, String)>, StoreError> {
         let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
-        let certificate = match admit((head.meter, head.roster_epoch, "sealed"), now, party, registry) {
-            Ok(certificate) => certificate,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let (certificate, roster) =
+            match admit((head.meter, head.roster_epoch, "sealed"), now, party, registry) {
+                Ok(admitted) => admitted,
+                Err(refused) => return Ok(Err(refused)),
+            };
         // A repeat is answered before anything costly: its name says that it is the record that is held.
-        let rid = message.rid(&party.roster);
+        let rid = message.rid(roster);
         let end = self.accounts.get(&head.meter).map_or_else(Slot::default, |account| account.end);
         let rival = if head.slots.start() < end { overlapping(&head, store)? } else { None };
         if let Some((version, stored)) = &rival
@@ -163,7 +168,7 @@ impl Intake {
             self.owe_check(&head, rid, stored);
             return refuse(Rule::Replay, &"it is held, and its receipt goes again");
         }
-        let verified = match message.verify(&certificate.key, &party.roster) {
+        let verified = match message.verify(&certificate.key, roster) {
             Ok(verified) => verified,
             Err(error) => return refuse(Rule::Forged, &error),
         };
@@ -181,10 +186,10 @@ impl Intake {
                 &format_args!("{} is held for slots {}", stored.rid, stored.slots),
             );
         }
-        if let Err((rule, detail)) = timely(head.slots, now, party) {
+        if let Err((rule, detail)) = timely((head.meter, head.slots), now, party, registry) {
             return refuse(rule, &detail);
         }
-        let shares = match verified.open(&party.identity.box_keys, &party.roster) {
+        let shares = match verified.open(&party.identity.box_keys, roster) {
             Ok(shares) => shares,
             Err(error) => return refuse(Rule::BadShare, &error),
         };
@@ -209,6 +214,7 @@ impl Intake {
     fn owe_check(&mut self, head: &Head, rid: Rid, stored: &Stored) {
         self.owed.insert(head.meter);
         let account = self.accounts.entry(head.meter).or_default();
+        account.epoch = account.epoch.max(Some(head.roster_epoch));
         if account.checks.len() < MAX_OWED
             && account.checks.iter().all(|check| check.rid != rid)
             && let Some(shares) = ShareVector::from_bytes(&stored.shares)
@@ -243,10 +249,12 @@ impl Intake {
             }
             let checks: Vec<RecordCheck> =
                 account.checks.drain(..account.checks.len().min(MAX_CHECKS)).collect();
+            let known = account.epoch.and_then(|epoch| party.rosters.of_epoch(epoch));
+            let roster = known.unwrap_or_else(|| party.roster());
             let receipt = Receipt {
                 point: party.identity.point,
                 meter: *meter,
-                roster_epoch: party.roster.document().epoch,
+                roster_epoch: roster.document().epoch,
                 stored: account.stored.about(&std::mem::take(&mut account.about)),
                 checks,
                 refused: std::mem::take(&mut account.refused),
@@ -254,38 +262,51 @@ impl Intake {
             };
             account.last = Some(now);
             let topic = party.topic(Channel::Receipt(*meter, party.name.clone()));
-            sends.push(Outgoing::new(topic, party.sign(receipt).into_bytes()).retained());
+            sends.push(
+                Outgoing::new(topic, party.sign_under(receipt, roster.context()).into_bytes()).retained(),
+            );
             !account.checks.is_empty()
         });
         sends
     }
 }
 
-/// The certificate of a meter whose message is under the roster in force, if one covers it now; `made` says how it was
-/// bound to the roster.
+/// The certificate of a meter, if one covers it now, and the roster that its message is under: the one in force, or one
+/// before it, since a meter may have sealed before it heard. `made` says how the message was bound to the roster.
 pub(super) fn admit<'a>(
     (meter, roster_epoch, made): (MeterId, u32, &str),
     now: Moment,
-    party: &Party,
+    party: &'a Party,
     registry: &'a Registry,
-) -> Result<&'a MeterCertificate, (Rule, String)> {
-    if roster_epoch != party.roster.document().epoch {
-        return Err((Rule::RosterOld, format!("{made} under roster {roster_epoch}")));
-    }
+) -> Result<(&'a MeterCertificate, &'a Roster), (Rule, String)> {
+    let Some(roster) = party.rosters.of_epoch(roster_epoch) else {
+        let current = party.roster().document().epoch;
+        let detail = format!("{made} under roster {roster_epoch}; roster {current} is in force here");
+        return Err((Rule::RosterOld, detail));
+    };
     let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
     certificate
-        .map(|signed| &**signed)
+        .map(|signed| (&**signed, roster))
         .ok_or_else(|| (Rule::UnknownMeter, "no certificate covers it now".to_owned()))
 }
 
-/// Whether slots are neither in the future nor too old.
-pub(super) fn timely(slots: SlotRange, now: Moment, party: &Party) -> Result<(), (Rule, String)> {
-    let end = party.roster.slot().start_of(slots.end());
+/// Whether a meter's slots are neither in the future nor too old, and ended before it was revoked.
+pub(super) fn timely(
+    (meter, slots): (MeterId, SlotRange),
+    now: Moment,
+    party: &Party,
+    registry: &Registry,
+) -> Result<(), (Rule, String)> {
+    if let Some(Revocation { from, reason, .. }) = registry.stopping(meter, slots, party) {
+        let detail = format!("slots {slots} end after the meter was revoked at {}: {reason}", from.0);
+        return Err((Rule::Revoked, detail));
+    }
+    let end = party.roster().slot().start_of(slots.end());
     let now = now.timestamp();
     if end > now.plus(AHEAD) {
         return Err((Rule::TooEarly, format!("slots {slots} end {} s ahead of the clock", end.since(now))));
     }
-    let grace = u64::from(party.roster.policy().late_grace);
+    let grace = u64::from(party.roster().policy().late_grace);
     if now.since(end) > grace {
         return Err((
             Rule::Late,

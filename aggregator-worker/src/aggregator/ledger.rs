@@ -37,6 +37,7 @@ impl Ledger {
             Self { height: 0, head: Hash::from([0; 32]), seen: BTreeMap::new(), rolled_back: false };
         for (_, bytes) in store::entries(VOTE, store)? {
             let vote = party
+                .rosters
                 .open_peer(&bytes, |vote: &Vote| vote.point)
                 .map_err(|_| AggregatorError::Damaged("a vote in the ledger can't be read"))?;
             if vote.height != ledger.height || vote.previous != ledger.head {
@@ -46,7 +47,7 @@ impl Ledger {
             ledger.head = vote.hash();
         }
         for (_, bytes) in store::entries(SEEN, store)? {
-            if let Ok(vote) = party.open_peer(&bytes, |vote: &Vote| vote.point) {
+            if let Ok(vote) = party.rosters.open_peer(&bytes, |vote: &Vote| vote.point) {
                 ledger.seen.insert(vote.point, vote);
             }
         }
@@ -61,13 +62,15 @@ impl Ledger {
         party: &Party,
         store: &mut dyn Store,
     ) -> Result<Signed<Vote>, StoreError> {
-        let vote = party.sign(Vote {
+        let vote = Vote {
             query: cut.query,
             cut: cut.hash(),
             point: party.identity.point,
             height: self.height,
             previous: self.head,
-        });
+        };
+        // Keys and points of aggregators are the same in all rosters of a chain, so that the ledger is one chain too.
+        let vote = party.sign_under(vote, cut.context());
         store.put(VOTE, &self.height.to_be_bytes(), vote.bytes())?;
         self.height += 1;
         self.head = vote.hash();
@@ -110,7 +113,7 @@ impl Ledger {
         store: &mut dyn Store,
     ) -> Result<Result<(), Refusal>, StoreError> {
         for bytes in inventories.iter().flat_map(|inventory| &inventory.seen) {
-            if let Ok(vote) = party.open_peer(bytes, |vote: &Vote| vote.point)
+            if let Ok(vote) = party.rosters.open_peer(bytes, |vote: &Vote| vote.point)
                 && vote.point == party.identity.point
                 && let Some(refusal) = self.witness(&vote, party, store)?
             {

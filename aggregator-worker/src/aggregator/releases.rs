@@ -82,6 +82,7 @@ impl Releases {
         let mut releases = Self::default();
         for (key, bytes) in store::entries(OWN_VOTE, store)? {
             let vote = party
+                .rosters
                 .open_peer(&bytes, |vote: &Vote| vote.point)
                 .map_err(|_| AggregatorError::Damaged("our vote can't be read"))?;
             if store.get(RESULT, &key)?.is_none() {
@@ -109,12 +110,12 @@ impl Releases {
         }
         let key = id.as_bytes();
         if let Some(bytes) = store.get(QUERY, key)? {
-            release.query = party.open_utility(&bytes).ok();
+            release.query = party.rosters.open_utility(&bytes).ok();
             release.tariffs =
                 release.query.as_ref().and_then(|query| tariffs_of(query, registry)).unwrap_or_default();
         }
         if let Some(bytes) = store.get(INVENTORY, key)?
-            && let Ok(inventory) = party.open_peer(&bytes, |inventory: &Inventory| inventory.point)
+            && let Ok(inventory) = party.rosters.open_peer(&bytes, |inventory: &Inventory| inventory.point)
         {
             release.inventories.insert(inventory.hash(), inventory);
         }
@@ -122,7 +123,7 @@ impl Releases {
             release.selection = wire::decode_own::<Kept>(&bytes).ok().map(|kept| kept.0);
         }
         if let Some(bytes) = store.get(OWN_VOTE, key)? {
-            release.own_vote = party.open_peer(&bytes, |vote: &Vote| vote.point).ok();
+            release.own_vote = party.rosters.open_peer(&bytes, |vote: &Vote| vote.point).ok();
             if let Some(vote) = &release.own_vote {
                 release.votes.insert(vote.point, vote.clone());
             }
@@ -164,7 +165,7 @@ impl Releases {
                 format_args!("query {id} names a tariff that is not published"),
             ));
         };
-        let permitted = match query.check(&party.roster, &tariffs) {
+        let permitted = match query.check(party.rosters.of(query), &tariffs) {
             Ok(()) => differencing::check_window(query, store)?.map(|_| ()),
             refused => refused,
         };
@@ -175,7 +176,7 @@ impl Releases {
             }
         };
         let mut inventory = Inventory { query: id, point: party.identity.point, answer, seen: ledger.seen() };
-        let telling = differencing::telling(query, &inventory, &tariffs, &party.roster, registry, store)?;
+        let telling = differencing::telling(query, &inventory, &tariffs, party.roster(), registry, store)?;
         if let InventoryAnswer::Holdings(holdings) = &mut inventory.answer {
             for (meter, holding) in query.meters().iter().zip(holdings) {
                 if let Some((_, rule)) = telling.iter().find(|(other, _)| other == meter) {
@@ -183,7 +184,7 @@ impl Releases {
                 }
             }
         }
-        let inventory = party.sign(inventory);
+        let inventory = party.sign_under(inventory, query.context());
         store.put(QUERY, id.as_bytes(), query.bytes())?;
         store.put(INVENTORY, id.as_bytes(), inventory.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Inventory(party.name.clone())), inventory.bytes());
@@ -197,7 +198,7 @@ impl Releases {
         document: &[u8],
         party: &Party,
     ) -> Result<Option<Signed<Cut>>, Handled> {
-        let inventory = party.open_peer(document, |inventory: &Inventory| inventory.point)?;
+        let inventory = party.rosters.open_peer(document, |inventory: &Inventory| inventory.point)?;
         self.make_room();
         self.arrivals += 1;
         let arrivals = self.arrivals;
@@ -254,11 +255,11 @@ impl Releases {
             &query,
             |hash| release.inventories.get(hash).cloned(),
             &release.tariffs,
-            &party.roster,
+            party.roster(),
         ) {
             Ok(selection) => selection,
             Err(rule) => {
-                if rule == Rule::InventoryMissing && cut.cited.len() <= party.roster.n() {
+                if rule == Rule::InventoryMissing && cut.cited.len() <= party.roster().n() {
                     release.pending = Some(cut.clone());
                 }
                 return refuse(rule, &"it is not what the inventories give");
@@ -275,19 +276,14 @@ impl Releases {
             Ok(window) => window,
             Err(rule) => return refuse(rule, &"the group has another window or member set"),
         };
-        let fixed = match differencing::check(
-            &query,
-            &selection,
-            &release.tariffs,
-            &party.roster,
-            registry,
-            store,
-        )? {
-            Ok(fixed) => fixed,
-            Err(rule) => {
-                return refuse(rule, &"with the group's other releases it would tell one member's use");
-            }
-        };
+        let fixed =
+            match differencing::check(&query, &selection, &release.tariffs, party.roster(), registry, store)?
+            {
+                Ok(fixed) => fixed,
+                Err(rule) => {
+                    return refuse(rule, &"with the group's other releases it would tell one member's use");
+                }
+            };
         differencing::keep(&fixed, store)?;
         if selection.interval().is_some() || selection.days().next().is_some() {
             differencing::keep_window(window, store)?;
@@ -309,7 +305,7 @@ impl Releases {
         release.inventories.clear();
         release.own_vote = Some(vote.clone());
         release.votes.insert(vote.point, vote.clone());
-        certify(release, now, party.roster.q());
+        certify(release, now, party.roster().q());
         Ok(Handled::sending(Outgoing::parts(&party.topic(Channel::Vote(party.name.clone())), vote.bytes())))
     }
 
@@ -346,7 +342,7 @@ impl Releases {
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         let mut sends = Vec::new();
         for (id, release) in &mut self.open {
-            certify(release, now, party.roster.q());
+            certify(release, now, party.roster().q());
             let (Some(since), false) = (release.certified_at, release.answered) else { continue };
             let (Some(selection), Some(vote)) = (&release.selection, &release.own_vote) else { continue };
             if release.lacked_at.is_some_and(|lacked| now.since(lacked) < LOOK_AGAIN) {
@@ -357,7 +353,7 @@ impl Releases {
                 lookup.insert(held.rid, (meter, held));
             }
             let mut failed = None;
-            let found = answers(selection, &release.tariffs, party.roster.slot(), |rid| {
+            let found = answers(selection, &release.tariffs, party.roster().slot(), |rid| {
                 let (meter, held) = lookup.get(rid)?;
                 intake::shares(*meter, held, store).unwrap_or_else(|error| {
                     failed = Some(error);
@@ -381,8 +377,9 @@ impl Releases {
                 continue;
             }
             let point = party.identity.point;
-            let share = ResultShare::seal(*id, vote.cut, point, &found, pieces, &party.roster, rng)?;
-            let share = party.sign(share);
+            let roster = party.rosters.of(vote);
+            let share = ResultShare::seal(*id, vote.cut, point, &found, pieces, roster, rng)?;
+            let share = party.sign_under(share, vote.context());
             store.put(RESULT, id.as_bytes(), share.bytes())?;
             release.answered = true;
             sends.extend(Outgoing::parts(&party.topic(Channel::Result(party.name.clone())), share.bytes()));

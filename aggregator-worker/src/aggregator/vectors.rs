@@ -29,7 +29,7 @@ const NAME: Table = Table("vector-name");
 const DEAL: Table = Table("deal");
 const CHUNK: Table = Table("chunk");
 
-/// The most deals that are kept of a meter: one a roster, and some for a meter that lost its store.
+/// The most deals that are kept of a meter: one, and some for a meter that lost its store.
 const MAX_DEALS: usize = 8;
 
 /// The most sums of key shares that are kept in memory: one for each member set that was opened lately.
@@ -121,8 +121,8 @@ impl Vectors {
     ) -> Result<Result<(), Refused>, StoreError> {
         let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
         let LoadVector { roster_epoch, meter, slots, .. } = *message.claim();
-        let certificate = match admit((meter, roster_epoch, "encrypted"), now, party, registry) {
-            Ok(certificate) => certificate,
+        let (certificate, roster) = match admit((meter, roster_epoch, "encrypted"), now, party, registry) {
+            Ok(admitted) => admitted,
             Err(refused) => return Ok(Err(refused)),
         };
         let key = vector_key(meter, slots.start());
@@ -130,7 +130,7 @@ impl Vectors {
         if held.is_some_and(|held| held.vector == message.hash()) {
             return refuse(Rule::Replay, &"it is held, and its receipt goes again");
         }
-        let verified = match message.verify(&certificate.key, &party.roster.context()) {
+        let verified = match message.verify(&certificate.key, &roster.context()) {
             Ok(verified) => verified,
             Err(error) => return refuse(Rule::Forged, &error),
         };
@@ -140,17 +140,17 @@ impl Vectors {
                 &format_args!("another is held for the interval at {}", slots.start()),
             );
         }
-        let interval = party.roster.policy().interval_slots(party.roster.slot());
+        let interval = party.roster().policy().interval_slots(party.roster().slot());
         let fits = interval.is_some_and(|interval| {
             slots.len() == interval as usize && slots.start().0.is_multiple_of(interval)
         });
         if !fits {
             return refuse(Rule::Interval, &format_args!("{slots} is no interval of this roster"));
         }
-        if let Err((rule, detail)) = timely(slots, now, party) {
+        if let Err((rule, detail)) = timely((meter, slots), now, party, registry) {
             return refuse(rule, &detail);
         }
-        if let Err(error) = Vector::parse(&verified.ciphertext, slots, &party.roster) {
+        if let Err(error) = Vector::parse(&verified.ciphertext, slots, party.roster()) {
             return refuse(Rule::LoadVector, &error);
         }
         let name = Name { seq: verified.seq, vector: verified.hash(), deal: verified.deal };
@@ -195,8 +195,8 @@ impl Vectors {
     ) -> Result<Result<(), Refused>, StoreError> {
         let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
         let roster_epoch = message.claim().roster_epoch;
-        let certificate = match admit((meter, roster_epoch, "dealt"), now, party, registry) {
-            Ok(certificate) => certificate,
+        let (certificate, roster) = match admit((meter, roster_epoch, "dealt"), now, party, registry) {
+            Ok(admitted) => admitted,
             Err(refused) => return Ok(Err(refused)),
         };
         let name = message.deal();
@@ -207,12 +207,12 @@ impl Vectors {
         if held.is_none() && self.deals.get(&meter).is_some_and(|deals| deals.len() >= MAX_DEALS) {
             return refuse(Rule::KeyDeal, &format_args!("{MAX_DEALS} deals of this meter are held"));
         }
-        let chunk = match message.verify(&certificate.key, &party.roster) {
+        let chunk = match message.verify(&certificate.key, roster) {
             Ok(chunk) => chunk,
             Err(error) => return refuse(Rule::Forged, &error),
         };
         let (index, total) = chunk.place();
-        let plaintext = match chunk.open(&party.identity.box_keys, &party.roster) {
+        let plaintext = match chunk.open(&party.identity.box_keys, roster) {
             Ok(plaintext) => plaintext,
             Err(error) => return refuse(Rule::BadShare, &error),
         };
@@ -222,7 +222,7 @@ impl Vectors {
         dealt.held.push(index);
         if dealt.is_whole()
             && let Err(error) =
-                KeyShares::parse(&chunks(meter, name, store)?, &party.roster, party.identity.point)
+                KeyShares::parse(&chunks(meter, name, store)?, party.roster(), party.identity.point)
         {
             store.remove(CHUNK, &chunk_key(meter, name, index))?;
             return refuse(Rule::KeyDeal, &error);
@@ -261,14 +261,14 @@ impl Vectors {
             let bytes = store.get(VECTOR, &vector_key(member.meter, interval.slots.start()))?;
             let vector = bytes.and_then(|bytes| Unverified::<LoadVector>::parse(&bytes).ok());
             let parsed = vector.and_then(|vector| {
-                Vector::parse(&vector.claim().ciphertext, interval.slots, &party.roster).ok()
+                Vector::parse(&vector.claim().ciphertext, interval.slots, party.roster()).ok()
             });
             if parsed.is_none_or(|vector| total.add(&vector).is_err()) {
                 return Ok(None);
             }
         }
         let Some(shares) = self.summed(interval, party, store)? else { return Ok(None) };
-        Ok(shares.pieces(&total, interval.slots, &party.roster, rng))
+        Ok(shares.pieces(&total, interval.slots, party.roster(), rng))
     }
 
     /// The sum of the members' key shares.
@@ -283,10 +283,10 @@ impl Vectors {
         let name = hash("deals", &deals);
         if !self.sums.contains_key(&name) {
             let point = party.identity.point;
-            let mut sum = KeyShares::zero(&party.roster, point);
+            let mut sum = KeyShares::zero(party.roster(), point);
             for member in &interval.members {
                 let bytes = chunks(member.meter, member.vector.deal, store)?;
-                let Ok(shares) = KeyShares::parse(&bytes, &party.roster, point) else { return Ok(None) };
+                let Ok(shares) = KeyShares::parse(&bytes, party.roster(), point) else { return Ok(None) };
                 sum.add(&shares);
             }
             if self.sums.len() >= MAX_SUMS {

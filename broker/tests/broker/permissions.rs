@@ -101,6 +101,8 @@ async fn each_role_publishes_its_own_and_is_cut_off_for_anything_else() {
         ("m1", "analysis/upload/m1"),
         ("a1", "analysis/make/a1"),
         ("registrar", "roster"),
+        ("registrar", "revoked/m1"),
+        ("sink", "revoked/m1"),
     ];
     for (user, own) in own {
         let mut client = Client::logged_in(broker.address(), user, user).await;
@@ -120,6 +122,8 @@ async fn each_role_publishes_its_own_and_is_cut_off_for_anything_else() {
         ("a1", "agg/a1/share/m1"),
         ("sink", "vote/a1"),
         ("sink", "cert/m1"),
+        ("m1", "revoked/m1"),
+        ("a1", "revoked/m1"),
         ("eve", "status/meter/eve"),
         ("eve", "anything"),
         ("registrar", "query"),
@@ -149,12 +153,12 @@ async fn each_role_reads_its_own_and_is_told_so_of_anything_else() {
     for (user, own, other) in [
         (
             "m1",
-            vec!["receipt/m1/+", "receipt/m1/a1", "roster", "tariff/+", "outcome"],
-            vec!["receipt/m2/+", "receipt/+/a1", "receipt/#", "agg/a1/#", "query", "#", "+"],
+            vec!["receipt/m1/+", "receipt/m1/a1", "roster", "revoked/m1", "tariff/+", "outcome"],
+            vec!["revoked/m2", "receipt/m2/+", "receipt/+/a1", "receipt/#", "agg/a1/#", "query", "#", "+"],
         ),
         (
             "a1",
-            vec!["agg/a1/#", "cert/+", "query", "vote/+"],
+            vec!["agg/a1/#", "cert/+", "revoked/+", "query", "vote/+"],
             vec!["agg/a2/#", "agg/+/share/m1", "agg/#", "result/+", "#"],
         ),
         ("sink", vec!["result/+", "receipt/+/+", "partial/+"], vec!["agg/a1/#", "agg/#", "#"]),
@@ -171,7 +175,7 @@ async fn each_role_reads_its_own_and_is_told_so_of_anything_else() {
         }
         assert!(client.is_served().await, "{user}");
     }
-    assert_eq!(broker.counters().refused_subscriptions, 15);
+    assert_eq!(broker.counters().refused_subscriptions, 16);
     broker.stop().await;
 }
 

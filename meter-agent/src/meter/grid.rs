@@ -1,6 +1,6 @@
-//! The meter's part of the grid path: a key dealt once a roster, a load vector encrypted once an interval.
+//! The meter's part of the grid path: a key dealt once for a set of aggregators, a load vector encrypted once an interval.
 //!
-//! Rows: `grid` `open` → the interval that is being measured; `grid` `key` → the key's seed with the roster and deal it
+//! Rows: `grid` `open` → the interval that is being measured; `grid` `key` → the key's seed with the aggregators and the deal it
 //! belongs to; `grid-queue` first slot → an interval that waits to be encrypted.
 //!
 //! What must stay true: a key encrypts an interval once. An interval leaves the queue in the commit that puts its vector
@@ -10,7 +10,7 @@ use grid::sum::{GridKey, Loads};
 use protocol::grid::{LoadVector, seal_deal};
 use protocol::id::{Hash, MeterId, Rid};
 use protocol::roster::Roster;
-use protocol::signature::{Signed, SigningKey};
+use protocol::signature::{Signed, SigningKey, hash};
 use protocol::unit::{Moment, Slot, SlotRange, WattHours};
 use protocol::wire;
 use rand::CryptoRng;
@@ -39,14 +39,14 @@ struct OpenInterval {
 /// The key's row.
 #[derive(Deserialize_tuple, Serialize_tuple)]
 struct KeyRow {
-    roster: Hash,
+    aggregators: Hash,
     deal: Hash,
     seed: ByteArray<32>,
 }
 
-/// A key that was dealt under a roster.
+/// A key that was dealt to aggregators.
 struct Dealt {
-    roster: Hash,
+    aggregators: Hash,
     deal: Hash,
     key: GridKey,
 }
@@ -74,7 +74,7 @@ impl Grid {
                 let row: KeyRow =
                     wire::decode(&bytes).map_err(|_| MeterError::Damaged("the grid key can't be read"))?;
                 let seed = Zeroizing::new(row.seed.into_array());
-                Some(Dealt { roster: row.roster, deal: row.deal, key: GridKey::from_seed(&seed) })
+                Some(Dealt { aggregators: row.aggregators, deal: row.deal, key: GridKey::from_seed(&seed) })
             }
             None => None,
         };
@@ -114,11 +114,11 @@ impl Grid {
 
     /// Whether there is anything to seal under a roster.
     pub(super) fn is_due(&self, roster: &Roster) -> bool {
-        let dealt = self.dealt.as_ref().is_some_and(|dealt| dealt.roster == roster.hash());
+        let dealt = self.dealt.as_ref().is_some_and(|dealt| dealt.aggregators == aggregators(roster));
         roster.policy().interval_slots(roster.slot()).is_some() && (!dealt || self.queued > 0)
     }
 
-    /// Deals a key if this roster has none yet, and encrypts the intervals that wait.
+    /// Deals a key if these aggregators have none yet, and encrypts the intervals that wait.
     pub(super) fn seal<R: CryptoRng>(
         &mut self,
         identity: &Identity,
@@ -128,7 +128,7 @@ impl Grid {
         rng: &mut R,
     ) -> Result<Vec<u64>, MeterError> {
         let mut sealed = Vec::new();
-        if self.dealt.as_ref().is_none_or(|dealt| dealt.roster != roster.hash()) {
+        if self.dealt.as_ref().is_none_or(|dealt| dealt.aggregators != aggregators(roster)) {
             let (dealt, seqs) = deal(identity, roster, now, (outbox, store), rng)?;
             self.dealt = Some(dealt);
             sealed.extend(seqs);
@@ -156,6 +156,16 @@ impl Grid {
         }
         Ok(sealed)
     }
+}
+
+/// The name of a roster's aggregators and threshold: what a deal depends on. A successor that keeps them keeps the deal.
+fn aggregators(roster: &Roster) -> Hash {
+    let mut name = vec![roster.document().threshold];
+    for aggregator in &roster.document().aggregators {
+        name.push(aggregator.point.into());
+        name.extend(aggregator.key.to_bytes());
+    }
+    hash("dealt to", &[&name])
 }
 
 fn vector(
@@ -195,7 +205,7 @@ fn deal<R: CryptoRng>(
         outbox.insert(seq, &Entry { carries: Carries::Deal, rid, messages }, now, store)?;
         seqs.push(seq);
     }
-    let row = KeyRow { roster: roster.hash(), deal: sealed.hash, seed: ByteArray::new(*seed) };
+    let row = KeyRow { aggregators: aggregators(roster), deal: sealed.hash, seed: ByteArray::new(*seed) };
     store.put(GRID, KEY, &Zeroizing::new(wire::encode(&row)))?;
-    Ok((Dealt { roster: roster.hash(), deal: sealed.hash, key }, seqs))
+    Ok((Dealt { aggregators: aggregators(roster), deal: sealed.hash, key }, seqs))
 }

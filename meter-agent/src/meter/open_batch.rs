@@ -67,6 +67,24 @@ pub struct FullBatch {
     pub close: Register,
 }
 
+impl FullBatch {
+    /// The slots before `at`, and those from it on.
+    pub(super) fn split(mut self, at: Slot) -> (Option<Self>, Option<Self>) {
+        let (start, end) = (self.slots.start(), self.slots.end());
+        let (Ok(before), Ok(after)) = (SlotRange::new(start, at), SlotRange::new(at, end)) else {
+            return if end <= at { (Some(self), None) } else { (None, Some(self)) };
+        };
+        let rest = self.energies.split_off(before.len());
+        let used: u64 = rest.iter().map(|energy| energy.0.unsigned_abs()).sum();
+        // The register at `at` is the closing one less what was used since; energies are differences of registers.
+        let Ok(register) = Register::try_from(self.close.watt_hours().saturating_sub(used)) else {
+            return (None, Some(Self { slots: after, energies: rest, close: self.close }));
+        };
+        let first = Self { slots: before, energies: self.energies, close: register };
+        (Some(first), Some(Self { slots: after, energies: rest, close: self.close }))
+    }
+}
+
 impl fmt::Debug for FullBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FullBatch").field("slots", &self.slots).finish_non_exhaustive()
@@ -174,6 +192,26 @@ mod tests {
             })
             .collect();
         assert_eq!(shape, [(6, vec![10, 20], 130), (8, vec![0], 130), (12, vec![10, 5], 205)]);
+    }
+
+    /// A batch is split at a slot: the same slots, energies and registers as if it had been flushed there.
+    #[test]
+    fn batches_split_where_they_would_be_flushed() {
+        let readings = [(6, 100), (7, 110), (8, 130), (9, 135), (10, 190)].map(|(at, wh)| reading(at, wh));
+        let through = |readings: &[Reading]| {
+            let mut open = OpenBatch::default();
+            for reading in readings {
+                assert!(open.observe(*reading, 100).unwrap().is_none());
+            }
+            open.flush()
+        };
+        let whole = through(&readings).unwrap();
+        for at in 0..15 {
+            let before: Vec<Reading> = readings.into_iter().filter(|r| r.at.0 <= at).collect();
+            let after: Vec<Reading> = readings.into_iter().filter(|r| r.at.0 >= at).collect();
+            let (before, after) = (through(&before), through(&after));
+            assert!(whole.clone().split(Slot(at)) == (before, after), "at {at}");
+        }
     }
 
     /// A bad register is refused and changes nothing; the next good one covers its energy.

@@ -25,6 +25,20 @@ pub(crate) const CERTIFICATE: &str = concat!(
     "ecead0c76d05b571c6c87aa4628e133b2740a0dbdd0083abd0ca4dc26b65a108",
 );
 
+/// A meter's revocation, signed by the registrar.
+pub(crate) const REVOCATION: &str = concat!(
+    "82",   // envelope: 2 fields
+    "5821", //   body: 33 bytes
+    "83",   //     revocation: 3 fields
+    "50",   //       meter: 16 bytes
+    "01010101010101010101010101010101",
+    "1a65588670",           //       from: 1,700,300,400
+    "696d6f766564206f7574", //       reason: "moved out"
+    "5840",                 //   signature: 64 bytes
+    "12b5fec9fb46a79b025342d90a0c385d7c216fffa52b0ff95730a34343fbd170",
+    "93d14f951b367e74cb3daa31c01495df05f6ef5a93be9075bfc49d3d1df6bc06",
+);
+
 /// The roster with three acceptances.
 pub(crate) const ROSTER: &str = concat!(
     "82",         // bundle: 2 fields

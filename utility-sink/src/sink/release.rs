@@ -15,7 +15,7 @@ use protocol::release::cut::Cut;
 use protocol::release::inventory::{Inventory, InventoryAnswer};
 use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, Query};
-use protocol::release::result::{Answers, Pieces, ResultShare};
+use protocol::release::result::{Answers, Pieces, ResultError, ResultShare};
 use protocol::release::selection::{BillEntry, Billed, DayEntry, IntervalEntry, Scope, Selection};
 use protocol::release::vote::{Vote, Votes};
 use protocol::roster::Roster;
@@ -85,11 +85,20 @@ pub(super) fn unfinished(party: &Party, store: &dyn Store) -> Result<Vec<Signed<
     let (mut open, mut lagging) = (Vec::new(), Vec::new());
     for (key, bytes) in store::entries(QUERY, store)? {
         let outcome = store.get(OUTCOME, &key)?;
-        let query = Signed::<Query>::open(&bytes, &party.key(), &party.roster.context())
+        let query = party
+            .rosters
+            .open_utility::<Query>(&bytes)
             .map_err(|_| SinkError::Damaged("a query can't be read"))?;
+        let roster = party.rosters.of(&query);
+        let has_key = party.box_key(roster).is_some();
         match outcome {
+            None if !has_key => {
+                let (key_id, epoch) = (roster.document().utility.box_key.key_id, roster.document().epoch);
+                return Err(SinkError::NoBoxKey { key_id, epoch });
+            }
             None => open.push(query),
-            Some(bytes) if of_query(RESULT, query.id, store)?.len() < party.roster.n() => {
+            // Without its key nothing more can be read of a release, and it has ended.
+            Some(bytes) if has_key && of_query(RESULT, query.id, store)?.len() < party.roster().n() => {
                 lagging.push((read_outcome(&bytes, party)?.at, query));
             }
             Some(_) => {}
@@ -101,8 +110,19 @@ pub(super) fn unfinished(party: &Party, store: &dyn Store) -> Result<Vec<Signed<
 }
 
 fn read_outcome(bytes: &[u8], party: &Party) -> Result<Signed<Outcome>, SinkError> {
-    Signed::open(bytes, &party.key(), &party.roster.context())
-        .map_err(|_| SinkError::Damaged("an outcome can't be read"))
+    party.rosters.open_utility(bytes).map_err(|_| SinkError::Damaged("an outcome can't be read"))
+}
+
+/// Opens a result with the key that it was sealed to: that of the roster of its query.
+fn open_result(
+    result: &ResultShare,
+    query: &Signed<Query>,
+    party: &Party,
+    lengths: &[usize],
+) -> Result<(Answers, Option<Pieces>), ResultError> {
+    let roster = party.rosters.of(query);
+    let key = party.box_key(roster).expect("a release is not begun or taken up without its roster's box key");
+    result.open(key, roster, lengths)
 }
 
 /// Forgets a query that no cut was made for: nobody has voted, so nothing was released.
@@ -170,28 +190,31 @@ impl Release {
             (store.get(CUT, id.as_bytes())?, store.get(INVENTORIES, id.as_bytes())?)
         {
             let damaged = || SinkError::Damaged("a cut can't be read");
-            let cut =
-                Signed::<Cut>::open(&cut, &party.key(), &party.roster.context()).map_err(|_| damaged())?;
+            let cut = party.rosters.open_utility::<Cut>(&cut).map_err(|_| damaged())?;
             for bytes in wire::decode_own::<Votes>(&kept).map_err(|_| damaged())?.0 {
                 let inventory = party
+                    .rosters
                     .open_peer(&bytes, |inventory: &Inventory| inventory.point)
                     .map_err(|_| damaged())?;
                 release.inventories.insert(inventory.point, inventory);
             }
             let by_hash = |hash: &Hash| release.inventories.values().find(|i| i.hash() == *hash).cloned();
             let selection = cut
-                .check(&release.query, by_hash, &release.tariffs, &party.roster)
+                .check(&release.query, by_hash, &release.tariffs, party.roster())
                 .map_err(|_| SinkError::Damaged("a cut does not follow from its inventories"))?;
             let lengths = selection.lengths(release.tariffs.len());
             release.cut = Some((cut, selection));
             for bytes in of_query(VOTE, id, store)? {
-                let vote = party.open_peer(&bytes, |vote: &Vote| vote.point).map_err(|_| damaged())?;
+                let vote =
+                    party.rosters.open_peer(&bytes, |vote: &Vote| vote.point).map_err(|_| damaged())?;
                 release.votes.insert(vote.point, vote);
             }
             for bytes in of_query(RESULT, id, store)? {
-                let share =
-                    party.open_peer(&bytes, |share: &ResultShare| share.point).map_err(|_| damaged())?;
-                match share.open(&party.identity.box_key, &party.roster, &lengths) {
+                let share = party
+                    .rosters
+                    .open_peer(&bytes, |share: &ResultShare| share.point)
+                    .map_err(|_| damaged())?;
+                match open_result(&share, &release.query, party, &lengths) {
                     Ok(opened) => release.keep_answers(share.point, opened),
                     Err(_) => drop(release.garbled.insert(share.point)),
                 }
@@ -280,11 +303,11 @@ impl Release {
         let mut sends = self.published.clone();
         sends.extend(Outgoing::parts(&party.topic(Channel::Query), self.query.bytes()));
         if let Some((cut, _)) = &self.cut {
-            if self.certificate().len() < party.roster.n() {
+            if self.certificate().len() < party.roster().n() {
                 sends.extend(self.cited_sends(cut, party));
             }
             sends.extend(Outgoing::parts(&party.topic(Channel::Cut), cut.bytes()));
-            if self.certificate().len() >= party.roster.q() {
+            if self.certificate().len() >= party.roster().q() {
                 sends.extend(self.certificate_sends(party));
             }
         }
@@ -301,7 +324,7 @@ impl Release {
     fn cited_sends(&self, cut: &Cut, party: &Party) -> Vec<Outgoing> {
         let cited = self.inventories.values().filter(|i| cut.cited.contains(&(i.point, i.hash())));
         cited
-            .filter_map(|inventory| Some((party.roster.aggregator(inventory.point)?.id.clone(), inventory)))
+            .filter_map(|inventory| Some((party.roster().aggregator(inventory.point)?.id.clone(), inventory)))
             .flat_map(|(id, inventory)| {
                 Outgoing::parts(&party.topic(Channel::Inventory(id)), inventory.bytes())
             })
@@ -373,7 +396,7 @@ impl Release {
         }
         let lengths = selection.lengths(self.tariffs.len());
         store.put(RESULT, &point_key(result.query, result.point), result.bytes())?;
-        let refusal = match result.open(&party.identity.box_key, &party.roster, &lengths) {
+        let refusal = match open_result(result, &self.query, party, &lengths) {
             Ok(opened) => {
                 self.keep_answers(result.point, opened);
                 None
@@ -395,7 +418,7 @@ impl Release {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Vec<Outgoing>, SinkError> {
-        let complete = self.outcome.is_some() && self.answered() == party.roster.n();
+        let complete = self.outcome.is_some() && self.answered() == party.roster().n();
         let mut sends = if complete { Vec::new() } else { self.advance(party, now, store)? };
         let pause = party.pace.resend << self.repeats.min(DOUBLINGS);
         // Once everybody has answered only the outcome is said again, a few times: meters do not acknowledge it.
@@ -418,7 +441,7 @@ impl Release {
         if self.cut.is_none() && self.settled(self.inventories.len(), party, now) {
             sends.extend(self.propose(party, now, store)?);
         }
-        if self.cut.is_some() && !self.certificate_sent && self.certificate().len() >= party.roster.q() {
+        if self.cut.is_some() && !self.certificate_sent && self.certificate().len() >= party.roster().q() {
             self.certificate_sent = true;
             sends.extend(self.certificate_sends(party));
         }
@@ -435,11 +458,11 @@ impl Release {
 
     /// Whether all have answered, or a quorum has and the rest had time.
     fn settled(&mut self, answered: usize, party: &Party, now: Moment) -> bool {
-        if answered < party.roster.q() {
+        if answered < party.roster().q() {
             return false;
         }
         let since = *self.quorum_at.get_or_insert(now);
-        answered == party.roster.n() || now.since(since) >= party.pace.settle
+        answered == party.roster().n() || now.since(since) >= party.pace.settle
     }
 
     /// Makes the cut, unless no quorum holds anything: then it asks on.
@@ -456,12 +479,12 @@ impl Release {
             .collect();
         // A record that a quorum holds may be lacking just because one of these aggregators has not got it and another
         // has not answered yet: that is worth some patience, since what is released is released once.
-        let hesitates = self.inventories.len() < party.roster.n()
+        let hesitates = self.inventories.len() < party.roster().n()
             && self.quorum_at.is_none_or(|since| now.since(since) < HESITATION * party.pace.settle);
-        if willing.len() < party.roster.q() || hesitates && self.lacking == self.inventories.len() {
+        if willing.len() < party.roster().q() || hesitates && self.lacking == self.inventories.len() {
             return Ok(Vec::new());
         }
-        let (cut, selection) = Cut::propose(&self.query, &willing, &self.tariffs, &party.roster);
+        let (cut, selection) = Cut::propose(&self.query, &willing, &self.tariffs, party.roster());
         // An interval has all its members or is not released.
         let all_or_none = matches!(selection, Selection::Grid(_));
         if (hesitates || all_or_none) && !is_whole(&selection, &self.query) {
@@ -469,7 +492,7 @@ impl Release {
             return Ok(Vec::new());
         }
         let kept = Votes(willing.iter().map(|inventory| ByteBuf::from(inventory.bytes())).collect());
-        let cut = party.sign(cut);
+        let cut = party.sign_under(cut, self.query.context());
         store.put(INVENTORIES, self.id().as_bytes(), &wire::encode(&kept))?;
         store.put(CUT, self.id().as_bytes(), cut.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Cut), cut.bytes());
@@ -489,10 +512,11 @@ impl Release {
         let Some((cut, selection)) = &self.cut else { return Ok(Vec::new()) };
         let entries = self.decode(selection, party);
         let undecided = entries.iter().find_map(|entry| entry.as_ref().err().cloned());
-        let opened =
-            selection.interval().map(|interval| grid::sum::open(&self.pieces, interval.slots, &party.roster));
+        let opened = selection
+            .interval()
+            .map(|interval| grid::sum::open(&self.pieces, interval.slots, party.roster()));
         let unopened = matches!(opened, Some(Err(_)));
-        let hesitates = self.answered() < party.roster.n()
+        let hesitates = self.answered() < party.roster().n()
             && self.quorum_at.is_none_or(|since| now.since(since) < HESITATION * party.pace.settle);
         let nothing = entries.iter().all(Result::is_err);
         self.waiting = undecided;
@@ -522,7 +546,7 @@ impl Release {
             return Ok(Vec::new());
         }
         self.keep(selection, &entries, opened.as_ref(), store)?;
-        let outcome = party.sign(Outcome {
+        let outcome = Outcome {
             query: self.id(),
             cut: cut.hash(),
             path: self.query.path(),
@@ -531,7 +555,8 @@ impl Release {
             faulty,
             result,
             at: now.timestamp(),
-        });
+        };
+        let outcome = party.sign_under(outcome, self.query.context());
         store.put(OUTCOME, self.id().as_bytes(), outcome.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes());
         self.outcome = Some(outcome);
@@ -555,10 +580,10 @@ impl Release {
                 .iter()
                 .filter_map(|(point, answers)| Some((*point, answers.get(index)?.clone()?)))
                 .collect();
-            if word.len() < party.roster.q() {
-                return Err(DecodeError::TooFew { found: word.len(), wanted: party.roster.q() });
+            if word.len() < party.roster().q() {
+                return Err(DecodeError::TooFew { found: word.len(), wanted: party.roster().q() });
             }
-            decode_vector(&word, party.roster.t(), len)
+            decode_vector(&word, party.roster().t(), len)
         };
         lengths.into_iter().enumerate().map(entry).collect()
     }

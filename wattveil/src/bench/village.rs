@@ -132,15 +132,15 @@ impl Village {
         }
         let mut aggregators = BTreeMap::new();
         for keys in &deployment.aggregators {
-            let store = MemoryStore::default();
+            let mut store = MemoryStore::default();
             let pace = aggregator::Pace { receipt_every: 0, ..aggregator::Pace::default() };
             let identity = deployment.aggregator_identity(keys);
-            let role = Aggregator::open(identity, deployment.roster.clone(), pace, &store)?;
+            let role = Aggregator::open(identity, deployment.roster.clone(), pace, &mut store)?;
             aggregators.insert(keys.id.to_string(), Party { role, store });
         }
-        let store = MemoryStore::default();
+        let mut store = MemoryStore::default();
         let roster = deployment.roster.clone();
-        let role = Sink::open(deployment.sink_identity(), roster, sink::Pace::default(), &store, now)?;
+        let role = Sink::open(deployment.sink_identity(), roster, sink::Pace::default(), &mut store, now)?;
         let account = Account {
             meters,
             batch,

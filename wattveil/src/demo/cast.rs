@@ -182,9 +182,10 @@ impl SinkTask {
     ///
     /// If its store can't be opened.
     pub(super) fn start(deployment: &Deployment, path: &Path, link: Settings) -> anyhow::Result<Self> {
-        let store = FileStore::open(path, CACHE)?;
+        let mut store = FileStore::open(path, CACHE)?;
         let pace = utility_sink::sink::Pace { settle: 800, resend: 2_000 };
-        let sink = Sink::open(deployment.sink_identity(), deployment.roster.clone(), pace, &store, now())?;
+        let sink =
+            Sink::open(deployment.sink_identity(), deployment.roster.clone(), pace, &mut store, now())?;
         let (requests, receiver) = mpsc::channel(4);
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(utility_sink::service::run(sink, store, link, receiver, until(stopping)));

@@ -43,10 +43,10 @@ impl Liar {
         link: Settings,
         shapes: watch::Receiver<Vec<Vec<usize>>>,
     ) -> anyhow::Result<Self> {
-        let store = FileStore::open(store, 1 << 20)?;
+        let mut store = FileStore::open(store, 1 << 20)?;
         let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
         let pace = Pace { receipt_every: 100, patience: 600_000 };
-        let aggregator = Aggregator::open(identity, deployment.roster.clone(), pace, &store)?;
+        let aggregator = Aggregator::open(identity, deployment.roster.clone(), pace, &mut store)?;
         let (stop, stopping) = watch::channel(false);
         let tamper = Tamper {
             deployment: std::sync::Arc::clone(deployment),

@@ -64,6 +64,7 @@ fn kind(channel: &Channel) -> &'static str {
         Channel::Inventory(_) | Channel::Vote(_) => "inventories and votes",
         Channel::Result(_) => "sealed results",
         Channel::Status(..) => "status",
+        Channel::Revoked(_) => "revocation",
         Channel::Analysis(_) => "analysis",
     }
 }

@@ -289,6 +289,7 @@ impl Deployment {
             broker: setup.access(SINK).write(&home)?,
             key: "sign.key".into(),
             box_key: "box-1.key".into(),
+            more_box_keys: Vec::new(),
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "sink.redb".into(),

@@ -299,7 +299,7 @@ fn a_result_that_differs_is_not_opened() {
     let (mut world, key) = town();
     // aggregator 1 answers with a result of its own making
     let (roster, signer) = (world.deployment.roster.clone(), world.deployment.aggregators[0].key.clone());
-    let sink = world.deployment.sink_identity().box_key;
+    let sink = world.deployment.sink_identity().box_keys.remove(0);
     let mut assembly = Assembly::default();
     world.gate = Some(Box::new(move |from, send| {
         let text = send.topic.to_string();

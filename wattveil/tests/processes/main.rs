@@ -15,5 +15,6 @@ mod observer;
 mod operation;
 mod oracle;
 mod process;
+mod rotation;
 mod stops;
 mod town;

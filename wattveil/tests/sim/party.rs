@@ -2,6 +2,8 @@
 
 use aggregator_worker::aggregator::{self, Aggregator};
 use meter_agent::meter::{self, Meter};
+use protocol::hpke_box::OpeningKey;
+use protocol::roster::Roster;
 use protocol::rule::Refusal;
 use protocol::topic::{Handled, Outgoing};
 use protocol::unit::Moment;
@@ -42,6 +44,17 @@ impl Paces {
     }
 }
 
+/// What whoever runs a party has given it beside its first keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) roster: &'a Roster,
+    pub(crate) box_key: Option<&'a OpeningKey>,
+}
+
+fn copy(key: &OpeningKey) -> OpeningKey {
+    OpeningKey::from_bytes(key.key_id(), key.suite(), key.as_bytes()).expect("a key's own bytes are a key")
+}
+
 /// A party.
 pub(crate) struct Party {
     pub(crate) name: Name,
@@ -60,8 +73,9 @@ pub(crate) struct Stopped;
 
 impl Party {
     /// Starts the role from its store.
-    pub(crate) fn start(&mut self, deployment: &Deployment, paces: &Paces, now: Moment) {
-        let roster = deployment.roster.clone();
+    pub(crate) fn start(&mut self, deployment: &Deployment, given: Given<'_>, paces: &Paces, now: Moment) {
+        let Given { roster, box_key } = given;
+        let roster = roster.clone();
         self.role = Some(match self.name {
             Name::Meter(index) => {
                 let identity = deployment.meter_identity(&deployment.meters[index]);
@@ -70,13 +84,17 @@ impl Party {
                 Role::Meter(Box::new(meter.expect("a meter starts from what it stored")))
             }
             Name::Aggregator(index) => {
-                let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
-                let aggregator = Aggregator::open(identity, roster, paces.aggregator.clone(), &self.store);
+                let mut identity = deployment.aggregator_identity(&deployment.aggregators[index]);
+                identity.box_keys.extend(box_key.map(copy));
+                let aggregator =
+                    Aggregator::open(identity, roster, paces.aggregator.clone(), &mut self.store);
                 Role::Aggregator(Box::new(aggregator.expect("an aggregator starts from what it stored")))
             }
             Name::Sink => {
                 let pace = paces.sink.clone();
-                let sink = Sink::open(deployment.sink_identity(), roster, pace, &self.store, now);
+                let mut identity = deployment.sink_identity();
+                identity.box_keys.extend(box_key.map(copy));
+                let sink = Sink::open(identity, roster, pace, &mut self.store, now);
                 Role::Sink(Box::new(sink.expect("a sink starts from what it stored")))
             }
         });

@@ -10,6 +10,8 @@ use protocol::release::inventory::Inventory;
 use protocol::release::outcome::Outcome;
 use protocol::release::result::ResultShare;
 use protocol::release::vote::Vote;
+use protocol::roster::Roster;
+use protocol::roster::chain::Chain;
 use protocol::shamir::Point;
 use protocol::share::ShareMessage;
 use protocol::signature::{Document, Signed, Unverified};
@@ -39,6 +41,8 @@ pub(crate) struct Witness {
     chain: BTreeMap<(Point, u64), Hash>,
     /// Every outcome.
     pub(crate) outcomes: BTreeMap<QueryId, Vec<Signed<Outcome>>>,
+    /// The roster that follows the deployment's first.
+    pub(crate) next: Option<Roster>,
     /// Who lost what it had stored: it may say something else now.
     pub(crate) restored: BTreeSet<Name>,
 }
@@ -58,8 +62,8 @@ impl Witness {
             Channel::Share(..) => return self.share(message),
             Channel::Grid(to, _) => return self.vector(to, message),
             Channel::Deal(..) => return self.chunk(message),
-            Channel::Receipt(meter, _) => return receipt(*meter, message, store, deployment),
-            Channel::Certificate(_) | Channel::Status(..) => return,
+            Channel::Receipt(meter, _) => return self.receipt(*meter, message, store, deployment),
+            Channel::Certificate(_) | Channel::Revoked(_) | Channel::Status(..) => return,
             _ => {}
         }
         if self.restored.contains(&from) {
@@ -88,19 +92,29 @@ impl Witness {
                 assert!(same >= deployment.roster.q(), "an answer to a cut with {same} votes");
             }
             (Name::Sink, Channel::Outcome) => {
-                let roster = &deployment.roster;
-                let outcome = Signed::<Outcome>::open(
-                    &document,
-                    &deployment.utility.verifying_key(),
-                    &roster.context(),
-                );
-                let outcome = outcome.expect("the sink signs outcomes");
+                let rosters = self.rosters(deployment);
+                let outcome = rosters.open_utility::<Outcome>(&document).expect("the sink signs outcomes");
                 let before = self.outcomes.entry(outcome.query).or_default();
                 assert!(before.iter().all(|other| other.cut == outcome.cut), "two cuts of one query ended");
                 before.push(outcome);
             }
             _ => {}
         }
+    }
+
+    fn rosters(&self, deployment: &Deployment) -> Chain {
+        let mut chain = Chain::new(deployment.roster.clone());
+        if let Some(next) = &self.next {
+            chain.follow(next.clone()).expect("the next roster follows the first");
+        }
+        chain
+    }
+
+    /// A receipt tells only of what is on the disk.
+    fn receipt(&self, meter: MeterId, message: &Message, store: &MemoryStore, deployment: &Deployment) {
+        let rosters = self.rosters(deployment);
+        let opened = rosters.open_peer(&message.payload, |receipt: &Receipt| receipt.point);
+        receipt(meter, &opened.expect("aggregators sign receipts"), store);
     }
 
     /// The same number to the same aggregator is always the same bytes.
@@ -137,12 +151,8 @@ impl Witness {
     }
 }
 
-/// A receipt tells only of what is on the disk.
-fn receipt(meter: MeterId, message: &Message, store: &MemoryStore, deployment: &Deployment) {
-    let unverified = Unverified::<Receipt>::parse(&message.payload).expect("aggregators sign receipts");
-    let point = unverified.claim().point;
-    let key = deployment.roster.aggregator(point).expect("an aggregator of the roster").key;
-    let receipt = unverified.verify(&key, &deployment.roster.context()).expect("aggregators sign receipts");
+fn receipt(meter: MeterId, receipt: &Receipt, store: &MemoryStore) {
+    let point = receipt.point;
     let durable = records(meter, &committed(store));
     let vectors = vectors(meter, &committed(store));
     for &(from, to) in receipt.stored.as_slice() {

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use meter_agent::meter::Reading;
-use protocol::hpke_box::Suite;
+use protocol::hpke_box::{OpeningKey, Suite};
 use protocol::id::{Hash, MeterId, QueryId};
 use protocol::policy::Policy;
 use protocol::release::selection::Selection;
+use protocol::roster::{Roster, RosterDocument, assemble};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::tariff::Tariff;
@@ -24,7 +25,7 @@ use wattveil::deployment::{Deployment, Plan};
 
 use super::homes::{self, DAY, FIRST, Homes, INTERVAL, day, interval, slot_length, tariffs};
 use super::network::{Faults, Message, Name, Network};
-use super::party::{Paces, Party, Role, Stopped};
+use super::party::{Given, Paces, Party, Role, Stopped};
 use super::witness::Witness;
 
 /// What the sink asked for by a name: query ids, kept with the query as the sink's service keeps them.
@@ -115,6 +116,9 @@ pub(crate) struct World {
     pub(crate) selections: BTreeMap<QueryId, Selection>,
     pub(crate) villainies: Vec<Villainy>,
     pub(crate) crashes: u32,
+    /// The roster that whoever runs a party has given it, if it is not the first, and the next box keys.
+    pub(crate) rosters: BTreeMap<Name, Roster>,
+    pub(crate) box_keys: BTreeMap<Name, OpeningKey>,
     /// Aggregators that a patient sink does not wait for.
     pub(crate) given_up: BTreeSet<usize>,
     rng: ChaCha8Rng,
@@ -191,6 +195,8 @@ impl World {
             selections: BTreeMap::new(),
             villainies: Vec::new(),
             crashes: 0,
+            rosters: BTreeMap::new(),
+            box_keys: BTreeMap::new(),
             given_up: BTreeSet::new(),
             rng,
             events: BTreeMap::new(),
@@ -247,6 +253,33 @@ impl World {
         }
         if let Some(back) = back {
             self.schedule(back, Event::Restart(name));
+        }
+    }
+
+    /// Makes the next roster, with new box keys of aggregator 1 and of the sink, whose secrets they have from their next start on.
+    pub(crate) fn next_roster(&mut self) -> Roster {
+        let old = &self.deployment.roster;
+        let mut document = RosterDocument { epoch: 2, previous: Some(old.hash()), ..old.document().clone() };
+        let mut rng = ChaCha20Rng::seed_from_u64(self.rng.random());
+        let (of_aggregator, of_sink) = (
+            OpeningKey::generate(2, Suite::X25519, &mut rng),
+            OpeningKey::generate(2, Suite::X25519, &mut rng),
+        );
+        document.aggregators[1].box_keys[0].key = of_aggregator.sealing_key();
+        document.utility.box_key = of_sink.sealing_key();
+        self.box_keys.extend([(Name::Aggregator(1), of_aggregator), (Name::Sink, of_sink)]);
+        let keys: Vec<_> = self.deployment.aggregators.iter().map(|keys| (keys.point, &keys.key)).collect();
+        let next = assemble(document, &self.deployment.registrar, &keys).expect("a good successor");
+        self.witness.next = Some(next.clone());
+        next
+    }
+
+    /// Stops a party and starts it again a moment later with another roster.
+    pub(crate) fn give(&mut self, name: Name, roster: &Roster) {
+        self.rosters.insert(name, roster.clone());
+        self.kill(name, Some(self.now.plus(60_000)));
+        if let Name::Aggregator(index) = name {
+            self.given_up.remove(&index);
         }
     }
 
@@ -428,7 +461,9 @@ impl World {
             return;
         }
         party.store.crash();
-        party.start(&self.deployment, &self.paces, self.now);
+        let roster = self.rosters.get(&name).unwrap_or(&self.deployment.roster);
+        let given = Given { roster, box_key: self.box_keys.get(&name) };
+        party.start(&self.deployment, given, &self.paces, self.now);
         let held = std::mem::take(&mut party.held);
         let retained = self.network.subscribe(name, party.filters());
         for message in held.into_iter().chain(retained) {

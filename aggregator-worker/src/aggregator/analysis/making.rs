@@ -329,7 +329,7 @@ impl Making {
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         let key = self.plan.hash();
-        let deals = self.maker.deals(&party.roster.points(), party.roster.t());
+        let deals = self.maker.deals(&party.roster().points(), party.roster().t());
         let deals = deals.map_err(|_| AggregatorError::Damaged("the roster has no active sets"))?;
         let mut sends = Vec::new();
         for (to, shares) in deals {
@@ -337,7 +337,7 @@ impl Making {
                 store.put(DEALT, &of_point(&key, to), &shares)?;
                 continue;
             }
-            let Some(peer) = party.roster.aggregator(to) else { continue };
+            let Some(peer) = party.roster().aggregator(to) else { continue };
             let newest =
                 peer.box_key_at(now.timestamp()).or_else(|| peer.box_keys.last().map(|key| &key.key));
             let Some(sealing) = newest else { continue };
@@ -419,12 +419,12 @@ impl Making {
                 let blob = self.seen.get(&(*point, reveal)).and_then(|made| blob_of(made));
                 blob.is_some_and(|blob| held.contains(&blob.hash))
             };
-            if !party.roster.points().iter().all(revealed) {
+            if !party.roster().points().iter().all(revealed) {
                 return Ok(sends);
             }
         }
         if !self.seen.contains_key(&(own, MADE)) {
-            for point in party.roster.points() {
+            for point in party.roster().points() {
                 if store.get(DEALT, &of_point(&key, point))?.is_none() {
                     return Ok(sends);
                 }
@@ -443,7 +443,7 @@ impl Making {
 
     /// Whether every aggregator's contribution to a step is here.
     fn all(&self, step: u8, party: &Party) -> bool {
-        party.roster.points().iter().all(|point| self.seen.contains_key(&(*point, step)))
+        party.roster().points().iter().all(|point| self.seen.contains_key(&(*point, step)))
     }
 
     /// What all revealed in a round.
@@ -455,7 +455,7 @@ impl Making {
     ) -> Result<Vec<(Point, Vec<u8>)>, AggregatorError> {
         let step = 2 * (u8::from(round) - 1) + 1;
         let mut all = Vec::new();
-        for point in party.roster.points() {
+        for point in party.roster().points() {
             let blob = self.seen.get(&(point, step)).and_then(|made| blob_of(made));
             let bytes = blob.map(|blob| store.get(BLOB, blob.hash.as_bytes())).transpose()?.flatten();
             all.push((point, bytes.ok_or(AggregatorError::Damaged("what was revealed is lost"))?));
@@ -517,11 +517,11 @@ impl Making {
     /// Takes the key into use, once all have said that they made it.
     fn finish(&mut self, party: &Party, store: &dyn Store) -> Result<(), AggregatorError> {
         let made = |point: &Point| self.seen.get(&(*point, MADE)).cloned();
-        let said: Vec<Signed<Contribution>> = party.roster.points().iter().filter_map(made).collect();
-        if said.len() < party.roster.n() {
+        let said: Vec<Signed<Contribution>> = party.roster().points().iter().filter_map(made).collect();
+        if said.len() < party.roster().n() {
             return Ok(());
         }
-        let agreed = match CollectiveKey::of(self.plan.clone(), &said, &party.roster) {
+        let agreed = match CollectiveKey::of(self.plan.clone(), &said, party.roster()) {
             Ok(agreed) => agreed,
             Err(refusal) => {
                 tracing::warn!(key = %self.plan.hash(), "a collective key is not agreed on: {refusal}");
@@ -532,9 +532,9 @@ impl Making {
         let damaged = || AggregatorError::Damaged("a collective key can't be read");
         let relin = if self.setup.multiplies() { store.get(BLOB, agreed.relin.as_bytes())? } else { None };
         let evaluator = Evaluator::new(self.setup.clone(), relin.as_deref()).map_err(|_| damaged())?;
-        let (point, points) = (party.identity.point, party.roster.points());
+        let (point, points) = (party.identity.point, party.roster().points());
         let mut trustee =
-            Trustee::new(self.setup.clone(), point, &points, party.roster.t()).map_err(|_| damaged())?;
+            Trustee::new(self.setup.clone(), point, &points, party.roster().t()).map_err(|_| damaged())?;
         for from in points {
             let dealt = store.get(DEALT, &of_point(&self.plan.hash(), from))?.map(Zeroizing::new);
             trustee.add(&dealt.ok_or_else(damaged)?).map_err(|_| damaged())?;
@@ -571,9 +571,9 @@ impl Making {
                 let Some(shares) = sealed.as_ref().and_then(opener) else {
                     return Ok(Err("the shares that it dealt don't open".to_owned()));
                 };
-                let points = party.roster.points();
+                let points = party.roster().points();
                 let trustee =
-                    Trustee::new(self.setup.clone(), party.identity.point, &points, party.roster.t());
+                    Trustee::new(self.setup.clone(), party.identity.point, &points, party.roster().t());
                 if let Err(error) = trustee.map_err(Into::into).and_then(|trustee| trustee.check(&shares)) {
                     return Ok(Err(error.to_string()));
                 }
@@ -592,7 +592,7 @@ impl Making {
             // A step of theirs says that they have all of ours before it.
             known.unwrap_or(0)
         };
-        let others = party.roster.points().into_iter().filter(|point| *point != own);
+        let others = party.roster().points().into_iter().filter(|point| *point != own);
         let lowest = others.map(|point| come_to(&point)).min().unwrap_or(MADE);
         let mut sends = Vec::new();
         for ((_, step), made) in self.seen.range((own, 0)..=(own, u8::MAX)) {
@@ -644,5 +644,5 @@ fn of_point(key: &Hash, point: Point) -> Vec<u8> {
 }
 
 fn deal_aad(party: &Party, key: &Hash, from: Point, to: Point) -> Vec<u8> {
-    [party.roster.hash().as_bytes(), key.as_bytes(), &[u8::from(from), u8::from(to)][..]].concat()
+    [party.roster().hash().as_bytes(), key.as_bytes(), &[u8::from(from), u8::from(to)][..]].concat()
 }

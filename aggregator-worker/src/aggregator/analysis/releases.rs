@@ -200,7 +200,7 @@ impl Releases {
         };
         let (point, members) = (party.identity.point, open.members.clone());
         let opened = Opened { result: ByteBuf::from(result), partials: ByteBuf::from(partials) };
-        let answer = Answer::seal(open.cut, members, point, &opened, &party.roster, rng)?;
+        let answer = Answer::seal(open.cut, members, point, &opened, party.roster(), rng)?;
         let answer = party.sign(Reply { request: id, point, step: ReplyStep::Answer(answer) });
         store.put(OPENINGS, ask.key.as_bytes(), &wanted.to_be_bytes())?;
         store.put(ANSWER, &row, answer.bytes())?;
@@ -210,7 +210,7 @@ impl Releases {
     /// Whether a quorum voted for what we voted for, and the members are an active set.
     fn certify(&mut self, id: QueryId, open: &Open, party: &Party, store: &mut dyn Store) -> Checked<()> {
         let mut voted = BTreeSet::new();
-        for bytes in open.votes.iter().take(party.roster.n()) {
+        for bytes in open.votes.iter().take(party.roster().n()) {
             let Ok(vote) = party.open_peer(bytes, |reply: &Reply| reply.point) else { continue };
             if vote.request != id || vote.step != ReplyStep::Vote(open.cut) {
                 continue;
@@ -224,7 +224,7 @@ impl Releases {
             }
             voted.insert(vote.point);
         }
-        if voted.len() < party.roster.q() {
+        if voted.len() < party.roster().q() {
             return refuse(Rule::ActiveSet, format_args!("{} votes are no quorum", voted.len()));
         }
         let Some(own) = store.get(VOTE, id.as_bytes())? else {
@@ -233,8 +233,8 @@ impl Releases {
         if own_reply(&own, party)?.step != ReplyStep::Vote(open.cut) {
             return refuse(Rule::SplitView, "our vote is for another cut");
         }
-        let known = open.members.iter().all(|point| party.roster.aggregator(*point).is_some());
-        if !known || open.members.len() != party.roster.t() || !open.members.is_sorted_by(|a, b| a < b) {
+        let known = open.members.iter().all(|point| party.roster().aggregator(*point).is_some());
+        if !known || open.members.len() != party.roster().t() || !open.members.is_sorted_by(|a, b| a < b) {
             return refuse(Rule::ActiveSet, "the members are no active set");
         }
         Ok(Ok(()))
@@ -318,7 +318,7 @@ fn check(
         return refuse(Rule::MemberSet, "not one set a subject");
     }
     for (subject, set) in ask.subjects.iter().zip(sets) {
-        let least = usize::from(plan.k.max(party.roster.policy().k));
+        let least = usize::from(plan.k.max(party.roster().policy().k));
         if set.len() < least {
             return refuse(Rule::GroupSize, format_args!("{} members are fewer than k = {least}", set.len()));
         }

@@ -48,7 +48,7 @@ pub(super) fn held_of(
     let (from, to) = (row(key, meter, span.start()), row(key, meter, span.end()));
     let mut held = Vec::new();
     for (_, bytes) in store::entries_within(UPLOAD, &from, &to, store)? {
-        let upload = Signed::open(&bytes, &certificate.key, &party.roster.context());
+        let upload = Signed::open(&bytes, &certificate.key, &party.roster().context());
         held.push(upload.map_err(|_| AggregatorError::Damaged("an upload can't be read"))?);
     }
     Ok(held)
@@ -114,7 +114,7 @@ impl Uploads {
             Ok(unverified) => unverified,
             Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
         };
-        let upload = match unverified.verify(&certificate.key, &party.roster.context()) {
+        let upload = match unverified.verify(&certificate.key, &party.roster().context()) {
             Ok(upload) if upload.meter == meter => upload,
             Ok(_) => return Ok(Handled::refused(Rule::Malformed, "the upload is another meter's")),
             Err(error) => return Ok(Handled::refused(Rule::Forged, error)),
@@ -149,6 +149,15 @@ impl Uploads {
                     party,
                 ));
             }
+        }
+        if registry.stopping(meter, upload.slots, party).is_some() {
+            return Ok(refuse(
+                &upload,
+                Rule::Revoked,
+                "its slots end after the meter was revoked",
+                now,
+                party,
+            ));
         }
         if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
             return Ok(refuse(&upload, Rule::Copied, "its ciphertext came with another upload", now, party));

@@ -53,11 +53,11 @@ impl Keys {
         let mut keys = Self { keys: BTreeMap::new(), depot: Depot::default() };
         for (_, bytes) in store::entries(PLAN, store)? {
             // A plan under an earlier roster made a key of other aggregators: it is of no more use.
-            let Ok(plan) = Signed::<Plan>::open(&bytes, &party.key(), &party.roster.context()) else {
+            let Ok(plan) = Signed::<Plan>::open(&bytes, &party.key(), &party.roster().context()) else {
                 continue;
             };
             let mut key = Key::new(plan)?;
-            for point in party.roster.points() {
+            for point in party.roster().points() {
                 let Some(bytes) = store.get(MADE, &of_point(&key.plan.hash(), point))? else { continue };
                 let made = party.open_peer(&bytes, |made: &Contribution| made.point);
                 let made =
@@ -114,11 +114,11 @@ impl Keys {
         }
         store.put(MADE, &of_point(&made.key, made.point), made.bytes())?;
         key.made.insert(made.point, made);
-        if key.made.len() == party.roster.n()
+        if key.made.len() == party.roster().n()
             && let Err(refusal) = CollectiveKey::of(
                 key.plan.clone(),
                 &key.made.values().cloned().collect::<Vec<_>>(),
-                &party.roster,
+                party.roster(),
             )
         {
             return Ok(refusal.into());
@@ -186,7 +186,7 @@ impl Key {
 
     fn agree(&mut self, party: &Party, depot: &mut Depot) {
         let said: Vec<Signed<Contribution>> = self.made.values().cloned().collect();
-        self.agreed = CollectiveKey::of(self.plan.clone(), &said, &party.roster).ok();
+        self.agreed = CollectiveKey::of(self.plan.clone(), &said, party.roster()).ok();
         if let (Some(agreed), None) = (&self.agreed, &self.public) {
             depot.expect(agreed.public);
         }

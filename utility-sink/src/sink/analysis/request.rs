@@ -78,7 +78,7 @@ pub(super) fn unfinished(
             let answer = party.open_peer(&bytes, |reply: &Reply| reply.point);
             let answer = answer.map_err(|_| SinkError::Damaged("an answer can't be read"))?;
             if let ReplyStep::Answer(sealed) = &answer.step
-                && let Ok(opened) = sealed.open(answer.point, &party.identity.box_key, &party.roster)
+                && let Ok(opened) = sealed.open(answer.point, party.key_of_results(), party.roster())
             {
                 request.answers.entry(sealed.members.clone()).or_default().insert(answer.point, opened);
             }
@@ -89,7 +89,7 @@ pub(super) fn unfinished(
 }
 
 fn own(bytes: &[u8], party: &Party) -> Result<Signed<Direction>, SinkError> {
-    Signed::open(bytes, &party.key(), &party.roster.context())
+    Signed::open(bytes, &party.key(), &party.roster().context())
         .map_err(|_| SinkError::Damaged("a direction can't be read"))
 }
 
@@ -159,7 +159,7 @@ impl Request {
     /// Why it is refused, if more refuse than a quorum can spare.
     pub(super) fn refused(&self, party: &Party) -> Option<Rule> {
         let rules: Vec<Rule> = self.holdings.values().filter_map(|holding| holding.clone().err()).collect();
-        (rules.len() > party.roster.n() - party.roster.q()).then(|| rules[0])
+        (rules.len() > party.roster().n() - party.roster().q()).then(|| rules[0])
     }
 
     /// What it waits to be answered, as stored.
@@ -221,7 +221,7 @@ impl Request {
                 if Some(answer.cut) != cut || known || !answer.members.contains(&point) {
                     return Ok(Handled::quietly());
                 }
-                match answer.open(point, &party.identity.box_key, &party.roster) {
+                match answer.open(point, party.key_of_results(), party.roster()) {
                     Ok(opened) => {
                         store.put(ANSWER, &row(self.id(), point, &answer.members), reply.bytes())?;
                         self.answers.entry(answer.members.clone()).or_default().insert(point, opened);
@@ -267,7 +267,7 @@ impl Request {
         if self.cut.is_none() {
             return self.propose(pace, party, now, store);
         }
-        if self.votes.len() < party.roster.q() {
+        if self.votes.len() < party.roster().q() {
             return Ok(Vec::new());
         }
         // A key under an earlier roster is gone: the request waits.
@@ -301,12 +301,12 @@ impl Request {
     ) -> Result<Vec<Outgoing>, SinkError> {
         let willing: Vec<&Vec<Vec<Member>>> =
             self.holdings.values().filter_map(|holding| holding.as_ref().ok()).collect();
-        let q = party.roster.q();
+        let q = party.roster().q();
         if willing.len() < q {
             return Ok(Vec::new());
         }
         let since = *self.quorum_at.get_or_insert(now);
-        if willing.len() < party.roster.n() && now.since(since) < pace.settle {
+        if willing.len() < party.roster().n() && now.since(since) < pace.settle {
             return Ok(Vec::new());
         }
         let mut sets = Vec::new();
@@ -320,7 +320,7 @@ impl Request {
                 .filter(|(_, count)| *count >= q)
                 .map(|(member, _)| member.clone())
                 .collect();
-            if set.len() < usize::from(party.roster.policy().k) {
+            if set.len() < usize::from(party.roster().policy().k) {
                 // Too few yet: the question goes again, and more may have come by then.
                 return Ok(Vec::new());
             }
@@ -336,7 +336,7 @@ impl Request {
 
     /// The active set whose turn it is: those first whose members all voted, and after the last the first again.
     fn next_set(&self, party: &Party) -> Option<Vec<Point>> {
-        let mut sets = Point::sets(&party.roster.points(), party.roster.t());
+        let mut sets = Point::sets(&party.roster().points(), party.roster().t());
         sets.sort_by_key(|set| set.iter().filter(|point| !self.votes.contains_key(point)).count());
         let last = self.opening().and_then(|open| sets.iter().position(|set| *set == open.members));
         let next = last.map_or(0, |last| (last + 1) % sets.len().max(1));
@@ -350,7 +350,7 @@ impl Request {
         let ask = self.asked();
         for (members, answers) in &self.answers {
             let results: Vec<&ByteBuf> = answers.values().map(|opened| &opened.result).collect();
-            if members.len() != party.roster.t()
+            if members.len() != party.roster().t()
                 || answers.len() < members.len()
                 || results.iter().any(|result| *result != results[0])
             {

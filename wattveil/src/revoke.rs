@@ -1,0 +1,186 @@
+//! `wattveil revoke`: the registrar's word that a meter measures no more.
+//!
+//! The word is written to `registrar/revoked` before it is published, and is final. To type the command again publishes
+//! it again.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp as Time;
+use link::{Message, Publisher};
+use protocol::certificate::deployment_context;
+use protocol::revocation::{Reason, Revocation};
+use protocol::signature::Signed;
+use protocol::topic::Channel;
+use protocol::unit::Timestamp;
+
+use crate::deployment::files::{new_directory, write_new};
+use crate::directory::{Directory, MeterRow};
+use crate::status::remedy;
+
+/// How long the broker may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Revoke a meter: what it measures from then on is refused, what it measured before stays billable
+#[derive(Clone, Debug, Args)]
+pub struct RevokeArguments {
+    /// The deployment's directory, with the registrar's key
+    directory: PathBuf,
+    /// The home's name, or the meter's pseudonym
+    meter: String,
+    /// Why, for people; everybody can read it
+    #[arg(long)]
+    reason: String,
+    /// From when on, such as 2026-12-01T00:00:00Z, not in the past [default: now]
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Sign only, and publish later: by the same command without this
+    #[arg(long)]
+    offline: bool,
+}
+
+/// What revoking came to.
+#[derive(Debug)]
+pub struct Revoked {
+    /// What happened, and what to type next.
+    pub text: String,
+    /// Why the broker does not have it yet, if it was to have it.
+    pub unpublished: Option<String>,
+}
+
+impl RevokeArguments {
+    /// Signs and publishes.
+    ///
+    /// # Errors
+    ///
+    /// If the directory is none, there is no such meter, the time or the reason is none, or a file can't be written.
+    pub async fn run(self) -> anyhow::Result<Revoked> {
+        let directory = Directory::open(&self.directory)?;
+        let meters = directory.meters()?;
+        let row = meters.find(&self.meter).with_context(|| {
+            let known: Vec<&str> = meters.0.iter().map(|row| row.name.as_str()).collect();
+            format!(
+                "there is no meter `{}` in {}/registrar/meters.csv; type one of: {}",
+                self.meter,
+                self.directory.display(),
+                known.join(", ")
+            )
+        })?;
+        let reason: Reason = self.reason.parse().context("type one line, such as: --reason 'moved out'")?;
+        let home = new_directory(&self.directory.join("registrar/revoked"))?;
+        let known = known(&home, row, &directory)?;
+        let now = host::now().timestamp();
+        let from = match &self.from {
+            Some(text) => time(text, now)?,
+            None => now,
+        };
+        let wanted = Revocation { meter: row.meter, from, reason };
+        let (revocation, already) = match known {
+            Some(known) if !wanted.precedes(Some(&known)) => (known, true),
+            _ => {
+                let context = deployment_context(&directory.roster.document().deployment);
+                let signed = Signed::sign(wanted, &directory.registrar, &context);
+                write_new(&home.join(format!("{}-{}.wv", row.meter, from.0)), signed.bytes(), 0o644)?;
+                (signed, false)
+            }
+        };
+        let verb = if already { "was revoked already" } else { "is revoked" };
+        let mut text = format!(
+            "{}, meter {}, {verb} as of {}: {}.\n",
+            row.name,
+            row.meter,
+            shown(revocation.from),
+            revocation.reason
+        );
+        if self.offline {
+            text.push_str("Nobody knows of it yet: type the same again without --offline where the broker can be reached.\n");
+            return Ok(Revoked { text, unpublished: None });
+        }
+        let unpublished = publish(&directory, &revocation).await?;
+        if unpublished.is_none() {
+            text.push_str(
+                "Published. Aggregators refuse what it measures from then on, and take what it measured before; leave it its login at \
+                 the broker until it has nothing waiting (wattveil status). Its last bill ends with its last record; a part shorter \
+                 than the shortest bill is read off its register.\n",
+            );
+        }
+        Ok(Revoked { text, unpublished })
+    }
+}
+
+/// What was signed of a meter before: the earliest holds.
+fn known(home: &Path, row: &MeterRow, directory: &Directory) -> anyhow::Result<Option<Signed<Revocation>>> {
+    let entries = fs::read_dir(home).with_context(|| format!("cannot read {}", home.display()))?;
+    let mut earliest: Option<Signed<Revocation>> = None;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", home.display()))?.path();
+        let ours = path.file_name().is_some_and(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with(&format!("{}-", row.meter)) && name.ends_with(".wv")
+        });
+        if !ours {
+            continue;
+        }
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let deployment = &directory.roster.document().deployment;
+        let revocation = Revocation::open(&bytes, &directory.registrar.verifying_key(), deployment)
+            .with_context(|| {
+                format!("{} is no revocation of this registrar; move it away", path.display())
+            })?;
+        if revocation.precedes(earliest.as_deref()) {
+            earliest = Some(revocation);
+        }
+    }
+    Ok(earliest)
+}
+
+fn time(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let time: Time = text
+        .parse()
+        .with_context(|| format!("`{text}` is no time; type such as --from 2026-12-01T00:00:00Z"))?;
+    let from = u64::try_from(time.as_second()).map(Timestamp).unwrap_or_default();
+    anyhow::ensure!(
+        from >= now,
+        "{text} is past, and what was measured since may be stored and billed; leave out --from, or type a time to come"
+    );
+    Ok(from)
+}
+
+fn shown(time: Timestamp) -> String {
+    let time = i64::try_from(time.0).ok().and_then(|seconds| Time::from_second(seconds).ok());
+    time.map_or_else(|| "never".to_owned(), |time| time.to_string())
+}
+
+/// Publishes a revocation, retained; gives why that could not be.
+async fn publish(directory: &Directory, revocation: &Signed<Revocation>) -> anyhow::Result<Option<String>> {
+    let broker = &directory.config.broker;
+    let user = broker.user.clone().unwrap_or_else(|| "registrar".to_owned());
+    let settings = broker.settings(&directory.path.join("registrar"), &user)?;
+    let topic = Channel::Revoked(revocation.meter).of(&directory.roster.document().deployment);
+    let publisher = Publisher::connect(settings);
+    let message = Message { topic: topic.to_string(), payload: revocation.bytes().to_vec(), retain: true };
+    publisher.publish(message).await?;
+    let mut state = publisher.state();
+    let answer = async {
+        let state = state.wait_for(|state| state.acknowledged > 0 || state.trouble.is_some() || state.closed);
+        state
+            .await
+            .ok()
+            .and_then(|state| if state.acknowledged > 0 { None } else { Some(state.trouble.clone()) })
+    };
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    let trouble = answer.unwrap_or_else(|_| Some(Some(format!("no answer for {} s", PATIENCE.as_secs()))));
+    publisher.close(Duration::from_secs(1)).await;
+    Ok(trouble.map(|trouble| {
+        let trouble = trouble.unwrap_or_else(|| "the client ended".to_owned());
+        format!(
+            "it is signed and kept, and not published: no use of the broker at {} as {user}: {trouble}; {}; then type the same again",
+            broker.address,
+            remedy(&trouble)
+        )
+    }))
+}
