@@ -53,13 +53,13 @@ fn the_nearest_register_is_the_slots() {
         register(6_000, 210),
         register(7_000, 220), // slot 7 begins 300 s before and 700 s after
         register(7_200, 230),
-        register(8_000, 240),
+        register(8_000, 240), // 100 s before slot 9
         register(8_999, 250), // a second before slot 10 and a second after it: the later one
         register(9_001, 251),
     ];
     let (given, names) = fresh(&all);
-    assert_eq!(given, [(0, 100), (1, 110), (2, 121), (6, 200), (8, 230), (10, 251)]);
-    assert_eq!(names, ["missing", "missing", "missing"]);
+    assert_eq!(given, [(0, 100), (1, 110), (2, 121), (6, 200), (8, 230), (9, 240), (10, 251)]);
+    assert_eq!(names, ["missing", "missing"]);
 }
 
 /// A zero, a decrease, a jump and a register below zero are left out; the next good one has their energy.
