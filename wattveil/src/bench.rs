@@ -34,6 +34,7 @@ use crate::deployment::{Deployment, Plan};
 
 pub mod grid;
 pub mod levelled;
+pub mod suite;
 pub mod village;
 
 /// How long each step is measured.

@@ -8,6 +8,7 @@
 
 mod alone;
 mod crashes;
+mod levelled;
 mod mistakes;
 mod observer;
 mod operation;
