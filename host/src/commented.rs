@@ -135,21 +135,35 @@ impl<'a> Filling<'a> {
         self.finish(here.as_ref());
         let mut text = self.out.join("\n");
         text.push('\n');
-        let rest: Table = self
-            .values
-            .iter()
-            .filter(|(key, value)| {
-                let table =
-                    value.is_table() && !self.headers.iter().any(|header| header.first() == Some(key));
-                (table || is_many(value)) && !self.taken.contains(&vec![(*key).clone()])
-            })
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let rest = self.rest(self.values, &[]);
         if !rest.is_empty() {
             text.push('\n');
             text.push_str(&toml::to_string(&rest)?);
         }
         Ok(text)
+    }
+
+    /// What comes behind the template: several of a kind, and tables that it does not know.
+    fn rest(&self, table: &Table, above: &[String]) -> Table {
+        let mut rest = Table::new();
+        for (key, value) in table {
+            let path = [above, std::slice::from_ref(key)].concat();
+            let known = self.headers.iter().any(|header| header.starts_with(&path));
+            match value.as_table() {
+                Some(below) if known => {
+                    let below = self.rest(below, &path);
+                    if !below.is_empty() {
+                        rest.insert(key.clone(), below.into());
+                    }
+                }
+                below => {
+                    if (is_many(value) || below.is_some()) && !self.taken.contains(&path) {
+                        rest.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        rest
     }
 
     /// The line of a parameter that has a value.
@@ -211,11 +225,13 @@ mod tests {
         slots: u32,
         rest: u32,
         more: Option<Release>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        each: Vec<Release>,
     }
 
     impl Default for Pace {
         fn default() -> Self {
-            Self { slots: 4, rest: 5, more: None }
+            Self { slots: 4, rest: 5, more: None, each: Vec::new() }
         }
     }
 
@@ -257,6 +273,12 @@ mod tests {
         let config = Config { user: Some("a".into()), source: Source::Lines { input: "-".into() }, ..config };
         let text = render(TEMPLATE, &config).unwrap();
         assert!(text.contains("\nuser = \"a\"\n") && text.contains("\n#[source.csv]\n"), "{text}");
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+        // several of a kind within a table that the template has
+        let each = vec![Release { of: 7 }, Release { of: 8 }];
+        let config = Config { pace: Pace { each, ..pace() }, release: Vec::new(), ..config };
+        let text = render(TEMPLATE, &config).unwrap();
+        assert!(text.ends_with("\n[[pace.each]]\nof = 7\n\n[[pace.each]]\nof = 8\n"), "{text}");
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
     }
 }

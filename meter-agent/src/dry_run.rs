@@ -11,7 +11,6 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::feed::Fed;
-use crate::meter::Reading;
 use crate::meter::open_batch::{FullBatch, OpenBatch};
 use crate::register::Boundary;
 
@@ -55,6 +54,8 @@ struct Shown<W> {
     readings: usize,
     records: usize,
     export: bool,
+    /// Whether the roster has a grid path.
+    grid: bool,
 }
 
 impl Shown<io::Stdout> {
@@ -68,6 +69,7 @@ impl Shown<io::Stdout> {
             readings: 0,
             records: 0,
             export: false,
+            grid: roster.policy().interval_slots(roster.slot()).is_some(),
         }
     }
 }
@@ -76,7 +78,7 @@ impl<W: Write> Shown<W> {
     fn show(&mut self, boundaries: &[Boundary]) -> io::Result<()> {
         for boundary in boundaries {
             let before = self.open.last();
-            let reading = Reading { at: boundary.at, register: boundary.import };
+            let reading = boundary.reading();
             let full = match self.open.observe(reading, self.batch_slots) {
                 Ok(full) => full,
                 Err(error) => {
@@ -89,9 +91,9 @@ impl<W: Write> Shown<W> {
             let time = i64::try_from(start).ok().and_then(|start| jiff::Timestamp::from_second(start).ok());
             let time = time.map_or_else(|| start.to_string(), |time| time.to_string());
             write!(self.out, "{time}  import {} kWh", kilowatt_hours(boundary.import))?;
-            if let Some(before) = before {
-                let used = boundary.import.watt_hours() - before.register.watt_hours();
-                let slots = boundary.at.0 - before.at.0;
+            if let Some((last, before)) = before {
+                let used = boundary.import.watt_hours() - before.watt_hours();
+                let slots = boundary.at.0 - last.0;
                 write!(self.out, "  +{used} Wh")?;
                 if slots > 1 {
                     write!(self.out, " over {slots} slots: no slot's energy is known")?;
@@ -99,7 +101,7 @@ impl<W: Write> Shown<W> {
             }
             if let Some(export) = boundary.export {
                 self.export = true;
-                write!(self.out, "  export {} kWh (not sent)", kilowatt_hours(export))?;
+                write!(self.out, "  export {} kWh", kilowatt_hours(export))?;
             }
             writeln!(self.out)?;
             if let Some(full) = full {
@@ -133,7 +135,12 @@ impl<W: Write> Shown<W> {
         if self.export {
             writeln!(
                 self.out,
-                "export is measured and kept apart from import; bills are of import, and export is not sent"
+                "export is a channel of its own: it is in no bill; {}",
+                if self.grid {
+                    "load vectors carry what each interval exported"
+                } else {
+                    "this roster has no grid path, so it is not sent"
+                }
             )?;
         }
         Ok(())

@@ -217,7 +217,10 @@ impl Replay {
                 1
             }
         };
-        let boundary = |reading: Reading| Boundary { at: reading.at, import: reading.register, export: None };
+        let boundary = |reading: Reading| {
+            let Reading { at, register, export } = reading;
+            Boundary { at, import: register, export }
+        };
         let boundaries = self.readings.by_ref().take(group).map(boundary).collect();
         Fed { boundaries, ended: self.readings.peek().is_none(), keep: true }
     }
@@ -239,8 +242,8 @@ impl Live {
                 let vetted = telemetry::timed("vet", vet);
                 if measurement.export.is_some() && !std::mem::replace(&mut self.told_export, true) {
                     info!(
-                        "the meter tells an export register: it is read and kept apart, and not sent, since bills are of \
-                         import only; --dry-run shows it"
+                        "the meter tells an export register: it is kept apart, is in no bill, and goes into load vectors where \
+                         the roster has a grid path; --dry-run shows it"
                     );
                 }
                 self.explain(vetted)

@@ -263,7 +263,7 @@ impl Meter {
 
     /// The slot that the next reading is expected at, if there was one: a source replays from here.
     pub fn resume_at(&self) -> Option<Slot> {
-        self.open.last().map(|reading| reading.at)
+        self.open.last().map(|(at, _)| at)
     }
 
     /// Takes a reading; seals every batch that it completes and gives the messages to publish after a commit.
@@ -487,7 +487,7 @@ impl Meter {
         // Who does not know the certificate yet refuses the record that comes before it.
         let mut sends = self.announcement();
         let mut sealed = Vec::new();
-        for FullBatch { slots, energies, close } in self.outbox.take_queued(store)? {
+        for FullBatch { slots, energies, close, .. } in self.outbox.take_queued(store)? {
             let head = Head {
                 kind: Kind::Import,
                 roster_epoch: self.roster.document().epoch,

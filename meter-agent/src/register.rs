@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::track::{Taken, Track};
 use crate::measurement::{Measurement, Quantity};
+use crate::meter::Reading;
 
 mod anomaly;
 mod track;
@@ -75,6 +76,13 @@ pub struct Boundary {
     pub import: Register,
     /// The export register, if the meter tells it and it was believed.
     pub export: Option<Register>,
+}
+
+impl Boundary {
+    /// What the meter takes of it.
+    pub fn reading(&self) -> Reading {
+        Reading { at: self.at, register: self.import, export: self.export }
+    }
 }
 
 impl fmt::Debug for Boundary {

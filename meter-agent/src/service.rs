@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::feed::{Fed, Feed};
-use crate::meter::{Meter, Reading};
+use crate::meter::Meter;
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(200);
@@ -125,7 +125,7 @@ impl<S: Store> Agent<S> {
                     for boundary in boundaries {
                         state.readings += 1;
                         telemetry::count("wattveil_readings_total", 1);
-                        let reading = Reading { at: boundary.at, register: boundary.import };
+                        let reading = boundary.reading();
                         let taken = || meter.observe(reading, now(), &mut store, &mut rng);
                         match telemetry::timed("seal", taken)? {
                             Ok(sealed) => sends.extend(sealed),

@@ -50,7 +50,7 @@ impl Series {
         });
         registers.filter_map(|(index, register)| {
             let at = self.start.0.checked_add(u32::try_from(index).ok()?)?;
-            Some(Reading { at: Slot(at), register })
+            Some(Reading { at: Slot(at), register, export: None })
         })
     }
 

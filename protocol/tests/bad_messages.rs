@@ -25,6 +25,7 @@ use crate::deployment::{Deployment, NOW, meter_key, point, signer, slots, stream
 use crate::samples::{self, Sample};
 use value::Value;
 
+mod analysis;
 mod grid;
 mod item;
 mod value;

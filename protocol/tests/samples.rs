@@ -559,7 +559,7 @@ pub(crate) fn analysis_open(deployment: &Deployment) -> Direction {
     }))
 }
 
-fn replied(deployment: &Deployment, step: ReplyStep) -> Signed<Reply> {
+pub(crate) fn replied(deployment: &Deployment, step: ReplyStep) -> Signed<Reply> {
     let reply = Reply { request: QueryId::from([0x53; 16]), point: point(2), step };
     Signed::sign(reply, &signer(2), &deployment.roster.context())
 }
@@ -568,11 +568,11 @@ pub(crate) fn analysis_vote(deployment: &Deployment) -> Signed<Reply> {
     replied(deployment, ReplyStep::Vote(Hash::from([0xcc; 32])))
 }
 
-fn opened_answer() -> Opened {
+pub(crate) fn opened_answer() -> Opened {
     Opened { result: ByteBuf::from(b"result"), partials: ByteBuf::from(b"partials") }
 }
 
-fn analysis_answer(deployment: &Deployment) -> Answer {
+pub(crate) fn analysis_answer(deployment: &Deployment) -> Answer {
     let (cut, members) = (Hash::from([0xcc; 32]), vec![point(1), point(2)]);
     let roster = &deployment.roster;
     Answer::seal(cut, members, point(2), &opened_answer(), roster, &mut stream(0x0b)).unwrap()

@@ -86,6 +86,7 @@ fn print(released: &Released) -> io::Result<()> {
             "members": interval.members.len(),
             "energy_wh": energies,
             "energy_wh_by_ciphertexts": interval.sums.as_ref().map(|sums| &sums.energies),
+            "export_wh": interval.sums.as_ref().map(|sums| sums.export),
             "squares_wh2": interval.sums.as_ref().map(|sums| &sums.squares),
             "paths_agree": interval.agreement == Agreement::Agrees,
         });

@@ -37,6 +37,7 @@ pub mod grid;
 pub mod levelled;
 pub mod pipeline;
 mod process;
+pub mod suite;
 pub mod village;
 
 /// How long each step is measured.

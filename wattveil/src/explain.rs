@@ -127,6 +127,11 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
     }
     if analytics {
         say(format!("ANALYTICS  {CAUTION}."));
+        say(format!(
+            "  Any {t} aggregators open a result to the utility. One that computes another result is named; one that decrypts its part \
+             wrongly is NOT noticed, and makes the values wrong."
+        ));
+        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once.".to_owned());
         say(String::new());
     }
     say("NOT PROTECTED".to_owned());

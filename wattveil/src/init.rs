@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use meter_agent::config::SourceConfig;
+use meter_agent::config::{PaceConfig, SourceConfig};
 use meter_agent::source::input::Input;
+use protocol::analysis::CAUTION;
+use protocol::analysis::plan::Profile;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
 use protocol::unit::SlotLength;
+use utility_sink::config::{AnalysisConfig, KeyConfig};
 
 use crate::deployment::{Authority, Deployment, Plan, Setup};
 
@@ -49,6 +52,10 @@ pub struct InitArguments {
     /// Hours of an interval on the grid path; 0 for no grid path
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     grid_hours: u32,
+    /// Compute on encrypted loads too (mode levelled), with a key of this profile: light, medium, strong or largest. It trusts meters to
+    /// encrypt honestly: docs/analytics.md
+    #[arg(long, value_name = "PROFILE")]
+    analytics: Option<String>,
     /// Where all parties reach the broker [default: 127.0.0.1:8883, without TLS 127.0.0.1:1883]
     #[arg(long, value_name = "HOST:PORT")]
     broker: Option<String>,
@@ -100,6 +107,8 @@ impl InitArguments {
             logins: deployment.logins(&["observer", "registrar"], &mut rng),
             authority,
             sources,
+            analysis: self.analysis(slot)?,
+            meters: self.pace(slot),
             tariffs: vec![
                 ("flat.toml".into(), include_str!("../assets/flat.toml").into()),
                 ("tou.toml".into(), include_str!("../assets/tou.toml").into()),
@@ -193,6 +202,27 @@ impl InitArguments {
         })
     }
 
+    /// The section of the sink's configuration, with a key whose windows are days.
+    fn analysis(&self, slot: SlotLength) -> anyhow::Result<Option<AnalysisConfig>> {
+        let Some(profile) = &self.analytics else { return Ok(None) };
+        let names: Vec<&str> = Profile::ALL.into_iter().map(Profile::name).collect();
+        anyhow::ensure!(
+            names.contains(&profile.as_str()),
+            "`{profile}` is no profile; type --analytics with one of: {}",
+            names.join(", ")
+        );
+        let day = u16::try_from(DAY / u64::from(slot.seconds()))?;
+        let key = KeyConfig::of_days("loads", profile, day, self.smallest_group);
+        Ok(Some(AnalysisConfig { keys: vec![key], ..AnalysisConfig::default() }))
+    }
+
+    /// A ciphertext costs the same whatever its batch holds: with analytics a batch is a day.
+    fn pace(&self, slot: SlotLength) -> PaceConfig {
+        let usual = PaceConfig::default();
+        let day = u32::try_from(DAY / u64::from(slot.seconds())).unwrap_or(usual.batch_slots);
+        PaceConfig { batch_slots: if self.analytics.is_some() { day } else { usual.batch_slots }, ..usual }
+    }
+
     fn warn(&self, plan: &Plan, listen: &SocketAddr, text: &mut String) {
         let fewest = usize::from(self.smallest_group);
         if plan.homes.len() < fewest {
@@ -210,6 +240,10 @@ impl InitArguments {
                 "Note: the broker speaks plain text on the network: passwords can be read on the way. Leave out --no-tls unless \
                  the network is yours.\n",
             );
+        }
+        if self.analytics.is_some() {
+            writeln!(text, "Note: analytics under encryption are on. {CAUTION}.")
+                .expect("a String takes every text");
         }
         if plan.threshold < 2 {
             text.push_str(

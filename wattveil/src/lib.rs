@@ -1,14 +1,17 @@
 //! wattveil: the command, and the only place that knows all parties.
 //!
 //! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`mod@bench`] says what it costs;
-//! [`analytics`] shows what the grid path released,
-//! [`tap`] what the broker carries, [`levelled`] plays analytics under encryption in memory.
+//! [`analytics`] shows what was released, [`tap`] what the broker carries, [`levelled`] plays analytics under encryption in
+//! memory, [`account`] counts what roles do.
 //!
-//! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`revoke`] ends one, [`rotate`] gives everybody the next roster, [`check`] says what is wrong
-//! and what to type, [`explain`] who can learn what, [`bill`] closes a period, [`status`] shows who is well.
+//! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`revoke`] ends one, [`rotate`] gives
+//! everybody the next roster, [`check`] says what is wrong and what to type, [`explain`] who can learn what, [`bill`] closes a period,
+//! [`ask`] has functions computed under encryption, [`status`] shows who is well.
 
+pub mod account;
 pub mod adopt;
 pub mod analytics;
+pub mod ask;
 pub mod bench;
 pub mod bill;
 pub mod check;

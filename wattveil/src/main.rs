@@ -9,6 +9,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use protocol::analysis::plan::Profile;
 use wattveil::adopt::{AdoptArguments, KeyArguments};
+use wattveil::ask::AskArguments;
+use wattveil::bench::suite::Suite;
 use wattveil::bench::{compare, pipeline};
 use wattveil::bill::BillArguments;
 use wattveil::check::CheckArguments;
@@ -42,6 +44,7 @@ enum Command {
     Explain(ExplainArguments),
     Status(StatusArguments),
     Bill(BillArguments),
+    Ask(AskArguments),
     Bench(BenchArguments),
     Analytics(wattveil::analytics::Command),
     Tap(wattveil::tap::Command),
@@ -95,7 +98,7 @@ struct DemoArguments {
 #[derive(Args)]
 struct BenchArguments {
     #[command(subcommand)]
-    suite: Option<Suite>,
+    part: Option<Part>,
     /// How many aggregators
     #[arg(long, value_name = "N", default_value_t = 4)]
     aggregators: usize,
@@ -111,18 +114,24 @@ struct BenchArguments {
 }
 
 #[derive(Subcommand)]
-enum Suite {
-    /// The grid path in mode sum: steps, sums of up to 10,000 meters, villages of 2 to 1,000
+enum Part {
+    /// The grid path in mode sum: steps, sums of up to 10,000 meters, and the suites
     Grid {
-        /// Load vectors in the largest sum
+        /// Load vectors in the largest sum, and meters in the largest village
         #[arg(long, value_name = "N", default_value_t = 10_000)]
         meters: usize,
+        /// Only this suite [default: all three]
+        #[arg(long)]
+        suite: Option<Suite>,
     },
     /// Mode levelled: what computing under encryption costs, from upload to opening
     Levelled {
         /// The largest set of meters
-        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
         meters: usize,
+        /// Only this suite [default: all three]
+        #[arg(long)]
+        suite: Option<Suite>,
     },
     /// The pipeline under load: share messages a second from publishing to durable and receipted, all roles as processes
     Pipeline(pipeline::Options),
@@ -180,6 +189,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Bill(arguments) => return bill(arguments).await,
+        Command::Ask(arguments) => print(&arguments.run().await?)?,
         Command::Tap(command) => command.run(&mut std::io::stdout().lock(), host::stopped()).await?,
         Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
@@ -215,26 +225,27 @@ fn print(text: &str) -> anyhow::Result<()> {
 async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     let BenchArguments { aggregators, threshold, .. } = *arguments;
     let before = arguments.compare.as_deref().map(compare::read).transpose()?;
-    let (table, figures) = match &arguments.suite {
+    let (table, figures) = match &arguments.part {
         None => {
             let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
             let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
             (costs.to_string(), costs.to_json())
         }
-        Some(Suite::Grid { meters }) => {
-            let costs = wattveil::bench::grid::run(*meters)?;
+        Some(Part::Grid { meters, suite }) => {
+            let costs = wattveil::bench::grid::run(*meters, *suite)?;
             anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
             (costs.to_string(), costs.to_json())
         }
-        Some(Suite::Levelled { meters }) => {
-            let costs = wattveil::bench::levelled::run(Profile::Medium, *meters)?;
+        Some(Part::Levelled { meters, suite }) => {
+            let costs = wattveil::bench::levelled::run(Profile::Medium, *meters, *suite)?;
+            anyhow::ensure!(costs.exact(), "a value is not the plaintext's:\n{costs}");
             (costs.to_string(), costs.to_json())
         }
-        Some(Suite::Pipeline(options)) => {
+        Some(Part::Pipeline(options)) => {
             let costs = pipeline::run(options).await?;
             (costs.to_string(), costs.to_json())
         }
-        Some(Suite::Memory(options)) => {
+        Some(Part::Memory(options)) => {
             let memory = pipeline::memory::run(options).await?;
             (memory.to_string(), memory.to_json())
         }

@@ -198,6 +198,31 @@ fn explanations_follow_the_roster() {
     assert!(!text.contains("crafted ciphertext"));
     let text = says(home.path(), "explain town/sink --analytics");
     assert!(text.contains(protocol::analysis::CAUTION), "{text}");
+    assert!(text.contains("decrypts its part wrongly is NOT noticed"), "{text}");
+}
+
+/// Analytics are asked for by name, and only with what makes sense.
+#[test]
+fn mistakes_at_ask_say_what_to_type() {
+    let home = town("--slot-minutes 60");
+    let asked = "ask --config town/sink/sink.toml --group group-1 --day 2026-01-02 --function";
+    refuses(home.path(), &format!("{asked} sum"), &["has no [analysis] section", "docs/analytics.md"]);
+    refuses(
+        home.path(),
+        "init x --analytics huge",
+        &["`huge` is no profile", "light, medium, strong, largest"],
+    );
+    let home = town("--slot-minutes 60 --analytics light --smallest-group 2");
+    for (line, words) in [
+        ("median", &["asks for `median`", "time-variance"][..]),
+        ("max", &["max is a function of 2 (group, day)s; 1 were typed"]),
+        ("forecast --weights 1,-2", &["there are 2 weights for the 24 slots of a window"]),
+        ("weighted --weights -1", &["has a weight out of range"]),
+        ("sum --key other", &["there is no [[analysis.key]] `other`", "--key with one of: loads"]),
+        ("sum --day 2026-01-03", &["sum is a function of 1 (group, day)s; 2 were typed"]),
+    ] {
+        refuses(home.path(), &format!("{asked} {line}"), words);
+    }
 }
 
 /// Runs shell lines in a directory, with `wattveil` in the path.
@@ -285,18 +310,14 @@ fn commands(document: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
 }
 
-/// The walk-through runs as written, with the broker here; every home has a bill without a gap.
-#[test]
-fn several_machines_run_as_written() {
-    let commands = commands("docs/several-machines.md");
-    assert!(commands.len() >= 16, "the walk-through has {} commands", commands.len());
-    let home = tempfile::tempdir().unwrap();
+/// Runs a document's commands as written, with the broker here, in a directory of their own; gives what they printed.
+fn run_as_written(commands: &[String], home: &Path) -> String {
     let here = format!("127.0.0.1:{}", free_port());
     // A person looks whether a process is up before the next line; here the line is tried again.
     let mut script = "set -u\ntrap 'kill $(jobs -p); wait' EXIT\n\
         again() { for _ in $(seq 100); do if bash -c \"$1\"; then return; fi; sleep 0.2; done; echo \"failed: $1\"; exit 1; }\n"
         .to_owned();
-    for command in &commands {
+    for command in commands {
         let command = command.replace("broker.example.org:8883", &here);
         let runs_on = command.ends_with('&');
         let line = match command.as_str() {
@@ -306,9 +327,37 @@ fn several_machines_run_as_written() {
         };
         script.extend([line.as_str(), "\n"]);
     }
-    let output = shell(home.path(), &script);
+    let output = shell(home, &script);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
+    out.into_owned()
+}
+
+/// Mode levelled runs as written: the day's mean curve of all homes comes out, and what it is off by is told.
+#[test]
+fn analytics_run_as_written() {
+    let commands = commands("docs/analytics.md");
+    assert!(commands.len() >= 8, "the page has {} commands", commands.len());
+    let home = tempfile::tempdir().unwrap();
+    let out = run_as_written(&commands, home.path());
+    let mean: Value = serde_json::from_slice(&fs::read(home.path().join("mean.json")).unwrap()).unwrap();
+    assert_eq!((&mean["function"], &mean["unit"]), (&"mean".into(), &"Wh".into()), "{out}");
+    assert_eq!(mean["subjects"][0]["members"], 6, "{mean}");
+    let values: Vec<f64> = mean["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    assert_eq!(values.len(), 24, "{mean}");
+    // a made-up home uses some hundred watt-hours an hour
+    assert!(values.iter().all(|value| (10.0..5_000.0).contains(value)), "{mean}");
+    assert!(mean["standard_deviation_of_the_error"].as_f64().unwrap() < 1.0, "{mean}");
+    assert!(out.contains("mean of group-1 (6 members), Wh") && out.contains("T23:00:00Z"), "{out}");
+}
+
+/// The walk-through runs as written, with the broker here; every home has a bill without a gap.
+#[test]
+fn several_machines_run_as_written() {
+    let commands = commands("docs/several-machines.md");
+    assert!(commands.len() >= 16, "the walk-through has {} commands", commands.len());
+    let home = tempfile::tempdir().unwrap();
+    let out = run_as_written(&commands, home.path());
     let bills: Vec<Value> =
         serde_json::from_slice(&fs::read(home.path().join("bills.json")).unwrap()).unwrap();
     assert_eq!(bills.len(), 15, "{out}");

@@ -34,6 +34,14 @@ const QUEUE: Table = Table("grid-queue");
 struct OpenInterval {
     first: u32,
     energies: Vec<WattHours>,
+    /// What was exported over all of it.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    export: WattHours,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_nothing(energy: &WattHours) -> bool {
+    energy.0 == 0
 }
 
 /// The key's row.
@@ -90,23 +98,24 @@ impl Grid {
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
         let Some(slots) = slots else { return Ok(()) };
-        for (slot, energy) in batch.slots.numbers().zip(&batch.energies) {
+        let exports = batch.exports.iter().copied().chain(std::iter::repeat(WattHours(0)));
+        for ((slot, energy), export) in batch.slots.numbers().zip(&batch.energies).zip(exports) {
             let open = &mut self.open;
             let follows = open.energies.len() < slots as usize
                 && u32::try_from(open.energies.len())
                     .is_ok_and(|len| open.first.checked_add(len) == Some(slot));
             if !follows || slot.is_multiple_of(slots) {
-                open.energies.clear();
-                open.first = slot;
+                *open = OpenInterval { first: slot, ..OpenInterval::default() };
             }
             // An interval that did not begin at its beginning will not be whole.
             if open.first.is_multiple_of(slots) {
                 open.energies.push(*energy);
+                open.export.0 += export.0;
             }
             if open.energies.len() == slots as usize {
                 store.put(QUEUE, &open.first.to_be_bytes(), &wire::encode(&*open))?;
                 self.queued += 1;
-                open.energies.clear();
+                *open = OpenInterval::default();
             }
         }
         store.put(GRID, OPEN, &wire::encode(&self.open))
@@ -143,7 +152,7 @@ impl Grid {
             let energies = interval.energies.iter().map(|energy| energy.0).collect();
             let end = interval.first.checked_add(u32::try_from(interval.energies.len()).unwrap_or(u32::MAX));
             let slots = end.and_then(|end| SlotRange::new(Slot(interval.first), Slot(end)).ok());
-            let (Some(slots), Some(loads)) = (slots, Loads::new(energies, 0)) else {
+            let (Some(slots), Some(loads)) = (slots, Loads::new(energies, interval.export.0)) else {
                 return Err(MeterError::Damaged("a queued interval holds no loads"));
             };
             let ciphertext = dealt.key.encrypt(&loads, slots, roster, rng);

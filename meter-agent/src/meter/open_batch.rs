@@ -4,7 +4,6 @@ use std::fmt;
 
 use protocol::unit::{MAX_SLOT_WH, Register, Slot, SlotRange, WattHours};
 use serde::{Deserialize, Serialize};
-use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
 use super::MeterError;
@@ -12,13 +11,15 @@ use super::MeterError;
 /// The open batch's table: one row.
 const OPEN: Table = Table("open");
 
-/// A reading: the cumulative register at the start of a slot. It does not print its register.
-#[derive(Clone, Copy, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
+/// A reading: the cumulative registers at the start of a slot. It does not print them.
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Reading {
-    /// The slot that begins when the register is read.
+    /// The slot that begins when the registers are read.
     pub at: Slot,
-    /// The register.
+    /// The import register, which is billed.
     pub register: Register,
+    /// The export register, if the meter told it: it goes into load vectors, never into a bill.
+    pub export: Option<Register>,
 }
 
 impl fmt::Debug for Reading {
@@ -65,6 +66,9 @@ pub struct FullBatch {
     pub energies: Vec<WattHours>,
     /// The register at its end.
     pub close: Register,
+    /// What was exported, one energy a slot; empty where nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<WattHours>,
 }
 
 impl FullBatch {
@@ -75,13 +79,19 @@ impl FullBatch {
             return if end <= at { (Some(self), None) } else { (None, Some(self)) };
         };
         let rest = self.energies.split_off(before.len());
+        let exported_later = self.exports.split_off(before.len().min(self.exports.len()));
+        let [exported, exported_later] = [self.exports, exported_later]
+            .map(|part| if part.iter().all(|energy| energy.0 == 0) { Vec::new() } else { part });
         let used: u64 = rest.iter().map(|energy| energy.0.unsigned_abs()).sum();
         // The register at `at` is the closing one less what was used since; energies are differences of registers.
         let Ok(register) = Register::try_from(self.close.watt_hours().saturating_sub(used)) else {
-            return (None, Some(Self { slots: after, energies: rest, close: self.close }));
+            return (
+                None,
+                Some(Self { slots: after, energies: rest, close: self.close, exports: exported_later }),
+            );
         };
-        let first = Self { slots: before, energies: self.energies, close: register };
-        (Some(first), Some(Self { slots: after, energies: rest, close: self.close }))
+        let first = Self { slots: before, energies: self.energies, close: register, exports: exported };
+        (Some(first), Some(Self { slots: after, energies: rest, close: self.close, exports: exported_later }))
     }
 }
 
@@ -92,10 +102,20 @@ impl fmt::Debug for FullBatch {
 }
 
 /// The batch that is being measured.
+///
+/// Exported energy counts in the slot in which the export register is told: where a reading leaves it out, the next one that tells it
+/// has the energy. What was exported over a gap is in no slot, as what was imported. A meter that never tells the register counts as
+/// one that exports nothing.
 #[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct OpenBatch {
-    last: Option<Reading>,
+    last: Option<(Slot, Register)>,
     energies: Vec<WattHours>,
+    /// The last export register, if one was told since the last gap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    export: Option<Register>,
+    /// As many as there are energies, or none while nothing was exported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exports: Vec<WattHours>,
 }
 
 impl fmt::Debug for OpenBatch {
@@ -119,8 +139,8 @@ impl OpenBatch {
         store.put(OPEN, b"", &protocol::wire::encode(self))
     }
 
-    /// The last reading.
-    pub fn last(&self) -> Option<Reading> {
+    /// The last reading's slot and import register.
+    pub fn last(&self) -> Option<(Slot, Register)> {
         self.last
     }
 
@@ -130,40 +150,57 @@ impl OpenBatch {
     ///
     /// [`ReadingError`], with the batch unchanged.
     pub fn observe(&mut self, reading: Reading, batch_slots: u32) -> Result<Option<FullBatch>, ReadingError> {
-        let Some(last) = self.last else {
-            self.last = Some(reading);
+        let Reading { at, register, export } = reading;
+        let Some((last, before)) = self.last else {
+            (self.last, self.export) = (Some((at, register)), export);
             return Ok(None);
         };
-        if reading.at <= last.at {
-            return Err(ReadingError::NotAfter { found: reading.at, last: last.at });
+        if at <= last {
+            return Err(ReadingError::NotAfter { found: at, last });
         }
-        let (now, before) = (reading.register.watt_hours(), last.register.watt_hours());
-        let energy = now
-            .checked_sub(before)
-            .ok_or_else(|| ReadingError::Backwards { at: reading.at, by: before - now })?;
-        let gap = reading.at.0 - last.at.0 > 1;
+        let (now, before) = (register.watt_hours(), before.watt_hours());
+        let energy =
+            now.checked_sub(before).ok_or_else(|| ReadingError::Backwards { at, by: before - now })?;
+        let gap = at.0 - last.0 > 1;
         if gap {
             // The slots between are unknown; what they carried is between the two registers.
             let cut = self.flush();
-            self.last = Some(reading);
+            (self.last, self.export) = (Some((at, register)), export);
             return Ok(cut);
         }
         let energy = i64::try_from(energy)
             .ok()
             .filter(|energy| *energy <= MAX_SLOT_WH)
-            .ok_or(ReadingError::Jump { slot: last.at, energy })?;
+            .ok_or(ReadingError::Jump { slot: last, energy })?;
+        let exported = self.exported(export);
+        if exported > 0 || !self.exports.is_empty() {
+            self.exports.resize(self.energies.len(), WattHours(0));
+            self.exports.push(WattHours(exported));
+        }
         self.energies.push(WattHours(energy));
-        self.last = Some(reading);
-        Ok(if reading.at.0.is_multiple_of(batch_slots) { self.flush() } else { None })
+        self.last = Some((at, register));
+        Ok(if at.0.is_multiple_of(batch_slots) { self.flush() } else { None })
+    }
+
+    /// What was exported since the export register was last told. A register that runs backwards begins anew, and no slot exports
+    /// more than a slot can carry: what is beyond is another device's register.
+    fn exported(&mut self, told: Option<Register>) -> i64 {
+        let Some(now) = told else { return 0 };
+        let before = self.export.replace(now);
+        let energy = before.and_then(|before| now.watt_hours().checked_sub(before.watt_hours()));
+        energy
+            .and_then(|energy| i64::try_from(energy).ok())
+            .filter(|energy| *energy <= MAX_SLOT_WH)
+            .unwrap_or(0)
     }
 
     /// Ends the batch where it stands.
     pub fn flush(&mut self) -> Option<FullBatch> {
-        let close = self.last?;
-        let energies = std::mem::take(&mut self.energies);
-        let start = Slot(close.at.0.checked_sub(u32::try_from(energies.len()).ok()?)?);
-        let slots = SlotRange::new(start, close.at).ok()?;
-        Some(FullBatch { slots, energies, close: close.register })
+        let (end, close) = self.last?;
+        let (energies, exports) = (std::mem::take(&mut self.energies), std::mem::take(&mut self.exports));
+        let start = Slot(end.0.checked_sub(u32::try_from(energies.len()).ok()?)?);
+        let slots = SlotRange::new(start, end).ok()?;
+        Some(FullBatch { slots, energies, close, exports })
     }
 }
 
@@ -172,7 +209,85 @@ mod tests {
     use super::*;
 
     fn reading(at: u32, register: u64) -> Reading {
-        Reading { at: Slot(at), register: Register::try_from(register).unwrap() }
+        Reading { at: Slot(at), register: Register::try_from(register).unwrap(), export: None }
+    }
+
+    fn exporting(at: u32, import: u64, export: Option<u64>) -> Reading {
+        Reading { export: export.map(|export| Register::try_from(export).unwrap()), ..reading(at, import) }
+    }
+
+    /// Every batch's exports, slot by slot.
+    fn exports(readings: &[(u32, u64, Option<u64>)]) -> Vec<(u32, Vec<i64>)> {
+        let mut open = OpenBatch::default();
+        let mut batches = Vec::new();
+        for (at, import, export) in readings {
+            batches.extend(open.observe(exporting(*at, *import, *export), 4).unwrap());
+            // as it would be after a restart
+            let bytes = protocol::wire::encode(&open);
+            assert!(protocol::wire::decode::<OpenBatch>(&bytes).unwrap() == open);
+        }
+        batches.extend(open.flush());
+        batches.iter().map(|b| (b.slots.start().0, b.exports.iter().map(|e| e.0).collect())).collect()
+    }
+
+    /// Exports are differences of the export register; what a reading leaves out is in the next that tells it; a gap's are in no
+    /// slot; a register that falls or leaps begins anew.
+    #[test]
+    fn exports_are_differences_of_their_register() {
+        for (readings, wanted) in [
+            (
+                &[
+                    (4, 0, Some(100)),
+                    (5, 9, Some(130)),
+                    (6, 9, Some(130)),
+                    (7, 9, Some(145)),
+                    (8, 9, Some(146)),
+                ][..],
+                vec![(4, vec![30, 0, 15, 1])],
+            ),
+            // the register is told late, and left out in between
+            (
+                &[
+                    (4, 0, None),
+                    (5, 9, Some(50)),
+                    (6, 9, None),
+                    (7, 9, None),
+                    (8, 9, Some(80)),
+                    (9, 9, Some(90)),
+                ],
+                vec![(4, vec![0, 0, 0, 30]), (8, vec![10])],
+            ),
+            // a gap, with and without the register behind it
+            (
+                &[(4, 0, Some(1)), (5, 1, Some(2)), (8, 2, Some(60)), (9, 3, Some(61)), (10, 4, Some(63))],
+                vec![(4, vec![1]), (8, vec![1, 2])],
+            ),
+            (&[(4, 0, Some(1)), (6, 1, None), (7, 2, Some(70)), (8, 2, Some(75))], vec![(6, vec![0, 5])]),
+            // another device's register; a leap
+            (
+                &[(4, 0, Some(90)), (5, 1, Some(3)), (6, 2, Some(4)), (7, 3, Some(40_000))],
+                vec![(4, vec![0, 1, 0])],
+            ),
+            // never told
+            (&[(4, 0, None), (5, 1, None), (6, 2, None)], vec![(4, vec![])]),
+        ] {
+            assert_eq!(exports(readings), wanted, "{readings:?}");
+        }
+    }
+
+    /// What an agent wrote that knew no export is read as it was, and a journal without export is written as then.
+    #[test]
+    fn journals_without_export_are_what_they_were() {
+        // {"last": [7, 130], "energies": [10, 20]}
+        let open = b"\xa2\x64last\x82\x07\x18\x82\x68energies\x82\x0a\x14";
+        let read: OpenBatch = protocol::wire::decode(open).unwrap();
+        assert_eq!((read.last().unwrap().0, read.energies.len()), (Slot(7), 2));
+        assert_eq!(protocol::wire::encode(&read), open);
+        // {"slots": [5, 7], "energies": [10, 20], "close": 130}
+        let full = b"\xa3\x65slots\x82\x05\x07\x68energies\x82\x0a\x14\x65close\x18\x82";
+        let read: FullBatch = protocol::wire::decode(full).unwrap();
+        assert!(read.exports.is_empty() && read.close.watt_hours() == 130);
+        assert_eq!(protocol::wire::encode(&read), full);
     }
 
     /// Slots are differences of registers; batches end at multiples and before gaps; the registers telescope.
@@ -197,7 +312,8 @@ mod tests {
     /// A batch is split at a slot: the same slots, energies and registers as if it had been flushed there.
     #[test]
     fn batches_split_where_they_would_be_flushed() {
-        let readings = [(6, 100), (7, 110), (8, 130), (9, 135), (10, 190)].map(|(at, wh)| reading(at, wh));
+        let readings = [(6, 100, 7), (7, 110, 7), (8, 130, 9), (9, 135, 9), (10, 190, 12)];
+        let readings = readings.map(|(at, wh, out)| exporting(at, wh, Some(out)));
         let through = |readings: &[Reading]| {
             let mut open = OpenBatch::default();
             for reading in readings {
@@ -226,6 +342,6 @@ mod tests {
             assert_eq!(open, before);
         }
         assert!(open.observe(reading(7, 1_030), 4).unwrap().is_some(), "the gap cuts the batch");
-        assert_eq!(open.last(), Some(reading(7, 1_030)));
+        assert_eq!(open.last(), Some((Slot(7), reading(7, 1_030).register)));
     }
 }

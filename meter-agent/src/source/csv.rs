@@ -237,7 +237,7 @@ pub fn read_registers(
             }
         }
         above = row.line;
-        readings.push(Reading { at, register });
+        readings.push(Reading { at, register, export: None });
     }
     let [first, .., last] = readings[..] else { return Err(CsvError::Short(readings.len())) };
     let slots = (last.at.0 - first.at.0) as usize + 1;

@@ -15,6 +15,8 @@ use crate::sink::analysis::AnalysisPace;
 pub struct AnalysisConfig {
     /// Milliseconds until a message that waits for answers is sent again.
     pub resend_ms: u64,
+    /// Milliseconds between repeats at most; they double.
+    pub resend_last_ms: u64,
     /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
     pub settle_ms: u64,
     /// Milliseconds to wait for an active set; then another one is asked.
@@ -80,6 +82,10 @@ pub struct QuestionConfig {
     /// One weight a slot of the window, for `weighted` (prices) and `forecast` (in units of 2^-16).
     #[serde(default)]
     pub weights: Vec<i64>,
+    /// How many members of each subject to wait for: a set is fixed for ever, and who is late is in none. The roster's and the
+    /// key's k hold too.
+    #[serde(default)]
+    pub members: u32,
     /// One (group, window), or two for `max` and `min`.
     pub subjects: Vec<SubjectConfig>,
 }
@@ -96,9 +102,10 @@ pub struct SubjectConfig {
 
 impl Default for AnalysisConfig {
     fn default() -> Self {
-        let AnalysisPace { resend, settle, patience, .. } = AnalysisPace::default();
+        let AnalysisPace { resend, resend_last, settle, patience } = AnalysisPace::default();
         Self {
             resend_ms: resend,
+            resend_last_ms: resend_last,
             settle_ms: settle,
             patience_ms: patience,
             keys: Vec::new(),
@@ -114,12 +121,38 @@ impl AnalysisConfig {
             resend: self.resend_ms,
             settle: self.settle_ms,
             patience: self.patience_ms,
-            ..AnalysisPace::default()
+            resend_last: self.resend_last_ms,
         }
+    }
+
+    /// The key that a question names.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name.
+    pub fn key_of(&self, question: &QuestionConfig) -> anyhow::Result<&KeyConfig> {
+        let QuestionConfig { name, key: wanted, .. } = question;
+        let known = || self.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
+        self.keys.iter().find(|key| key.name == *wanted).with_context(|| {
+            format!("question `{name}` names key `{wanted}`; the [[analysis.key]]s are: {}", known())
+        })
     }
 }
 
 impl KeyConfig {
+    /// A key of a profile for windows of so many slots, with the usual numbers.
+    pub fn of_days(name: &str, profile: &str, window_slots: u16, k: u16) -> Self {
+        Self {
+            name: name.to_owned(),
+            profile: profile.to_owned(),
+            full_scale_wh: full_scale(),
+            window_slots,
+            k,
+            log_openings: log_openings(),
+            smudging_bits: smudging_bits(),
+        }
+    }
+
     /// The plan, with a fresh nonce.
     ///
     /// # Errors

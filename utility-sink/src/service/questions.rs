@@ -1,11 +1,14 @@
-//! The configured questions of analytics: keys are planned once, and each question is asked once its key is made.
+//! The configured questions of analytics: keys are planned once, and each question is asked once its key is made and its windows
+//! are over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use host::now;
+use protocol::analysis::function::Subject;
 use protocol::id::{Hash, QueryId};
+use protocol::unit::Slot;
 use rand::CryptoRng;
 use rand::rngs::StdRng;
 use store::{Store, Table};
@@ -15,8 +18,8 @@ use tracing::info;
 use super::Request;
 use crate::config::{AnalysisConfig, QuestionConfig};
 use crate::sink::Sink;
-use crate::sink::analysis::Finding;
 use crate::sink::analysis::finding::finding_of;
+use crate::sink::analysis::{Finding, Question};
 
 /// Names that were planned or asked: `key/` name → the key's hash, `question/` name → the request.
 const NAMED: Table = Table("analysis-named");
@@ -24,7 +27,7 @@ const NAMED: Table = Table("analysis-named");
 /// How often it is looked whether a key is made.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Plans every configured key that was not planned before.
+/// Checks the section, and plans every configured key that was not planned before.
 pub(super) fn plan_once<R: CryptoRng>(
     config: &AnalysisConfig,
     sink: &mut Sink,
@@ -42,11 +45,7 @@ pub(super) fn plan_once<R: CryptoRng>(
     for question in &config.questions {
         question.function()?;
         question.subjects()?;
-        let (name, wanted) = (&question.name, &question.key);
-        anyhow::ensure!(
-            config.keys.iter().any(|key| key.name == *wanted),
-            "question `{name}` names key `{wanted}`; there is no such [[analysis.key]]"
-        );
+        config.key_of(question)?;
     }
     Ok(())
 }
@@ -62,7 +61,7 @@ pub(super) async fn ask_all(config: Arc<AnalysisConfig>, requests: mpsc::Sender<
                 if asked_as(question, store)?.is_some() {
                     continue;
                 }
-                match ask_once(question, sink, store, rng)? {
+                match ask_once(question, &config, sink, store, rng)? {
                     Some(messages) => sends.extend(messages),
                     None => open += 1,
                 }
@@ -77,9 +76,10 @@ pub(super) async fn ask_all(config: Arc<AnalysisConfig>, requests: mpsc::Sender<
     }
 }
 
-/// Asks, if the key is made.
+/// Asks, if the key is made and all windows are over.
 fn ask_once(
     question: &QuestionConfig,
+    config: &AnalysisConfig,
     sink: &mut Sink,
     store: &mut dyn Store,
     rng: &mut StdRng,
@@ -91,7 +91,17 @@ fn ask_once(
         return Ok(None);
     }
     let (function, subjects) = (question.function()?, question.subjects()?);
-    let (id, sends) = sink.ask_analysis(key, function, subjects, now(), store, rng)?;
+    let window = config.key_of(question)?.window_slots;
+    // Who asks before a window is over fixes a set of whoever was quick.
+    let over = |subject: &Subject| {
+        let end = subject.window.checked_add(1).and_then(|next| next.checked_mul(u32::from(window)));
+        end.is_some_and(|end| sink.roster().slot().start_of(Slot(end)) <= now().timestamp())
+    };
+    if !subjects.iter().all(over) {
+        return Ok(None);
+    }
+    let asked = Question { key, function, subjects, members: question.members };
+    let (id, sends) = sink.ask_analysis(asked, now(), store, rng)?;
     store.put(NAMED, format!("question/{}", question.name).as_bytes(), id.as_bytes())?;
     info!(question = question.name, request = %id, "asked");
     Ok(Some(sends))

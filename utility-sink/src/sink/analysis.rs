@@ -48,6 +48,19 @@ impl Default for AnalysisPace {
     }
 }
 
+/// What is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Question {
+    /// The collective key: its plan's hash.
+    pub key: Hash,
+    /// The function.
+    pub function: Function,
+    /// One (group, window), or two for maxima and minima.
+    pub subjects: Vec<Subject>,
+    /// How many members of each subject to wait for before its set is fixed, for ever; the roster's k at least.
+    pub members: u32,
+}
+
 /// The part of the sink that takes part in analytics.
 #[derive(Debug)]
 pub(super) struct Analysis {
@@ -197,20 +210,19 @@ impl Sink {
     /// [`AskError`].
     pub fn ask_analysis<R: CryptoRng>(
         &mut self,
-        key: Hash,
-        function: Function,
-        subjects: Vec<Subject>,
+        question: Question,
         now: Moment,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), AskError> {
         let analysis = self.analysis.as_mut().ok_or(AskError::Off)?;
-        let setup = analysis.keys.setup(&key).ok_or(AskError::NoKey(key))?;
-        if !setup.allows(&function) || subjects.len() != function.subjects() {
-            return Err(AskError::Function(key));
+        let Question { key, function, subjects, .. } = &question;
+        let setup = analysis.keys.setup(key).ok_or(AskError::NoKey(*key))?;
+        if !setup.allows(function) || subjects.len() != function.subjects() {
+            return Err(AskError::Function(*key));
         }
         let id = QueryId::random(rng);
-        let request = Request::begin(id, key, function, subjects, &self.party, now, store)?;
+        let request = Request::begin(id, question, &self.party, now, store)?;
         let sends = request.sends(&self.party);
         analysis.requests.insert(id, request);
         Ok((id, sends))

@@ -177,6 +177,9 @@ impl fmt::Display for Day {
                 time(lowest)
             )?;
         }
+        if let Some(export) = self.export {
+            writeln!(f, "  exported {export} Wh, as far as meters tell it")?;
+        }
         for Order { name, quantiles } in &self.orders {
             let of = |q| quantiles.at(q).map_or_else(|| "-".to_owned(), bin_name);
             writeln!(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use grid::sum::{GridKey, KeyShares, Layout, Loads, Total, Vector, open};
-use protocol::hpke_box::Suite;
+use protocol::hpke_box;
 use protocol::policy::Policy;
 use protocol::unit::{Slot, SlotLength, SlotRange, Timestamp};
 use rand::Rng;
@@ -12,20 +12,10 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::village::{self, Account, float, micros};
+use super::suite::{Beside, Measured, Suite};
+use super::village;
+use crate::account::micros;
 use crate::deployment::{Deployment, Plan};
-
-/// The suites over villages: meters, and slots a batch. A student system that this one grew out of published 7,500 readings a
-/// minute for 20 meters, and 50 to 80 ms a reading in batches of 20.
-const METERS: [usize; 6] = [2, 5, 10, 20, 100, 1_000];
-const BATCHES: [u32; 4] = [1, 5, 10, 20];
-const INTERVALS: [u64; 4] = [1, 5, 10, 30];
-
-/// The published figures to stand beside: readings a minute for 20 meters; milliseconds a reading in batches of 20.
-pub const PUBLISHED: (f64, f64, f64) = (7_500.0, 50.0, 80.0);
-
-/// Meters in the suites where these do not vary, and slots a batch.
-const TYPICAL: (usize, u32) = (20, 10);
 
 /// The largest group in a village.
 const GROUP: usize = 256;
@@ -65,34 +55,29 @@ pub struct GridCosts {
     pub steps: Steps,
     /// Sums.
     pub sums: Vec<Sum>,
-    /// Villages by how many meters they have.
-    pub by_meters: Vec<Account>,
-    /// Villages by slots a batch.
-    pub by_batch: Vec<Account>,
+    /// Days of villages.
+    pub suites: Vec<Measured>,
 }
 
-/// Measures everything. `largest` is how many load vectors the largest sum has.
+/// Seconds of readings in the suite of intervals.
+const SPAN: u32 = 600;
+
+/// Measures steps, sums of up to `largest` load vectors, and one suite or all of them, of up to so many meters.
 ///
 /// # Errors
 ///
 /// If a step fails.
-pub fn run(largest: usize) -> anyhow::Result<GridCosts> {
+pub fn run(largest: usize, suite: Option<Suite>) -> anyhow::Result<GridCosts> {
     let mut bench = Bench::new()?;
     let steps = bench.steps()?;
-    let sizes = [13, 48, 1_000, largest];
+    // a suite by itself has the sums of its own villages
+    let sizes = if suite.is_some() { vec![13] } else { vec![13, 48, 1_000, largest] };
     let sums = sizes.into_iter().filter(|size| *size <= largest).map(|size| bench.sum(size));
     let sums = sums.collect::<anyhow::Result<Vec<_>>>()?;
-    let village = |meters, batch| village::run(meters, batch, GROUP);
-    let sizes = METERS.into_iter().filter(|size| *size <= largest.max(20));
-    Ok(GridCosts {
-        steps,
-        sums,
-        by_meters: sizes.map(|meters| village(meters, TYPICAL.1)).collect::<anyhow::Result<_>>()?,
-        by_batch: BATCHES
-            .into_iter()
-            .map(|batch| village(TYPICAL.0, batch))
-            .collect::<anyhow::Result<_>>()?,
-    })
+    let measure =
+        |suite: Suite| suite.measure(suite.shapes(largest, 96, SPAN), |shape| village::run(shape, GROUP));
+    let suites = Suite::chosen(suite).into_iter().map(measure).collect::<anyhow::Result<_>>()?;
+    Ok(GridCosts { steps, sums, suites })
 }
 
 /// A roster to measure with.
@@ -111,7 +96,7 @@ impl Bench {
             name: "bench".into(),
             aggregators: 4,
             threshold: 2,
-            suite: Suite::X25519,
+            suite: hpke_box::Suite::X25519,
             slot,
             policy: Policy::production(),
             homes: vec!["home".into()],
@@ -207,8 +192,7 @@ impl Bench {
 impl GridCosts {
     /// Whether every sum and every village's day was exact.
     pub fn exact(&self) -> bool {
-        self.sums.iter().all(|sum| sum.exact)
-            && self.by_meters.iter().chain(&self.by_batch).all(|account| account.exact)
+        self.sums.iter().all(|sum| sum.exact) && self.suites.iter().all(Measured::exact)
     }
 
     /// For a program.
@@ -219,7 +203,6 @@ impl GridCosts {
             .iter()
             .map(|sum| json!({ "meters": sum.meters, "exact": sum.exact, "seconds": sum.seconds }))
             .collect();
-        let of = |accounts: &[Account]| accounts.iter().map(row).collect::<Vec<Value>>();
         json!({
             "mode": "sum",
             "steps": {
@@ -227,44 +210,10 @@ impl GridCosts {
                 "aggregator_adds_a_second": added, "aggregator_pieces_us": pieces, "sink_opens_us": open,
             },
             "sums": sums,
-            "by_meters": of(&self.by_meters),
-            "by_batch": of(&self.by_batch),
-            "by_interval": self.intervals().map(|(seconds, share)| {
-                json!({ "seconds_between_readings": seconds, "meters": TYPICAL.0, "share_of_a_core": share })
-            }).collect::<Vec<Value>>(),
-            "published": {
-                "readings_a_minute_at_20_meters": PUBLISHED.0,
-                "ms_a_reading_at_batch_20": [PUBLISHED.1, PUBLISHED.2],
-            },
+            "suites": self.suites.iter().map(Measured::to_json).collect::<Vec<Value>>(),
+            "published": Beside(&self.suites).to_json(),
         })
     }
-
-    /// What share of one core the typical village takes, all roles, if a reading comes every so many seconds.
-    fn intervals(&self) -> impl Iterator<Item = (u64, f64)> {
-        let typical = self.by_meters.iter().find(|account| account.meters == TYPICAL.0);
-        let micros = typical.map_or(f64::NAN, Account::micros_a_reading);
-        let meters = float(TYPICAL.0 as u64);
-        INTERVALS.into_iter().map(move |seconds| (seconds, meters / float(seconds) * micros / 1e6))
-    }
-}
-
-fn row(account: &Account) -> Value {
-    json!({
-        "meters": account.meters,
-        "batch_slots": account.batch,
-        "readings": account.readings,
-        "readings_a_second_a_core": account.readings_a_second(),
-        "messages_a_second_a_core": account.messages_a_second(),
-        "bytes_a_meter_day": account.bytes_a_meter_day(),
-        "bytes_a_key_deal": account.bytes_a_deal(),
-        "us_a_reading": {
-            "meter": micros(account.of_meters.busy) / float(account.readings),
-            "each_aggregator":
-                micros(account.of_aggregators.busy) / float(account.readings) / float(account.aggregators as u64),
-            "sink": micros(account.of_sink.busy) / float(account.readings),
-        },
-        "exact": account.exact,
-    })
 }
 
 impl fmt::Display for GridCosts {
@@ -279,8 +228,13 @@ impl fmt::Display for GridCosts {
         writeln!(f, "  an aggregator adds                        {added:>9.0} meter-days a second")?;
         writeln!(f, "  an aggregator's pieces of an opening      {pieces:>9.0} µs")?;
         writeln!(f, "  the sink opens a sum                      {open:>9.0} µs")?;
-        let deal = self.by_batch.first().map_or(0, Account::bytes_a_deal);
-        writeln!(f, "  bytes of a key deal, once a roster        {deal:>9}\n")?;
+        let deal = self
+            .suites
+            .iter()
+            .flat_map(|suite| &suite.rows)
+            .map(crate::account::Account::bytes_a_deal)
+            .next();
+        writeln!(f, "  bytes of a key deal, once a roster        {:>9}\n", deal.unwrap_or(0))?;
         writeln!(f, "  sums beside the plaintext's, keys and deals included")?;
         for Sum { meters, exact, seconds } in &self.sums {
             let verdict = if *exact { "equal" } else { "DIFFERENT" };
@@ -288,49 +242,11 @@ impl fmt::Display for GridCosts {
         }
         writeln!(
             f,
-            "\n  a day of a village in memory, on one core: shares, load vectors, receipts, one opening a group\n  \
-             meters  batch   readings/s   messages/s   bytes/meter-day   µs a reading: meter  aggregator   sink"
+            "\nDays of villages in memory, on one core for all roles: shares, load vectors, receipts, one opening a group and day\n"
         )?;
-        for account in self.by_meters.iter().chain(&self.by_batch) {
-            let of = |work: village::Work| micros(work.busy) / float(account.readings);
-            writeln!(
-                f,
-                "  {:>6} {:>6} {:>12.0} {:>12.0} {:>17} {:>20.1} {:>11.1} {:>6.1}  {}",
-                account.meters,
-                account.batch,
-                account.readings_a_second(),
-                account.messages_a_second(),
-                account.bytes_a_meter_day(),
-                of(account.of_meters),
-                of(account.of_aggregators) / float(account.aggregators as u64),
-                of(account.of_sink),
-                if account.exact { "exact" } else { "NOT EXACT" }
-            )?;
+        for suite in &self.suites {
+            write!(f, "{suite}")?;
         }
-        writeln!(f, "\n  {} meters, batches of {}: share of one core, all roles", TYPICAL.0, TYPICAL.1)?;
-        for (seconds, share) in self.intervals() {
-            writeln!(f, "  a reading every {seconds:>2} s   {:>6.2} %", share * 100.0)?;
-        }
-        let (minute, low, high) = PUBLISHED;
-        let of =
-            |accounts: &[Account], found: &dyn Fn(&&Account) -> bool| accounts.iter().find(found).cloned();
-        if let Some(twenty) = of(&self.by_meters, &|account| account.meters == 20) {
-            let ours = twenty.readings_a_second() * 60.0;
-            writeln!(
-                f,
-                "\n  published by the student system, on its own machine: {minute:.0} readings a minute at 20 meters; \
-                 here {ours:.0}: {:.0} times",
-                ours / minute
-            )?;
-        }
-        if let Some(batch) = of(&self.by_batch, &|account| account.batch == 20) {
-            let ours = batch.micros_a_reading() / 1e3;
-            writeln!(
-                f,
-                "  published: {low:.0} to {high:.0} ms a reading in batches of 20; here {ours:.2} ms, four aggregators and \
-                 the sink included"
-            )?;
-        }
-        Ok(())
+        write!(f, "{}", Beside(&self.suites))
     }
 }

@@ -1,11 +1,9 @@
-//! What analytics under encryption cost (mode `levelled`): a key, a ciphertext on its way, evaluation and opening; by slots a
-//! ciphertext, seconds an interval, and meters.
-//!
-//! A ciphertext costs the same whatever it holds, so the tables follow from one measured way of a ciphertext and from evaluations
-//! that were really done.
+//! What analytics under encryption cost (mode `levelled`): the making of a key, the three suites from the register to released sums, and
+//! what a result costs to compute and to open.
 
 use std::fmt;
 
+use anyhow::Context as _;
 use grid::levelled::accuracy::{Accuracy, Extent};
 use grid::levelled::setup::Setup;
 use protocol::analysis::function::Function;
@@ -13,31 +11,15 @@ use protocol::analysis::plan::{Plan, Profile};
 use protocol::id::QueryId;
 use serde_json::{Value, json};
 
-use crate::levelled::{Shape, Town, Work};
+use super::suite::{self, Beside, Measured, Suite};
+use crate::account::{Account, Work, float};
+use crate::levelled::{Shape, Town, Works};
 
-/// Slots a ciphertext.
-pub const BATCHES: [u32; 4] = [1, 5, 10, 20];
+/// Slots a window.
+const WINDOW: u16 = 20;
 
-/// Seconds an interval.
-pub const INTERVALS: [u32; 4] = [1, 5, 10, 30];
-
-/// Meters in a set.
-pub const METERS: [usize; 6] = [2, 5, 10, 20, 100, 1_000];
-
-/// The way of a ciphertext, by slots in it.
-#[derive(Clone, Copy, Debug)]
-pub struct Way {
-    /// Slots in a ciphertext.
-    pub batch: u32,
-    /// Messages a ciphertext.
-    pub messages: f64,
-    /// Bytes a ciphertext, words back from four aggregators included.
-    pub bytes: f64,
-    /// Microseconds of a meter's processor a ciphertext, its sealed shares included.
-    pub meter: f64,
-    /// Microseconds of one aggregator's processor a ciphertext, its sealed shares included.
-    pub aggregator: f64,
-}
+/// Seconds of readings in the suite of intervals.
+const SPAN: u32 = 600;
 
 /// A set of so many meters.
 #[derive(Clone, Copy, Debug)]
@@ -50,187 +32,175 @@ pub struct Set {
     pub error: f64,
 }
 
+/// The making of a key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyCost {
+    /// Seconds of processor of all roles.
+    pub seconds: f64,
+    /// Messages.
+    pub messages: u64,
+    /// Megabytes.
+    pub megabytes: f64,
+}
+
 /// All that was measured.
 #[derive(Clone, Debug)]
 pub struct LevelledCosts {
     /// Which parameters.
     pub profile: &'static str,
-    /// The making of a key: processor time of all in seconds, messages, megabytes.
-    pub key: (f64, u64, f64),
-    /// Ciphertexts on their way.
-    pub ways: Vec<Way>,
-    /// Sets that were evaluated.
+    /// The making of a key for four aggregators and the fewest meters.
+    pub key: KeyCost,
+    /// Windows of towns.
+    pub suites: Vec<Measured>,
+    /// Sets that were evaluated, in the suite of meters.
     pub sets: Vec<Set>,
 }
 
-/// Measures everything; sets of up to `largest` meters.
+/// Measures one suite or all of them; of up to `largest` meters.
 ///
 /// # Errors
 ///
 /// If a step fails.
-pub fn run(profile: Profile, largest: usize) -> anyhow::Result<LevelledCosts> {
-    let mut key = (0.0, 0, 0.0);
-    let mut ways = Vec::new();
-    for batch in BATCHES {
-        let mut town = Town::new(Shape { profile, group: 2, batch, window: 20 }, 5)?;
-        town.make_key()?;
-        let made = town.work;
-        #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
-        let megabytes = made.bytes as f64 / 1e6;
-        key = ((made.meters + made.aggregators + made.sink).as_secs_f64(), made.messages, megabytes);
+pub fn run(profile: Profile, largest: usize, suite: Option<Suite>) -> anyhow::Result<LevelledCosts> {
+    let (mut key, mut suites, mut sets) = (None, Vec::new(), Vec::new());
+    for suite in Suite::chosen(suite) {
+        let shapes = suite.shapes(largest, WINDOW.into(), SPAN);
+        suites.push(suite.measure(shapes, |shape| {
+            let row = Row::measure(profile, shape)?;
+            key.get_or_insert(row.key);
+            if suite == Suite::Meters {
+                sets.push(row.set(profile)?);
+            }
+            Ok(row.account)
+        })?);
+    }
+    let key = key.unwrap_or_default();
+    Ok(LevelledCosts { profile: profile.name(), key, suites, sets })
+}
+
+/// One row of a suite.
+struct Row {
+    key: KeyCost,
+    account: Account,
+    /// Milliseconds of an aggregator that evaluates and opens, for a sum and for a variance.
+    millis: [f64; 2],
+}
+
+impl Row {
+    /// Makes a key, measures and encrypts, and releases the sum of every window, and the variance of the first where there is one.
+    fn measure(profile: Profile, shape: suite::Shape) -> anyhow::Result<Self> {
+        let suite::Shape { meters, batch, interval, slots } = shape;
+        let windows = slots.div_ceil(WINDOW.into()).max(1);
+        let town = Shape { profile, groups: 1, group: meters, batch, window: WINDOW, windows };
+        let mut town = Town::new(town, 6)?;
+        let name = town.make_key()?;
+        let Works { meters: of_meters, aggregators, sink } = std::mem::take(&mut town.work);
+        let all = [of_meters, aggregators, sink];
+        let key = KeyCost {
+            seconds: all.iter().map(|work| work.busy.as_secs_f64()).sum(),
+            messages: all.iter().map(|work| work.messages).sum(),
+            megabytes: float(all.iter().map(|work| work.bytes).sum()) / 1e6,
+        };
         town.measure()?;
-        let ciphertexts = f64::from(20 / batch) * float(town.homes());
-        ways.push(way(batch, made, town.work, ciphertexts));
-    }
-    let mut sets = Vec::new();
-    for meters in METERS.into_iter().filter(|meters| *meters <= largest) {
-        sets.push(set(profile, meters)?);
-    }
-    Ok(LevelledCosts { profile: profile.name(), key, ways, sets })
-}
-
-fn way(batch: u32, before: Work, after: Work, ciphertexts: f64) -> Way {
-    let micros = |before: std::time::Duration, after: std::time::Duration| {
-        after.saturating_sub(before).as_secs_f64() * 1e6 / ciphertexts
-    };
-    #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
-    let each = |before: u64, after: u64| (after - before) as f64 / ciphertexts;
-    Way {
-        batch,
-        messages: each(before.messages, after.messages),
-        bytes: each(before.bytes, after.bytes),
-        meter: micros(before.meters, after.meters),
-        aggregator: micros(before.aggregators, after.aggregators) / 4.0,
-    }
-}
-
-/// Releases a sum and, where there is one, a variance of so many meters.
-fn set(profile: Profile, meters: usize) -> anyhow::Result<Set> {
-    let mut town = Town::new(Shape { profile, group: meters, batch: 20, window: 20 }, 6)?;
-    let key = town.make_key()?;
-    town.measure()?;
-    let mut millis = [0.0; 2];
-    for (millis, function) in millis.iter_mut().zip([Function::Sum, Function::Variance]) {
-        if profile == Profile::Light && function == Function::Variance {
-            continue;
+        let mut account = Account::new(meters, batch, interval, 4);
+        account.readings = u64::from(windows) * u64::from(WINDOW) * meters as u64;
+        account.exact = true;
+        let mut sum_millis = f64::NAN;
+        for window in 0..windows {
+            let before = town.work.aggregators;
+            let finding = town.find(name, Function::Sum, &[1], window)?;
+            sum_millis = each_evaluating(before, town.work.aggregators);
+            let first = window as usize * usize::from(WINDOW);
+            account.exact &= finding.values.len() == usize::from(WINDOW);
+            for (t, value) in finding.values.iter().enumerate() {
+                let wanted: i64 = town.loads(1).iter().map(|load| load[first + t]).sum();
+                let wanted = f64::from(i32::try_from(wanted).context("a sum is far below 2^31")?);
+                account.exact &= (value - wanted).abs() <= 6.0 * finding.error;
+            }
         }
-        let before = town.work.aggregators;
-        town.find(key, function, &[1])?;
-        // two aggregators evaluate and open, four take part
-        *millis = town.work.aggregators.saturating_sub(before).as_secs_f64() * 1e3 / 2.0;
+        (account.of_meters, account.of_aggregators, account.of_sink) =
+            (town.work.meters, town.work.aggregators, town.work.sink);
+        let mut millis = [sum_millis, f64::NAN];
+        if profile != Profile::Light {
+            let before = town.work.aggregators;
+            town.find(name, Function::Variance, &[1], 0)?;
+            millis[1] = each_evaluating(before, town.work.aggregators);
+        }
+        Ok(Self { key, account, millis })
     }
-    let plan = Plan {
-        nonce: QueryId::from([0; 16]),
-        profile,
-        full_scale: 8_192,
-        window: 20,
-        k: 2,
-        log_openings: 10,
-        smudging_bits: 40,
-    };
-    let extent = Extent { members: meters, uploads: meters, most: 1 };
-    let error = Accuracy::of(&Setup::new(&plan)?, &Function::Sum, &[extent])?.outputs()[0].error();
-    Ok(Set { meters, millis, error })
+
+    fn set(&self, profile: Profile) -> anyhow::Result<Set> {
+        let plan = Plan {
+            nonce: QueryId::from([0; 16]),
+            profile,
+            full_scale: 8_192,
+            window: WINDOW,
+            k: 2,
+            log_openings: 10,
+            smudging_bits: 40,
+        };
+        let meters = self.account.meters;
+        let extent = Extent { members: meters, uploads: 2 * meters, most: 2 };
+        let error = Accuracy::of(&Setup::new(&plan)?, &Function::Sum, &[extent])?.outputs()[0].error();
+        Ok(Set { meters, millis: self.millis, error })
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-fn float(count: usize) -> f64 {
-    count as f64
-}
-
-impl Way {
-    /// Ciphertexts that one aggregator's core takes a second.
-    pub fn rate(&self) -> f64 {
-        1e6 / self.aggregator
-    }
-
-    /// Megabytes up a meter-day at intervals of so many seconds.
-    pub fn megabytes_a_day(&self, interval: u32) -> f64 {
-        self.ciphertexts_a_day(interval) * self.bytes / 1e6
-    }
-
-    /// Seconds of a meter's processor a day.
-    pub fn meter_seconds_a_day(&self, interval: u32) -> f64 {
-        self.ciphertexts_a_day(interval) * self.meter / 1e6
-    }
-
-    fn ciphertexts_a_day(&self, interval: u32) -> f64 {
-        86_400.0 / f64::from(interval * self.batch)
-    }
+/// Milliseconds of an aggregator that evaluates: two of four do, the others only vote.
+fn each_evaluating(before: Work, after: Work) -> f64 {
+    after.busy.saturating_sub(before.busy).as_secs_f64() * 1e3 / 2.0
 }
 
 impl LevelledCosts {
+    /// Whether all that was released is the plaintext's, within six estimated deviations.
+    pub fn exact(&self) -> bool {
+        self.suites.iter().all(Measured::exact)
+    }
+
     /// For programs.
     pub fn to_json(&self) -> Value {
-        let ways: Vec<Value> = self
-            .ways
-            .iter()
-            .map(|way| {
-                let days: Vec<Value> = INTERVALS
-                    .iter()
-                    .map(|interval| {
-                        json!({
-                            "interval_s": interval,
-                            "megabytes_a_meter_day": way.megabytes_a_day(*interval),
-                            "meter_seconds_a_day": way.meter_seconds_a_day(*interval),
-                            "meters_an_aggregator_core": way.rate() * f64::from(interval * way.batch),
-                        })
-                    })
-                    .collect();
-                json!({
-                    "batch": way.batch, "messages": way.messages, "bytes": way.bytes,
-                    "meter_micros": way.meter, "aggregator_micros": way.aggregator,
-                    "readings_a_minute": 60.0 * way.rate() * f64::from(way.batch), "intervals": days,
-                })
+        let set = |set: &Set| {
+            let [sum, variance] = set.millis;
+            json!({
+                "meters": set.meters, "sum_millis": sum, "variance_millis": variance,
+                "sum_deviation_wh": set.error,
             })
-            .collect();
-        let sets: Vec<Value> = self
-            .sets
-            .iter()
-            .map(|set| {
-                json!({
-                    "meters": set.meters, "sum_millis": set.millis[0], "variance_millis": set.millis[1],
-                    "sum_deviation_wh": set.error,
-                })
-            })
-            .collect();
+        };
+        let KeyCost { seconds, messages, megabytes } = self.key;
         json!({
-            "profile": self.profile, "key_seconds": self.key.0, "key_messages": self.key.1,
-            "key_megabytes": self.key.2, "ciphertexts": ways, "sets": sets,
+            "mode": "levelled",
+            "profile": self.profile,
+            "key": { "seconds": seconds, "messages": messages, "megabytes": megabytes },
+            "suites": self.suites.iter().map(Measured::to_json).collect::<Vec<Value>>(),
+            "sets": self.sets.iter().map(set).collect::<Vec<Value>>(),
+            "published": Beside(&self.suites).to_json(),
         })
     }
 }
 
 impl fmt::Display for LevelledCosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, messages, megabytes) = self.key;
-        writeln!(f, "Mode levelled, profile {}, n = 4, t = 2\n", self.profile)?;
+        let KeyCost { seconds, messages, megabytes } = self.key;
+        writeln!(f, "mode levelled, profile {}, n = 4, t = 2\n", self.profile)?;
         writeln!(
             f,
             "a collective key: {seconds:.1} s of processor in all, {messages} messages, {megabytes:.1} MB\n"
         )?;
-        writeln!(f, "slots  messages     bytes  meter µs  aggregator µs  ciphertexts/s  readings/min")?;
-        for way in &self.ways {
-            let Way { batch, messages, bytes, meter, aggregator } = way;
-            let (rate, minute) = (way.rate(), 60.0 * way.rate() * f64::from(*batch));
-            writeln!(
-                f,
-                "{batch:>5}  {messages:>8.1}  {bytes:>8.0}  {meter:>8.0}  {aggregator:>13.0}  {rate:>13.0}  {minute:>12.0}"
-            )?;
+        writeln!(
+            f,
+            "Windows of {WINDOW} slots of towns in memory, on one core for all roles: shares, ciphertexts, receipts, one sum a window;\n\
+             equal: within six estimated deviations\n"
+        )?;
+        for suite in &self.suites {
+            write!(f, "{suite}")?;
         }
-        writeln!(f, "\nslots  interval  MB/meter-day  meter s/day  meters a core")?;
-        for way in &self.ways {
-            for interval in INTERVALS {
-                let (size, time) = (way.megabytes_a_day(interval), way.meter_seconds_a_day(interval));
-                let meters = way.rate() * f64::from(interval * way.batch);
-                writeln!(f, "{:>5}  {interval:>6} s  {size:>12.1}  {time:>11.1}  {meters:>13.0}", way.batch)?;
-            }
+        if !self.sets.is_empty() {
+            writeln!(f, "meters  sum ms  variance ms  deviation of a sum, Wh")?;
         }
-        writeln!(f, "\nmeters  sum ms  variance ms  deviation of a sum, Wh")?;
         for set in &self.sets {
             let [sum, variance] = set.millis;
             writeln!(f, "{:>6}  {sum:>6.0}  {variance:>11.0}  {:>22.2}", set.meters, set.error)?;
         }
-        Ok(())
+        write!(f, "\n{}", Beside(&self.suites))
     }
 }

@@ -19,7 +19,7 @@ use self::floor::Floor;
 use self::load::{Load, Outcome};
 use self::report::Report;
 use self::town::{Town, Used};
-use super::village::{float, micros};
+use crate::account::{float, micros};
 
 mod floor;
 mod load;

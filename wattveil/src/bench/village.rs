@@ -1,7 +1,7 @@
 //! A village in memory: all roles, no network, no disk; every call is timed, so that each role's share of the work shows.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aggregator_worker::aggregator::{self, Aggregator};
 use meter_agent::meter::{self, Meter, Reading};
@@ -15,6 +15,8 @@ use store::{MemoryStore, Store};
 use utility_sink::sink::ledger::intervals_of;
 use utility_sink::sink::{self, Agreement, Interval, Sink};
 
+use crate::account::Account;
+use crate::bench::suite::Shape;
 use crate::deployment::{Deployment, Plan};
 
 /// Slots a day.
@@ -25,40 +27,6 @@ const START: u32 = 1_963_968;
 
 /// Bytes of an MQTT PUBLISH around topic and payload: fixed header, topic length, packet id.
 const HEADER: usize = 7;
-
-/// What a role has done.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Work {
-    /// Time in its calls.
-    pub busy: Duration,
-    /// Messages it sent.
-    pub messages: u64,
-    /// Their bytes: payloads, topics and MQTT headers.
-    pub bytes: u64,
-}
-
-/// What a day of a village took.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// How many meters.
-    pub meters: usize,
-    /// Slots a batch.
-    pub batch: u32,
-    /// Readings taken.
-    pub readings: u64,
-    /// All meters.
-    pub of_meters: Work,
-    /// Bytes of key deals among what meters sent: once a roster.
-    pub dealt: u64,
-    /// All aggregators.
-    pub of_aggregators: Work,
-    /// How many aggregators.
-    pub aggregators: usize,
-    /// The sink.
-    pub of_sink: Work,
-    /// Whether every group's day was opened and equals the plaintext by both paths.
-    pub exact: bool,
-}
 
 /// A party with its store.
 struct Party<R> {
@@ -74,6 +42,8 @@ struct Village {
     sink: Party<Sink>,
     rng: StdRng,
     now: Moment,
+    /// Whole days of 96 slots that are measured and opened.
+    days: u32,
     account: Account,
 }
 
@@ -91,25 +61,33 @@ fn energy(meter: usize, slot: u32) -> i64 {
     20 + (meter * 37 + slot * 101 + meter * slot * 13) % 700
 }
 
-/// Runs a day of `meters` meters with batches of `batch` slots over n = 4 aggregators, t = 2, and opens every group's day.
+/// What it exports, Wh.
+fn exported_energy(meter: usize, slot: u32) -> i64 {
+    energy(meter, slot) % 11
+}
+
+/// Runs whole days of 96 slots, as many slots as the shape has at least, over n = 4 aggregators, t = 2, and opens every group's days.
+/// What a reading takes does not depend on the seconds to the next one: they only say how many a day has.
 ///
 /// # Errors
 ///
 /// If a role fails.
-pub fn run(meters: usize, batch: u32, group: usize) -> anyhow::Result<Account> {
-    let mut village = Village::open(meters, batch, group)?;
+pub fn run(shape: Shape, group: usize) -> anyhow::Result<Account> {
+    let account = Account::new(shape.meters, shape.batch, shape.interval, 4);
+    let mut village = Village::open(account, shape.slots.div_ceil(DAY).max(1), group)?;
     village.measure()?;
     village.release()?;
     Ok(village.account)
 }
 
 impl Village {
-    fn open(meters: usize, batch: u32, group: usize) -> anyhow::Result<Self> {
+    fn open(account: Account, days: u32, group: usize) -> anyhow::Result<Self> {
+        let (meters, batch) = (account.meters, account.batch);
         let mut rng = host::entropy()?;
         let members = meters / meters.div_ceil(group);
         let plan = Plan {
             name: "village".into(),
-            aggregators: 4,
+            aggregators: account.aggregators,
             threshold: 2,
             suite: Suite::X25519,
             slot: SlotLength::try_from(900)?,
@@ -120,7 +98,7 @@ impl Village {
             valid_to: Timestamp(u64::MAX),
         };
         let deployment = Deployment::create(&plan, &mut rng)?;
-        let now = Moment(plan.slot.start_of(Slot(START + 2 * DAY)).0 * 1_000);
+        let now = Moment(plan.slot.start_of(Slot(START + (days + 1) * DAY)).0 * 1_000);
         let mut homes = BTreeMap::new();
         for keys in &deployment.meters {
             let mut store = MemoryStore::default();
@@ -141,36 +119,31 @@ impl Village {
         let mut store = MemoryStore::default();
         let roster = deployment.roster.clone();
         let role = Sink::open(deployment.sink_identity(), roster, sink::Pace::default(), &mut store, now)?;
-        let account = Account {
-            meters,
-            batch,
-            readings: 0,
-            of_meters: Work::default(),
-            dealt: 0,
-            of_aggregators: Work::default(),
-            aggregators: aggregators.len(),
-            of_sink: Work::default(),
-            exact: false,
-        };
         let sink = Party { role, store };
-        Ok(Self { deployment, meters: homes, aggregators, sink, rng, now, account })
+        Ok(Self { deployment, meters: homes, aggregators, sink, rng, now, days, account })
     }
 
-    /// Every meter's day, slot by slot; receipts at the end.
+    /// Every meter's days, slot by slot; receipts at the end of each.
     fn measure(&mut self) -> anyhow::Result<()> {
         let names: Vec<MeterId> = self.deployment.meters.iter().map(|keys| keys.meter).collect();
-        let mut registers = vec![1_000_000_u64; names.len()];
+        let mut registers = vec![(1_000_000_u64, 50_000_u64); names.len()];
         // A batch that reaches beyond the day is measured to its end.
-        for slot in START..=(START + DAY).next_multiple_of(self.account.batch) {
+        for slot in START..=(START + self.days * DAY).next_multiple_of(self.account.batch) {
+            if slot > START && slot.is_multiple_of(DAY) {
+                self.tick()?;
+            }
             for (home, name) in names.iter().enumerate() {
-                let reading = Reading { at: Slot(slot), register: Register::try_from(registers[home])? };
+                let (import, exported) = registers[home];
+                let (register, export) = (Register::try_from(import)?, Some(Register::try_from(exported)?));
+                let reading = Reading { at: Slot(slot), register, export };
                 let Some(Party { role, store }) = self.meters.get_mut(name) else { continue };
                 let began = Instant::now();
                 let sends = role.observe(reading, self.now, store, &mut self.rng)??;
                 store.commit()?;
                 self.account.of_meters.busy += began.elapsed();
                 self.account.readings += 1;
-                registers[home] += u64::try_from(energy(home, slot))?;
+                let more = (u64::try_from(energy(home, slot))?, u64::try_from(exported_energy(home, slot))?);
+                registers[home] = (import + more.0, exported + more.1);
                 self.route(Sender::Meter, sends)?;
             }
         }
@@ -190,14 +163,17 @@ impl Village {
         self.route(Sender::Aggregator, sends)
     }
 
-    /// Opens every group's day.
+    /// Opens every group's days.
     fn release(&mut self) -> anyhow::Result<()> {
-        let day = SlotRange::new(Slot(START), Slot(START + DAY))?;
         let mut groups: BTreeMap<GroupId, Vec<MeterId>> = BTreeMap::new();
         for keys in &self.deployment.meters {
             groups.entry(keys.group.clone()).or_default().push(keys.meter);
         }
-        for (group, members) in &groups {
+        for (day, (group, members)) in
+            (0..self.days).flat_map(|day| groups.iter().map(move |group| (day, group)))
+        {
+            let start = START + day * DAY;
+            let day = SlotRange::new(Slot(start), Slot(start + DAY))?;
             let Party { role, store } = &mut self.sink;
             let began = Instant::now();
             let asked = role.ask_interval((day, day), group.clone(), members, self.now, store, &mut self.rng);
@@ -208,7 +184,8 @@ impl Village {
         self.account.exact = true;
         for (group, members) in &groups {
             let released = intervals_of(group, &self.sink.store)?;
-            self.account.exact &= released.len() == 1 && self.is_exact(&released[0], members);
+            self.account.exact &= released.len() == self.days as usize;
+            self.account.exact &= released.iter().all(|released| self.is_exact(released, members));
         }
         Ok(())
     }
@@ -218,13 +195,15 @@ impl Village {
         let homes: Vec<usize> =
             homes.filter(|(_, keys)| members.contains(&keys.meter)).map(|(home, _)| home).collect();
         let sum = |slot, power| homes.iter().map(|home| energy(*home, slot).pow(power)).sum::<i64>();
-        let truth = |power| (START..START + DAY).map(|slot| sum(slot, power)).collect::<Vec<i64>>();
+        let truth = |power| released.slots.numbers().map(|slot| sum(slot, power)).collect::<Vec<i64>>();
+        let exported =
+            |home: &usize| released.slots.numbers().map(|slot| exported_energy(*home, slot)).sum::<i64>();
+        let export = homes.iter().map(exported).sum::<i64>();
         released.agreement == Agreement::Agrees
             && released.energies.iter().map(|energy| energy.0).eq(truth(1))
-            && released
-                .sums
-                .as_ref()
-                .is_some_and(|sums| sums.energies == truth(1) && sums.squares == truth(2))
+            && released.sums.as_ref().is_some_and(|sums| {
+                sums.energies == truth(1) && sums.squares == truth(2) && sums.export == export
+            })
     }
 
     /// Delivers messages, and what they lead to, until nobody has anything to say.
@@ -292,46 +271,6 @@ impl Village {
     }
 }
 
-impl Account {
-    /// Microseconds of all roles a reading.
-    pub fn micros_a_reading(&self) -> f64 {
-        let busy = self.of_meters.busy + self.of_aggregators.busy + self.of_sink.busy;
-        micros(busy) / float(self.readings)
-    }
-
-    /// Readings a second that one core carries, all roles together.
-    pub fn readings_a_second(&self) -> f64 {
-        1e6 / self.micros_a_reading()
-    }
-
-    /// Messages a second that one core carries, all roles together.
-    pub fn messages_a_second(&self) -> f64 {
-        let messages = self.of_meters.messages + self.of_aggregators.messages + self.of_sink.messages;
-        float(messages) / float(self.readings) * self.readings_a_second()
-    }
-
-    /// Bytes that a meter sends a day, its key deal not counted.
-    pub fn bytes_a_meter_day(&self) -> u64 {
-        (self.of_meters.bytes - self.dealt) / self.meters as u64
-    }
-
-    /// Bytes of a meter's key deal, once a roster.
-    pub fn bytes_a_deal(&self) -> u64 {
-        self.dealt / self.meters as u64
-    }
-}
-
-/// Microseconds.
-pub(super) fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
-}
-
-/// A count as a number to divide by.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub(super) fn float(count: u64) -> f64 {
-    count as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,14 +278,18 @@ mod tests {
     /// A village's day is exact by both paths, and every role has worked for it.
     #[test]
     fn a_day_is_exact() {
-        let account = run(4, 24, 2).unwrap();
+        let shape = |meters, batch, slots| Shape { meters, batch, interval: 900, slots };
+        let account = run(shape(4, 24, 96), 2).unwrap();
         assert!(account.exact);
         assert_eq!(account.readings, 4 * 97);
         assert!(account.of_meters.messages >= 4 * (4 + 1) * 4);
         assert!(account.of_aggregators.messages > 0 && account.of_sink.messages > 0);
-        assert!((4 * 2_000..30_000).contains(&account.bytes_a_meter_day()));
+        assert!((8_000.0..30_000.0).contains(&account.bytes_a_meter_day()));
         // Six shares of 51 KiB.
         assert!((300_000..360_000).contains(&account.bytes_a_deal()));
-        assert!(run(2, 10, 2).unwrap().exact, "batches need not end with the day");
+        assert!(
+            run(shape(2, 10, 97), 2).unwrap().exact,
+            "batches need not end with the day, and days may be several"
+        );
     }
 }

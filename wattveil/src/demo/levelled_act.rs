@@ -43,7 +43,7 @@ pub struct LevelledReport {
 ///
 /// If a role can't go on, or a value is further off than six estimated deviations.
 pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
-    let mut town = Town::new(Shape { profile, group, batch: 24, window: 96 }, 11)?;
+    let mut town = Town::new(Shape { profile, groups: 2, group, batch: 24, window: 96, windows: 1 }, 11)?;
     let key = town.make_key()?;
     town.measure()?;
     let curves = [1, 2].map(|of| sums(town.loads(of)));
@@ -76,7 +76,7 @@ pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
     for (function, groups, plaintext, unit) in cases {
         let homes = groups.len() * group;
         let name = function.name();
-        let finding = town.find(key, function, &groups)?;
+        let finding = town.find(key, function, &groups, 0)?;
         let differences = finding.values.iter().zip(&plaintext).map(|(value, wanted)| (value - wanted).abs());
         let worst = differences.fold(0.0, f64::max);
         let largest = |values: &[f64]| values.iter().copied().fold(f64::MIN, f64::max);

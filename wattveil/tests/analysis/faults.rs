@@ -113,6 +113,23 @@ fn a_silent_member_is_passed_over() {
     assert_sum(&world, &finding);
 }
 
+/// Who dies between its commitment and what it committed to reveals it from its store.
+#[test]
+fn a_death_between_commitment_and_reveal_is_made_good() {
+    let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
+    world.parties.get_mut(&Name::Aggregator(3)).unwrap().away = true;
+    let plan = world.plan();
+    let key = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
+    // the others have committed and wait for it
+    world.idle(10);
+    for index in 0..3 {
+        let store = world.parties[&Name::Aggregator(index)].store.clone();
+        world.restore(Name::Aggregator(index), store);
+    }
+    world.parties.get_mut(&Name::Aggregator(3)).unwrap().away = false;
+    world.until("the key", 200, |world| world.sink().has_key(&key));
+}
+
 /// Without one aggregator there is no key, however long one waits; when it comes, there is.
 #[test]
 fn a_key_takes_all() {

@@ -3,7 +3,7 @@
 use protocol::analysis::function::Function;
 use protocol::analysis::plan::Profile;
 use protocol::id::Hash;
-use utility_sink::sink::analysis::Finding;
+use utility_sink::sink::analysis::{Finding, Question};
 
 use crate::world::{Scene, WINDOW, World};
 
@@ -87,8 +87,10 @@ fn a_light_key_gives_sums_and_means() {
     assert_near(&Function::Sum, &finding, &curve, 1.0);
     let finding = world.find(key, &Function::Mean, &subject, 60);
     assert_near(&Function::Mean, &finding, &curve.iter().map(|s| s / 3.0).collect::<Vec<_>>(), 1.0);
+    let (function, subjects) = (Function::Variance, subject.to_vec());
+    let question = Question { key, function, subjects, members: 0 };
     let refused = world.with_sink(|sink, now, store, rng| {
-        let asked = sink.ask_analysis(key, Function::Variance, subject.to_vec(), now, store, rng);
+        let asked = sink.ask_analysis(question, now, store, rng);
         (asked.unwrap_err().to_string(), Vec::new())
     });
     assert!(refused.contains("larger profile"), "{refused}");

@@ -15,8 +15,8 @@ use protocol::unit::{Moment, Register, Slot, SlotLength, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use store::{MemoryStore, Store};
-use utility_sink::sink::analysis::Finding;
 use utility_sink::sink::analysis::finding::finding_of;
+use utility_sink::sink::analysis::{Finding, Question};
 use utility_sink::sink::{self, Sink};
 use wattveil::deployment::{self, Deployment};
 
@@ -228,7 +228,7 @@ impl World {
         for (step, energy) in (0..).zip([0].into_iter().chain(energies)) {
             register += energy.unsigned_abs();
             let at = Slot(FIRST * u32::from(WINDOW) + step);
-            let reading = Reading { at, register: Register::try_from(register).unwrap() };
+            let reading = Reading { at, register: Register::try_from(register).unwrap(), export: None };
             self.act(Name::Meter(index), |role, now, store, rng| {
                 let Role::Meter(meter) = role else { unreachable!() };
                 Handled::sending(meter.observe(reading, now, store, rng).unwrap().unwrap())
@@ -439,9 +439,8 @@ impl World {
 
     pub(crate) fn ask(&mut self, key: Hash, function: &Function, subjects: &[Subject]) -> QueryId {
         let (function, subjects) = (function.clone(), subjects.to_vec());
-        self.with_sink(|sink, now, store, rng| {
-            sink.ask_analysis(key, function, subjects, now, store, rng).unwrap()
-        })
+        let question = Question { key, function, subjects, members: 0 };
+        self.with_sink(|sink, now, store, rng| sink.ask_analysis(question, now, store, rng).unwrap())
     }
 
     pub(crate) fn finding(&self, id: QueryId) -> Option<Finding> {

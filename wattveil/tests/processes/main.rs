@@ -10,6 +10,7 @@ mod alone;
 mod any_broker;
 mod crashes;
 mod disk;
+mod levelled;
 mod mistakes;
 mod observer;
 mod operation;

@@ -65,7 +65,7 @@ fn refuses(role: &str, config: &Path, words: &[&str]) {
 #[test]
 fn a_port_that_is_taken() {
     let still = Still::new();
-    let address = broker::Config::read(&still.files.broker).unwrap().listen;
+    let address = broker::Config::read(Some(&still.files.broker), &[]).unwrap().listen;
     let taken = TcpListener::bind(address).unwrap();
     refuses("broker", &still.files.broker, &[&address.to_string(), "is in use", "--listen HOST:PORT"]);
     drop(taken);

@@ -2,15 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 
-use link::{Settings, Subscriber};
-use protocol::id::MeterId;
+use link::{Login, Settings, Subscriber, Tls, TlsFiles};
+use protocol::analysis::channel::AnalysisChannel;
+use protocol::analysis::contribution::{Contribution, Step};
+use protocol::analysis::direction::{Direction, DirectionStep};
+use protocol::analysis::reply::{Reply, ReplyStep};
+use protocol::analysis::upload::Upload;
+use protocol::id::{Hash, MeterId, QueryId};
+use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::shamir::Point;
 use protocol::signature::Unverified;
 use protocol::topic::{Channel, Topic};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use wattveil::deployment::{Files, Setup};
 
 use crate::process::wait_until;
 
@@ -28,11 +36,76 @@ pub(crate) struct Seen {
     pub(crate) outcomes: usize,
     /// Messages with chunks of key deals.
     pub(crate) chunks: usize,
+    /// What was seen of analytics under encryption.
+    pub(crate) analysis: SeenAnalysis,
+}
+
+/// What was seen of analytics under encryption: documents, each counted once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenAnalysis {
+    /// Contributions to a key: who, and which kind.
+    pub(crate) contributions: BTreeSet<(Point, &'static str)>,
+    /// Meters' signed uploads.
+    pub(crate) uploads: BTreeSet<Hash>,
+    /// The steps of releases: requests that aggregators voted on.
+    pub(crate) voted: BTreeSet<QueryId>,
+    /// The active sets that were last asked to open a request.
+    pub(crate) opening: BTreeMap<QueryId, Vec<Point>>,
+    /// Every different answer of an aggregator to one request as a member of one active set.
+    pub(crate) answers: BTreeMap<(QueryId, Point, Vec<Point>), BTreeSet<Hash>>,
+}
+
+impl SeenAnalysis {
+    fn take(&mut self, channel: &AnalysisChannel, payload: &[u8], topic: &str, assembly: &mut Assembly) {
+        if let AnalysisChannel::Upload(_) = channel {
+            self.uploads.extend(Unverified::<Upload>::parse(payload).map(|upload| upload.hash()));
+            return;
+        }
+        let document = match channel {
+            AnalysisChannel::Make(_) | AnalysisChannel::Direction | AnalysisChannel::Reply(_) => {
+                assembly.take(topic, payload).ok().flatten()
+            }
+            _ => None,
+        };
+        let Some(document) = document else { return };
+        if let Ok(made) = Unverified::<Contribution>::parse(&document) {
+            let Contribution { point, step, .. } = made.claim();
+            let kind = match step {
+                Step::Commit(..) => "commit",
+                Step::Reveal(..) => "reveal",
+                Step::Deal(..) => "deal",
+                Step::Made(..) => "made",
+            };
+            self.contributions.insert((*point, kind));
+        } else if let Ok(direction) = Unverified::<Direction>::parse(&document)
+            && let Direction { request, step: DirectionStep::Open(open) } = direction.claim()
+        {
+            self.opening.insert(*request, open.members.clone());
+        } else if let Ok(reply) = Unverified::<Reply>::parse(&document) {
+            let Reply { request, point, step } = reply.claim();
+            match step {
+                ReplyStep::Vote(_) => drop(self.voted.insert(*request)),
+                ReplyStep::Answer(answer) => {
+                    let which = (*request, *point, answer.members.clone());
+                    self.answers.entry(which).or_default().insert(reply.hash());
+                }
+                ReplyStep::Holdings(_) | ReplyStep::Refused(_) => {}
+            }
+        }
+    }
+
+    /// How many aggregators have made a contribution of this kind.
+    pub(crate) fn made(&self, kind: &str) -> usize {
+        self.contributions.iter().filter(|(_, seen)| *seen == kind).count()
+    }
 }
 
 impl Seen {
-    fn take(&mut self, topic: &Topic, payload: &[u8]) {
-        match topic.channel {
+    fn take(&mut self, topic: &Topic, payload: &[u8], assembly: &mut Assembly) {
+        match &topic.channel {
+            Channel::Analysis(channel) => {
+                self.analysis.take(channel, payload, &topic.to_string(), assembly);
+            }
             Channel::Share(..) => {
                 let mut hasher = DefaultHasher::new();
                 payload.hash(&mut hasher);
@@ -63,8 +136,14 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Watches; returns when it is subscribed.
-    pub(crate) fn start(settings: Settings) -> Self {
+    /// Watches a deployment's broker; returns when it is subscribed.
+    pub(crate) fn start(files: &Files, setup: &Setup, brokers: &[SocketAddr]) -> Self {
+        let mut settings = Settings::new("127.0.0.1", brokers[0].port(), "observer");
+        settings.others = brokers[1..].iter().map(|other| (other.ip().to_string(), other.port())).collect();
+        let (user, password) = setup.logins.iter().find(|(user, _)| user == "observer").unwrap().clone();
+        settings.login = Some(Login { user, password });
+        let authority = TlsFiles { authority: "ca.pem".into(), identity: None };
+        settings.tls = Some(Tls::load(files.broker.parent().unwrap(), &authority).unwrap());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (sender, seen) = watch::channel(Seen::default());
@@ -73,16 +152,22 @@ impl Observer {
             Subscriber::connect(settings, vec!["wv/1/#".into()])
         };
         let subscribed = subscriber.subscribed();
+        let mut assembly = Assembly::default();
         runtime.spawn(async move {
             while let Some(delivery) = subscriber.recv().await {
                 if let Ok(topic) = delivery.topic.parse::<Topic>() {
-                    sender.send_modify(|seen| seen.take(&topic, &delivery.payload));
+                    sender.send_modify(|seen| seen.take(&topic, &delivery.payload, &mut assembly));
                 }
                 subscriber.ack(delivery);
             }
         });
         wait_until("the observer's subscription", || *subscribed.borrow());
         Self { seen, _runtime: runtime }
+    }
+
+    /// What was seen so far.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
     }
 
     /// Waits until what was seen is enough.

@@ -29,7 +29,7 @@ fn output(command: &mut Command) -> (bool, String, String) {
     (status.success(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// A dry run prints slots, gaps, batches and the export that is not sent; it wants no broker and leaves no store.
+/// A dry run prints slots, gaps, batches and the export that is in no bill; it wants no broker and leaves no store.
 #[test]
 fn a_dry_run_shows_what_would_be_sent() {
     let still = Still::new();
@@ -48,11 +48,11 @@ fn a_dry_run_shows_what_would_be_sent() {
     assert_eq!(
         shown,
         "2025-01-01T00:00:00Z  import 1000.500 kWh\n\
-         2025-01-01T01:00:00Z  import 1001.250 kWh  +750 Wh  export 3.500 kWh (not sent)\n\
+         2025-01-01T01:00:00Z  import 1001.250 kWh  +750 Wh  export 3.500 kWh\n\
          2025-01-01T03:00:00Z  import 1003.000 kWh  +1750 Wh over 2 slots: no slot's energy is known\n\
          \u{20} would seal slots 482136..482137 (1) as one record, a share for each of 4 aggregators\n\
          3 readings, 1 records, 4 messages; nothing was sent and nothing was kept\n\
-         export is measured and kept apart from import; bills are of import, and export is not sent\n"
+         export is a channel of its own: it is in no bill; this roster has no grid path, so it is not sent\n"
     );
     for words in [
         "the import register fell to zero",

@@ -27,7 +27,7 @@ fn every_role_stops_when_told_and_takes_up_again() {
         worker.stop();
     }
     town.broker.stop();
-    let address = broker::Config::read(&town.files.broker).unwrap().listen;
+    let address = broker::Config::read(Some(&town.files.broker), &[]).unwrap().listen;
     TcpListener::bind(address).expect("the port is free");
     for process in town.aggregators.iter().chain([&town.broker]) {
         let log = process.log();

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aggregator_worker::config::PaceConfig as AggregatorPace;
-use link::{Login, Settings, Tls, TlsFiles};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
@@ -173,14 +172,7 @@ impl Town {
         let (deployment, setup, files) = write(directory.path(), &homes, addresses, grid);
         let mut nodes = broker(&files);
         let broker = nodes.remove(0);
-        let mut settings = Settings::new("127.0.0.1", addresses[0].port(), "observer");
-        settings.others = addresses[1..].iter().map(|other| (other.ip().to_string(), other.port())).collect();
-        let (user, password) = setup.logins.iter().find(|(user, _)| user == "observer").unwrap().clone();
-        settings.login = Some(Login { user, password });
-        let authority = TlsFiles { authority: "ca.pem".into(), identity: None };
-        let broker_home = files.broker.parent().unwrap();
-        settings.tls = Some(Tls::load(broker_home, &authority).unwrap());
-        let observer = Observer::start(settings);
+        let observer = Observer::start(&files, &setup, addresses);
         let aggregators: Vec<Process> =
             files.aggregators.iter().map(|config| Process::start("aggregator-worker", config, &[])).collect();
         wait_until("the aggregators' start", || {
@@ -212,16 +204,9 @@ impl Town {
         self.meters.iter_mut().all(|meter| !meter.has_ended())
     }
 
-    /// Brings a broker back on its port, also when a client's attempt to connect happens to sit on it.
+    /// Brings the broker back.
     pub(crate) fn restart_broker(&mut self) {
-        let before = self.broker.says("listening");
-        wait_until("the broker's restart", || {
-            if self.broker.has_ended() {
-                self.broker.forget();
-                self.broker.restart();
-            }
-            self.broker.says("listening") > before
-        });
+        restart_broker(&mut self.broker);
     }
 
     /// Waits until the meters have their receipts and end.
@@ -296,4 +281,16 @@ impl Town {
 
 fn meter(config: &Path) -> Process {
     Process::start("meter-agent", config, &["--until-done"])
+}
+
+/// Brings a broker back on its port, also when a client's attempt to connect happens to sit on it.
+pub(crate) fn restart_broker(broker: &mut Process) {
+    let before = broker.says("listening");
+    wait_until("the broker's restart", || {
+        if broker.has_ended() {
+            broker.forget();
+            broker.restart();
+        }
+        broker.says("listening") > before
+    });
 }

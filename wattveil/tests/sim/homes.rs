@@ -1,5 +1,6 @@
 //! What the homes really used, and what their bills and curves must therefore be.
 
+use meter_agent::meter::Reading;
 use protocol::id::Hash;
 use protocol::release::selection::{Billed, Day, Scope};
 use protocol::tariff::{Band, Offset, Tariff, TariffDocument, Window};
@@ -65,6 +66,21 @@ impl Homes {
         let used: i64 = self.energies[home][..(at.0 - FIRST.0) as usize].iter().sum();
         let watt_hours = self.opening[home] + u64::try_from(used).expect("energies are positive");
         Register::try_from(watt_hours).expect("registers stay small")
+    }
+
+    /// The registers at the start of `at`. Now and then the meter leaves out its export register, but for the starts of intervals.
+    pub(crate) fn reading(&self, home: usize, at: Slot) -> Reading {
+        let exported: i64 = (FIRST.0..at.0).map(|slot| self.exported(home, slot)).sum();
+        let told = at.0.is_multiple_of(INTERVAL)
+            || !(at.0 + u32::try_from(home).expect("a few homes")).is_multiple_of(3);
+        let register = u64::try_from(7_000 + exported).expect("energies are positive");
+        let export = told.then(|| Register::try_from(register).expect("registers stay small"));
+        Reading { at, register: self.register(home, at), export }
+    }
+
+    /// What a home exports in a slot.
+    pub(crate) fn exported(&self, home: usize, slot: u32) -> i64 {
+        (self.energy(home, slot) * 3 + i64::from(slot)) % 17
     }
 
     pub(crate) fn energy(&self, home: usize, slot: u32) -> i64 {

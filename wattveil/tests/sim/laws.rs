@@ -58,6 +58,8 @@ impl World {
             assert_eq!(released.agreement, Agreement::Agrees);
             let sums = released.sums.expect("paths that agree have sums");
             assert_eq!((sums.energies, sums.squares, sums.members), (energies, squares, homes.len()));
+            let exported = |slot| homes.iter().map(|home| self.homes.exported(*home, slot)).sum::<i64>();
+            assert_eq!(sums.export, released.slots.numbers().map(exported).sum::<i64>());
             let window = (released.slots.start().0 - FIRST.0) / DAY;
             let set = sets.entry(window).or_insert_with(|| released.members.clone());
             assert_eq!(*set, released.members, "the intervals of a window have one member set");

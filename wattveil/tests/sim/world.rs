@@ -437,7 +437,7 @@ impl World {
         };
         let first = if replay { resume.map_or(FIRST.0, |at| at.0 + 1) } else { latest.0 };
         let readings: Vec<Reading> = (first..=latest.0)
-            .map(|slot| Reading { at: Slot(slot), register: self.homes.register(home, Slot(slot)) })
+            .map(|slot| self.homes.reading(home, Slot(slot)))
             .filter(|reading| resume.is_none_or(|resume| reading.at > resume))
             .collect();
         let ended = latest == self.homes.end();

@@ -413,6 +413,8 @@ impl Making {
                 let kept = kept.ok_or(AggregatorError::Damaged("what was committed to is lost"))?;
                 store.put(CONTRIBUTION, &row(&key, own, reveal), kept.bytes())?;
                 sends.extend(sends_of(&kept, party, store)?);
+                // also after a restart: its bytes were stored with the commitment
+                held.extend(blob_of(&kept).map(|blob| blob.hash));
                 self.seen.insert((own, reveal), kept);
             }
             let revealed = |point: &Point| {

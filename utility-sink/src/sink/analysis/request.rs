@@ -1,6 +1,7 @@
 //! A release of analytics, from the question to the finding.
 //!
-//! Rows: `analysis-ask`, `analysis-cut` request → signed directions; `analysis-votes` request ‖ point → signed votes; `analysis-open`
+//! Rows: `analysis-ask`, `analysis-cut` request → signed directions; `analysis-members` request → how many members to wait for;
+//! `analysis-votes` request ‖ point → signed votes; `analysis-open`
 //! request → the last signed direction to open; `analysis-answer` request ‖ point ‖ active set → signed answers.
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use grid::levelled::opening;
 use grid::levelled::setup::Setup;
 use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
-use protocol::analysis::function::{Function, Member, Subject};
+use protocol::analysis::function::Member;
 use protocol::analysis::reply::{Opened, Reply, ReplyStep};
 use protocol::id::{Hash, QueryId};
 use protocol::rule::{Refusal, Rule};
@@ -23,10 +24,11 @@ use store::{Store, StoreError, Table};
 
 use super::finding::{Finding, finding_of, keep};
 use super::keys::Keys;
-use super::{AnalysisPace, topic};
+use super::{AnalysisPace, Question, topic};
 use crate::sink::{Party, SinkError};
 
 const ASK: Table = Table("analysis-ask");
+const MEMBERS: Table = Table("analysis-members");
 const CUT: Table = Table("analysis-cut");
 const VOTE: Table = Table("analysis-votes");
 const OPEN: Table = Table("analysis-open");
@@ -36,6 +38,8 @@ const ANSWER: Table = Table("analysis-answer");
 #[derive(Debug)]
 pub(super) struct Request {
     ask: Signed<Direction>,
+    /// How many members of each subject to wait for.
+    members: u32,
     holdings: BTreeMap<Point, Result<Vec<Vec<Member>>, Rule>>,
     cut: Option<Signed<Direction>>,
     votes: BTreeMap<Point, Signed<Reply>>,
@@ -66,7 +70,10 @@ pub(super) fn unfinished(
         let stored = |table| -> Result<Option<Signed<Direction>>, SinkError> {
             store.get(table, id.as_bytes())?.map(|bytes| own(&bytes, party)).transpose()
         };
-        let mut request = Request::new(ask, now);
+        let members = store.get(MEMBERS, id.as_bytes())?;
+        let members =
+            members.and_then(|bytes| <[u8; 4]>::try_from(&bytes[..]).ok()).map_or(0, u32::from_be_bytes);
+        let mut request = Request::new(ask, members, now);
         request.cut = stored(CUT)?;
         request.open = stored(OPEN)?;
         for bytes in rows(VOTE, id, store)? {
@@ -99,9 +106,10 @@ fn rows(table: Table, id: QueryId, store: &dyn Store) -> Result<Vec<Vec<u8>>, St
 }
 
 impl Request {
-    fn new(ask: Signed<Direction>, now: Moment) -> Self {
+    fn new(ask: Signed<Direction>, members: u32, now: Moment) -> Self {
         Self {
             ask,
+            members,
             holdings: BTreeMap::new(),
             cut: None,
             votes: BTreeMap::new(),
@@ -118,17 +126,17 @@ impl Request {
     /// Begins: stores the question.
     pub(super) fn begin(
         id: QueryId,
-        key: Hash,
-        function: Function,
-        subjects: Vec<Subject>,
+        question: Question,
         party: &Party,
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Self, StoreError> {
+        let Question { key, function, subjects, members } = question;
         let step = DirectionStep::Ask(Ask { key, function, subjects });
         let ask = party.sign(Direction { request: id, step });
+        store.put(MEMBERS, id.as_bytes(), &members.to_be_bytes())?;
         store.put(ASK, id.as_bytes(), ask.bytes())?;
-        Ok(Self::new(ask, now))
+        Ok(Self::new(ask, members, now))
     }
 
     fn id(&self) -> QueryId {
@@ -320,7 +328,7 @@ impl Request {
                 .filter(|(_, count)| *count >= q)
                 .map(|(member, _)| member.clone())
                 .collect();
-            if set.len() < usize::from(party.roster().policy().k) {
+            if set.len() < usize::from(party.roster().policy().k).max(self.members as usize) {
                 // Too few yet: the question goes again, and more may have come by then.
                 return Ok(Vec::new());
             }
@@ -385,6 +393,7 @@ impl Request {
                 differing,
             };
             keep(&finding, store)?;
+            tracing::info!(request = %finding.request, function = finding.function.name(), "found");
             self.finished = true;
             self.answers.clear();
             return Ok(true);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::load::Load;
 use super::town::Town;
-use crate::bench::village::float;
+use crate::account::float;
 
 /// Slots a day.
 const DAY: u32 = 96;

@@ -207,10 +207,10 @@ impl Town {
         }
         let mut least = u64::MAX;
         for (keys, path) in self.deployment.aggregators.iter().zip(stores) {
-            let store = FileStore::open(&path, CACHE)?;
+            let mut store = FileStore::open(&path, CACHE)?;
             let identity = self.deployment.aggregator_identity(keys);
             let roster = self.deployment.roster.clone();
-            let aggregator = Aggregator::open(identity, roster, Pace::default(), &store)?;
+            let aggregator = Aggregator::open(identity, roster, Pace::default(), &mut store)?;
             least = least.min(aggregator.records());
         }
         Ok(least)
@@ -254,7 +254,7 @@ fn broker_config(
             filters: 1,
         }],
         // receipts of all meters come to one who reads them, not each to its meter
-        filter_logs: Vec::new(),
+        filter_queues: Vec::new(),
         ..deployment.broker_config(setup)
     };
     for user in config.users.iter_mut().filter(|user| user.name == LOAD) {
@@ -283,7 +283,7 @@ fn introduce(
 ) -> anyhow::Result<()> {
     let mut store = FileStore::open(path, CACHE)?;
     let identity = deployment.aggregator_identity(keys);
-    let mut aggregator = Aggregator::open(identity, deployment.roster.clone(), Pace::default(), &store)?;
+    let mut aggregator = Aggregator::open(identity, deployment.roster.clone(), Pace::default(), &mut store)?;
     for meter in &deployment.meters {
         let topic = Channel::Certificate(meter.meter).of(&deployment.roster.document().deployment);
         let handled =
