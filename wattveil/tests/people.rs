@@ -309,6 +309,7 @@ fn several_machines_run_as_written() {
     let output = shell(home.path(), &script);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.contains("home-1, meter ") && out.contains("Published."), "{out}");
     let bills: Vec<Value> =
         serde_json::from_slice(&fs::read(home.path().join("bills.json")).unwrap()).unwrap();
     assert_eq!(bills.len(), 15, "{out}");
