@@ -78,7 +78,7 @@ enum Step {
         #[arg(long, value_name = "FILE")]
         acceptances: PathBuf,
     },
-    /// On everybody's machine but the meters': put the next roster in the place of the one that it follows
+    /// On everybody's machine, meters' if they are at hand: put the next roster in the place of the one that it follows
     Adopt {
         /// The party's directory
         party: PathBuf,
@@ -117,6 +117,7 @@ impl RotateArguments {
 enum Party {
     Aggregator(aggregator_worker::config::Config),
     Sink(utility_sink::config::Config),
+    Meter(Box<meter_agent::config::Config>),
     /// The registrar or an observer: it reads only.
     Reader(crate::directory::Config),
 }
@@ -131,6 +132,10 @@ impl Party {
         if let Some(file) = file("sink.toml") {
             let config = utility_sink::config::Config::read(&file)?;
             return Ok((file, Self::Sink(config)));
+        }
+        if let Some(file) = file("agent.toml") {
+            let config = Box::new(meter_agent::config::Config::read(&file)?);
+            return Ok((file, Self::Meter(config)));
         }
         if let Some(file) = file("observer.toml").or_else(|| file("registrar.toml")) {
             let config = host::config::read(&file, &[])?;
@@ -147,6 +152,7 @@ impl Party {
         let (registrar, roster) = match self {
             Self::Aggregator(config) => (&config.registrar, &config.roster),
             Self::Sink(config) => (&config.registrar, &config.roster),
+            Self::Meter(config) => (&config.registrar, &config.roster),
             Self::Reader(config) => (&config.registrar, &config.roster),
         };
         let path = home.join(roster);
@@ -163,7 +169,7 @@ fn new_key(home: &Path) -> anyhow::Result<Rotated> {
             let held = [&config.box_key].into_iter().chain(&config.more_box_keys).cloned().collect();
             ("sink".to_owned(), "more_box_keys", held)
         }
-        Party::Reader(_) => {
+        Party::Meter(_) | Party::Reader(_) => {
             anyhow::bail!("{} has no box keys; name an aggregator's or the sink's directory", home.display())
         }
     };
@@ -372,6 +378,10 @@ fn adopt(home: &Path, file: &Path) -> anyhow::Result<Rotated> {
         }
         Party::Sink(config) => {
             drop(utility_sink::config::Config { roster: absolute, ..config }.identity(home)?);
+        }
+        Party::Meter(config) => {
+            let admitted = config.floor.admits(&next, host::now().timestamp());
+            admitted.context("ask the registrar for a roster that keeps what this meter was promised")?;
         }
         Party::Reader(_) => (),
     }

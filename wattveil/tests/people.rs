@@ -265,12 +265,16 @@ fn the_operators_page_runs_as_written() {
 
     // every step again changes nothing
     says(home.path(), "rotate adopt town/agg-1 town/registrar/roster-2.wv");
+    // a meter that is at hand need not wait for the utility
+    says(home.path(), "rotate adopt town/meters/home-1 town/registrar/roster-2.wv");
+    says(home.path(), "check town/meters/home-1 --offline");
     says(home.path(), "revoke town home-3 --reason again --offline");
     assert_eq!(fs::read_dir(town.join("registrar/revoked")).unwrap().count(), 2);
     // and mistakes say what to type
     for (line, words) in [
         ("rotate adopt town/agg-2 town/agg-2/roster-1.wv", &["roster 1 is older than roster 2"][..]),
-        ("rotate adopt town/meters/home-1 town/registrar/roster-2.wv", &["has no worker.toml"]),
+        ("rotate adopt town/broker town/registrar/roster-2.wv", &["has no worker.toml"]),
+        ("rotate key town/meters/home-1", &["has no box keys"]),
         ("rotate accept town/agg-3 town/registrar/roster-2.draft", &["does not follow roster 2"]),
         ("rotate accept town/sink town/registrar/roster-2.draft", &["only aggregators accept"]),
         ("rotate key town/observer", &["has no box keys"]),
@@ -358,6 +362,7 @@ fn several_machines_run_as_written() {
     assert!(commands.len() >= 16, "the walk-through has {} commands", commands.len());
     let home = tempfile::tempdir().unwrap();
     let out = run_as_written(&commands, home.path());
+    assert!(out.contains("home-1, meter ") && out.contains("Published."), "{out}");
     let bills: Vec<Value> =
         serde_json::from_slice(&fs::read(home.path().join("bills.json")).unwrap()).unwrap();
     assert_eq!(bills.len(), 15, "{out}");

@@ -13,11 +13,16 @@ fn secret(byte: usize) -> [u8; 32] {
 
 /// A roster whose t of n aggregators open sums.
 pub(crate) fn roster(n: usize, t: usize) -> Roster {
+    roster_of("grid", n, t)
+}
+
+/// The same, of a deployment.
+pub(crate) fn roster_of(deployment: &str, n: usize, t: usize) -> Roster {
     let signers: Vec<SigningKey> = (1..=n).map(|i| SigningKey::from_bytes(&secret(i))).collect();
     let opener = |i| OpeningKey::from_bytes(1, Suite::X25519, &secret(0x40 + i)).unwrap().sealing_key();
     let points = Point::first(n);
     let document = RosterDocument {
-        deployment: "grid".parse().unwrap(),
+        deployment: deployment.parse().unwrap(),
         epoch: 1,
         previous: None,
         valid_from: Timestamp(0),
