@@ -189,7 +189,7 @@ fn holds(profile: Profile, count: usize, batch: usize) {
         let wanted = oracle(function, &[&homes]);
         let extents = extents(&[&uploads]);
         for set in town.sets.clone() {
-            let Values { values, error } = town.open(function, &extents, &result, &set);
+            let Values { values, error, .. } = town.open(function, &extents, &result, &set);
             assert_eq!(values.len(), wanted.len());
             let worst = values.iter().zip(&wanted).map(|(v, w)| (v - w).abs()).fold(0.0, f64::max);
             let (name, profile) = (function.name(), profile.name());
@@ -234,7 +234,7 @@ fn largest_compares() {
         let result = town.evaluate(&function, &subjects, false);
         let wanted = oracle(&function, &[&one, &other]);
         let set = town.sets[1].clone();
-        let Values { values, error } = town.open(&function, &extents(&subjects), &result, &set);
+        let Values { values, error, .. } = town.open(&function, &extents(&subjects), &result, &set);
         let worst = values.iter().zip(&wanted).map(|(v, w)| (v - w).abs()).fold(0.0, f64::max);
         let full = 4.0 * FULL;
         println!("{} worst 2^{:.2} of full scale, noise {error:.3e}", function.name(), (worst / full).log2());

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use host::config::ConfigArguments;
 use host::telemetry;
+use protocol::shamir::Point;
 use std::io::{self, Write as _};
 
 use crate::config::Config;
@@ -66,6 +67,8 @@ fn print(released: &Released) -> io::Result<()> {
         writeln!(out, "{line}")?;
     }
     for (name, finding) in &released.findings {
+        let points = |set: &Vec<Point>| set.iter().map(|point| u8::from(*point)).collect::<Vec<_>>();
+        let wrong: Vec<Vec<u8>> = released.wrong.get(name).into_iter().flatten().map(points).collect();
         let subjects: Vec<String> =
             finding.subjects.iter().map(|subject| format!("{}/{}", subject.group, subject.window)).collect();
         let line = serde_json::json!({
@@ -75,6 +78,7 @@ fn print(released: &Released) -> io::Result<()> {
             "members": finding.members,
             "values": finding.values,
             "deviation": finding.error,
+            "one_decrypts_wrongly_of": wrong,
         });
         writeln!(out, "{line}")?;
     }

@@ -12,6 +12,7 @@ use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
+use protocol::shamir::Point;
 use protocol::topic::Outgoing;
 use protocol::unit::{Slot, SlotRange};
 use rand::rngs::StdRng;
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, ReleaseConfig};
 use crate::sink::analysis::Finding;
+use crate::sink::analysis::finding::wrong_sets_of;
 use crate::sink::ledger::{bills_of, curve_of, intervals_of};
 use crate::sink::{Bill, Curve, Interval, Sink, revoked_in};
 
@@ -155,6 +157,8 @@ pub struct Released {
     pub curves: Vec<Curve>,
     /// What the questions of analytics gave, by their names.
     pub findings: Vec<(String, Finding)>,
+    /// By question, the active sets that opened its result to other values: one of each decrypts wrongly.
+    pub wrong: BTreeMap<String, Vec<Vec<Point>>>,
     /// Intervals of the grid path, by group and time.
     pub intervals: Vec<Interval>,
     /// The meters that are revoked.
@@ -342,6 +346,9 @@ fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
     let mut released = Released { revoked: revoked_in(store)?, ..Released::default() };
     if let Some(analysis) = &config.analysis {
         released.findings = questions::found(analysis, store)?;
+        for (name, finding) in &released.findings {
+            released.wrong.insert(name.clone(), wrong_sets_of(finding.request, store)?);
+        }
     }
     for release in &config.releases {
         let period = release.period()?;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::analysis::function::Function;
+use protocol::shamir::Point;
 use protocol::signature::hash;
 use protocol::unit::{Slot, SlotLength};
 use serde_json::{Value, json};
@@ -100,7 +101,8 @@ impl AskArguments {
                 self.patience
             )
         })?;
-        let shown = Shown { finding, slot, window: key.window_slots };
+        let wrong = released.wrong.get(&name).cloned().unwrap_or_default();
+        let shown = Shown { finding, wrong, slot, window: key.window_slots };
         if let Some(file) = &self.json {
             // values are for the utility's eyes
             let text = format!("{:#}\n", shown.to_json());
@@ -181,6 +183,8 @@ fn window(day: Date, slot: SlotLength, slots: u16) -> anyhow::Result<u32> {
 /// Values, as they are shown.
 struct Shown {
     finding: Finding,
+    /// Active sets that opened the result to other values.
+    wrong: Vec<Vec<Point>>,
     slot: SlotLength,
     window: u16,
 }
@@ -218,13 +222,13 @@ impl Shown {
             .collect();
         let starts: Vec<Option<String>> =
             (0..values.len()).map(|index| self.time(index).map(|time| time.to_string())).collect();
-        let points = |points: &[protocol::shamir::Point]| {
-            points.iter().map(|point| u8::from(*point)).collect::<Vec<_>>()
-        };
+        let points = |points: &[Point]| points.iter().map(|point| u8::from(*point)).collect::<Vec<_>>();
+        let wrong: Vec<Vec<u8>> = self.wrong.iter().map(|set| points(set)).collect();
         json!({
             "function": function.name(), "unit": self.unit(), "subjects": subjects, "slot_starts": starts,
             "values": values, "standard_deviation_of_the_error": error,
             "opened_by": points(opened_by), "differing_results_from": points(differing),
+            "one_decrypts_wrongly_of": wrong,
         })
     }
 
@@ -253,6 +257,14 @@ impl Shown {
             writeln!(
                 text,
                 "aggregator {point} computed another result: one of you runs another version, or it lies"
+            )?;
+        }
+        for set in &self.wrong {
+            let members: Vec<String> = set.iter().map(Point::to_string).collect();
+            writeln!(
+                text,
+                "of aggregators {} one decrypts its part wrongly; these values are of others",
+                members.join(", ")
             )?;
         }
         Ok(text)

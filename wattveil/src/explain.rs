@@ -128,8 +128,13 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
     if analytics {
         say(format!("ANALYTICS  {CAUTION}."));
         say(format!(
-            "  Any {t} aggregators open a result to the utility. One that computes another result is named; one that decrypts its part \
-             wrongly is NOT noticed, and makes the values wrong."
+            "  Any {t} aggregators open a result to the utility. One that computes another result is named. {}",
+            if n > t {
+                "One that decrypts its part wrongly is noticed, as several sets open each result (`confirm`); two that do so \
+                 together may not be."
+            } else {
+                "One that decrypts its part wrongly is NOT noticed, and makes the values wrong: all are needed, so no others can be asked."
+            }
         ));
         say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once.".to_owned());
         say(String::new());

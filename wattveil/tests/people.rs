@@ -49,6 +49,11 @@ fn town(more: &str) -> TempDir {
     home
 }
 
+/// A town all of whose aggregators are needed.
+fn town_of_two() -> TempDir {
+    town("--aggregators 2 --threshold 2")
+}
+
 /// What `init` makes is well, secret where it has to be, and never overwritten.
 #[test]
 fn a_new_directory_is_well() {
@@ -198,7 +203,9 @@ fn explanations_follow_the_roster() {
     assert!(!text.contains("crafted ciphertext"));
     let text = says(home.path(), "explain town/sink --analytics");
     assert!(text.contains(protocol::analysis::CAUTION), "{text}");
-    assert!(text.contains("decrypts its part wrongly is NOT noticed"), "{text}");
+    assert!(text.contains("decrypts its part wrongly is noticed"), "{text}");
+    let home = town_of_two();
+    assert!(says(home.path(), "explain town --analytics").contains("wrongly is NOT noticed"));
 }
 
 /// Analytics are asked for by name, and only with what makes sense.

@@ -6,7 +6,7 @@ use protocol::shamir::Point;
 use protocol::wire;
 use serde_bytes::ByteBuf;
 
-use super::accuracy::{Accuracy, Extent, NoRoom};
+use super::accuracy::{Accuracy, Extent, NoRoom, Output};
 use super::setup::Setup;
 use super::trustee::{OpenError, read_result};
 
@@ -39,6 +39,29 @@ pub struct Values {
     /// The standard deviation of the first value's error: smudging, noise and rounding; for maxima and minima without what
     /// the approximation of the sign leaves, up to 2^-9.8 of the sets' full scale.
     pub error: f64,
+    /// Every ciphertext of the result.
+    opened: Vec<Opened>,
+}
+
+/// A ciphertext's values as they were opened, and the standard deviation of their error.
+#[derive(Clone, Debug, PartialEq)]
+struct Opened {
+    values: Vec<f64>,
+    deviation: f64,
+}
+
+/// How many standard deviations two openings of one result may be apart: each has smudging of its own, so one in 10^12 is.
+const APART: f64 = 10.0;
+
+impl Values {
+    /// Whether another active set has opened the same result to the same values, but for its smudging.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let near = |(ours, theirs): (&Opened, &Opened)| {
+            let apart = ours.values.iter().zip(&theirs.values).map(|(a, b)| (a - b).abs());
+            ours.values.len() == theirs.values.len() && apart.fold(0.0, f64::max) <= APART * ours.deviation
+        };
+        self.opened.len() == other.opened.len() && self.opened.iter().zip(&other.opened).all(near)
+    }
 }
 
 /// Opens a result with one answer of each member of an active set.
@@ -80,9 +103,12 @@ pub fn open(
     }
     let values = match (function, &opened[..]) {
         (Function::TimeVariance, [mean, square]) => vec![mean[0], square[0] - mean[0] * mean[0]],
-        _ => opened.swap_remove(0),
+        _ => opened[0].clone(),
     };
-    Ok(Values { values, error: accuracy.outputs()[0].error() })
+    let deviations = accuracy.outputs().iter().map(Output::error);
+    let opened = opened.into_iter().zip(deviations).map(|(values, deviation)| Opened { values, deviation });
+    let opened = opened.collect();
+    Ok(Values { values, error: accuracy.outputs()[0].error(), opened })
 }
 
 fn read<T: Wire>(

@@ -21,6 +21,8 @@ pub struct AnalysisConfig {
     pub settle_ms: u64,
     /// Milliseconds to wait for an active set; then another one is asked.
     pub patience_ms: u64,
+    /// Whether several active sets open each result, so that one aggregator's wrong decryption is noticed.
+    pub confirm: bool,
     /// Collective keys to plan, once each.
     #[serde(rename = "key")]
     pub keys: Vec<KeyConfig>,
@@ -102,12 +104,13 @@ pub struct SubjectConfig {
 
 impl Default for AnalysisConfig {
     fn default() -> Self {
-        let AnalysisPace { resend, resend_last, settle, patience } = AnalysisPace::default();
+        let AnalysisPace { resend, resend_last, settle, patience, confirm } = AnalysisPace::default();
         Self {
             resend_ms: resend,
             resend_last_ms: resend_last,
             settle_ms: settle,
             patience_ms: patience,
+            confirm,
             keys: Vec::new(),
             questions: Vec::new(),
         }
@@ -122,6 +125,7 @@ impl AnalysisConfig {
             settle: self.settle_ms,
             patience: self.patience_ms,
             resend_last: self.resend_last_ms,
+            confirm: self.confirm,
         }
     }
 

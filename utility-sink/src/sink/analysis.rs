@@ -3,7 +3,8 @@
 //! What must stay true:
 //! * whatever is sent is stored first, and sent again byte for byte;
 //! * a key is announced only if all n aggregators say the same of it;
-//! * a value is accepted only from t answers that agree on the result that they opened.
+//! * a value is accepted only from t answers that agree on the result that they opened, and, unless told otherwise, only if several
+//!   active sets without a common member opened it to the same.
 
 use std::collections::BTreeMap;
 
@@ -40,11 +41,14 @@ pub struct AnalysisPace {
     pub settle: u64,
     /// Milliseconds to wait for an active set; then another one is asked.
     pub patience: u64,
+    /// Whether several active sets open each result, until those that agree have no aggregator in common: then one that decrypts its
+    /// part wrongly is noticed. It takes more aggregators than the threshold, and two openings a result or three.
+    pub confirm: bool,
 }
 
 impl Default for AnalysisPace {
     fn default() -> Self {
-        Self { resend: 15_000, resend_last: 600_000, settle: 10_000, patience: 60_000 }
+        Self { resend: 15_000, resend_last: 600_000, settle: 10_000, patience: 60_000, confirm: true }
     }
 }
 

@@ -7,7 +7,7 @@ use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
 use protocol::analysis::function::{Function, Member};
 use protocol::analysis::plan::Profile;
-use protocol::analysis::reply::{Reply, ReplyStep};
+use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
 use protocol::analysis::upload::Upload;
 use protocol::id::{Hash, QueryId};
 use protocol::part::Assembly;
@@ -16,11 +16,14 @@ use protocol::shamir::Point;
 use protocol::signature::{Signed, Unverified};
 use protocol::topic::{Channel, Outgoing, Role, Topic};
 use protocol::unit::{Slot, SlotRange, WattHours};
+use protocol::wire;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use serde_bytes::ByteBuf;
 use store::Table;
+use utility_sink::sink::analysis::finding::wrong_sets_of;
 
-use crate::world::{FIRST, Name, Scene, WINDOW, World};
+use crate::world::{FIRST, Gate, Name, Scene, WINDOW, World};
 
 fn town() -> (World, Hash) {
     let mut world = World::new(Scene { profile: Profile::Light, ..Scene::default() });
@@ -72,6 +75,89 @@ fn holdings(world: &World, request: u8) -> Vec<Member> {
         _ => None,
     });
     found.unwrap()
+}
+
+/// One aggregator that decrypts its part wrongly is noticed and makes no value wrong; where results are opened once only, it does.
+#[test]
+fn a_wrong_decryption_is_noticed() {
+    for confirm in [true, false] {
+        let mut world = World::new(Scene { profile: Profile::Light, homes: 3, confirm, ..Scene::default() });
+        let key = world.make_key(60);
+        world.gate = Some(liar(&world));
+        let id = world.ask(key, &Function::Sum, &[World::subject(1, 0)]);
+        world.until("the values", 400, |world| world.finding(id).is_some());
+        let finding = world.finding(id).unwrap();
+        let curve = world.curve(1, 0);
+        let right = finding
+            .values
+            .iter()
+            .zip(&curve)
+            .all(|(value, wanted)| (value - wanted).abs() < 6.0 * finding.error);
+        assert_eq!(right, confirm, "{:?} and not {curve:?}", finding.values);
+        let wrong = wrong_sets_of(id, &world.parties[&Name::Sink].store).unwrap();
+        let liar = Point::try_from(1).unwrap();
+        assert_eq!(wrong.is_empty(), !confirm);
+        assert!(wrong.iter().all(|set| set.contains(&liar)), "{wrong:?}");
+    }
+}
+
+/// Aggregator 1 decrypts wrongly: it adds an eighth of full scale to every slot. The utility hears no vote of aggregator 4, so that
+/// aggregators 1 and 2 are the first to be asked.
+fn liar(world: &World) -> Gate {
+    let (sink, roster) = (world.deployment.sink_identity(), world.deployment.roster.clone());
+    let (key, setup) = (world.deployment.aggregators[0].key.clone(), Setup::new(&world.plan()).unwrap());
+    let (mut assembly, mut rng) = (Assembly::default(), ChaCha20Rng::seed_from_u64(7));
+    Box::new(move |from, send| {
+        let topic = send.topic.to_string();
+        let theirs = matches!(from, Name::Aggregator(0 | 3)) && topic.contains("analysis/reply/");
+        if !theirs {
+            return vec![send.clone()];
+        }
+        let Ok(Some(document)) = assembly.take(&topic, &send.payload) else { return Vec::new() };
+        let reply = roster.open_peer(&document, |reply: &Reply| reply.point).unwrap();
+        let answer = match (&reply.step, from) {
+            (ReplyStep::Vote(_), Name::Aggregator(3)) => return Vec::new(),
+            (ReplyStep::Answer(answer), Name::Aggregator(0)) => answer,
+            _ => return Outgoing::parts(&send.topic, reply.bytes()),
+        };
+        let opened = answer.open(reply.point, &sink.box_keys[0], &roster).unwrap();
+        let partials = lie(&setup, &opened.partials).into();
+        let opened = Opened { partials, ..opened };
+        let (cut, members) = (answer.cut, answer.members.clone());
+        let answer = Answer::seal(cut, members, reply.point, &opened, &roster, &mut rng).unwrap();
+        let reply = Reply { step: ReplyStep::Answer(answer), ..(*reply).clone() };
+        let reply = Signed::sign(reply, &key, &roster.context());
+        Outgoing::parts(&send.topic, reply.bytes())
+    })
+}
+
+/// Partial decryptions with an eighth of full scale added: to the constant coefficient, which is all residues in evaluation form.
+fn lie(setup: &Setup, partials: &[u8]) -> Vec<u8> {
+    let params = setup.params();
+    let scale = setup.scale().value(params);
+    let delta = 1_u128 << (0..64).find(|log2| 8.0 * 2_f64.powi(*log2) >= scale).unwrap();
+    let mut partials: Vec<ByteBuf> = wire::decode_own(partials).unwrap();
+    for bytes in &mut partials {
+        // 20 bytes of header, one of the level; then the residues, row by row
+        let (level, mut bit) = (usize::from(bytes[20]), 8 * 21);
+        for index in 0..params.primes_at(level) {
+            let q = u64::from(params.prime(index));
+            let length = (u64::BITS - q.leading_zeros()) as usize;
+            for _ in 0..params.n() {
+                let value: u64 =
+                    (0..length).map(|i| u64::from(bytes[(bit + i) / 8] >> ((bit + i) % 8) & 1) << i).sum();
+                let value = (value + u64::try_from(delta % u128::from(q)).unwrap()) % q;
+                for i in 0..length {
+                    let mask = 1 << ((bit + i) % 8);
+                    bytes[(bit + i) / 8] &= !mask;
+                    bytes[(bit + i) / 8] |= if value >> i & 1 == 1 { mask } else { 0 };
+                }
+                bit += length;
+            }
+            bit = bit.next_multiple_of(8);
+        }
+    }
+    wire::encode(&partials)
 }
 
 /// A set without one of its members, a second set for one (group, window), a function asked twice, and a group below k: no votes.
@@ -162,14 +248,14 @@ fn nothing_is_opened_without_a_certificate() {
     let voted: Vec<_> = replies(&world, 1)
         .into_iter()
         .filter(|reply| reply.step == ReplyStep::Vote(cut))
-        .map(|vote| serde_bytes::ByteBuf::from(vote.into_bytes()))
+        .map(|vote| ByteBuf::from(vote.into_bytes()))
         .collect();
     let point = |i: u8| Point::try_from(i).unwrap();
     let answers = |world: &World| {
         let all = replies(world, 1).into_iter();
         all.filter(|reply| matches!(reply.step, ReplyStep::Answer(_))).collect::<Vec<_>>()
     };
-    let open = |members: &[u8], votes: &[serde_bytes::ByteBuf], cut: Hash| {
+    let open = |members: &[u8], votes: &[ByteBuf], cut: Hash| {
         let members = members.iter().map(|i| point(*i)).collect();
         DirectionStep::Open(Open { cut, members, votes: votes.to_vec() })
     };
@@ -318,8 +404,7 @@ fn a_result_that_differs_is_not_opened() {
         opened.result[last] ^= 1;
         let mut rng = ChaCha20Rng::seed_from_u64(6);
         let (cut, members) = (answer.cut, answer.members.clone());
-        let lie =
-            protocol::analysis::reply::Answer::seal(cut, members, reply.point, &opened, &roster, &mut rng);
+        let lie = Answer::seal(cut, members, reply.point, &opened, &roster, &mut rng);
         let lie = Reply { step: ReplyStep::Answer(lie.unwrap()), ..(*reply).clone() };
         Outgoing::parts(&send.topic, Signed::sign(lie, &signer, &roster.context()).bytes())
     }));

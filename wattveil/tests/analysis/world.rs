@@ -47,6 +47,7 @@ pub(crate) struct Scene {
     pub(crate) k: u16,
     pub(crate) log_openings: u8,
     pub(crate) faults: Faults,
+    pub(crate) confirm: bool,
     pub(crate) seed: u64,
 }
 
@@ -62,6 +63,7 @@ impl Default for Scene {
             k: 3,
             log_openings: 10,
             faults: Faults::default(),
+            confirm: false,
             seed: 1,
         }
     }
@@ -187,6 +189,7 @@ impl World {
                     resend_last: 6_000,
                     settle: 1_000,
                     patience: 8_000,
+                    confirm: scene.confirm,
                 };
                 let sink = Sink::open(deployment.sink_identity(), roster, sink::Pace::default(), store, *now);
                 Role::Sink(Box::new(sink.unwrap().with_analysis(pace, store, *now).unwrap()))

@@ -94,6 +94,7 @@ fn questions() -> AnalysisConfig {
         resend_last_ms: 1_600,
         settle_ms: 300,
         patience_ms: 3_000,
+        confirm: true,
         keys: vec![KeyConfig {
             name: "light".into(),
             profile: "light".into(),

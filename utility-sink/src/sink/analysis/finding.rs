@@ -1,6 +1,6 @@
 //! Findings: the values of released functions, as the utility keeps them.
 //!
-//! Rows: `analysis-finding` request → the finding.
+//! Rows: `analysis-finding` request → the finding; `analysis-wrong` request → active sets that opened it to other values.
 
 use protocol::analysis::function::{Function, Subject};
 use protocol::id::{Hash, QueryId};
@@ -10,6 +10,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
 const FINDING: Table = Table("analysis-finding");
+const WRONG: Table = Table("analysis-wrong");
 
 /// The values of a released function.
 #[derive(Clone, Debug, Deserialize_tuple, PartialEq, Serialize_tuple)]
@@ -32,6 +33,21 @@ pub struct Finding {
     pub opened_by: Vec<Point>,
     /// Aggregators whose result was another one.
     pub differing: Vec<Point>,
+}
+
+/// Keeps which active sets opened a result to other values.
+pub(super) fn keep_wrong(id: QueryId, sets: &[Vec<Point>], store: &mut dyn Store) -> Result<(), StoreError> {
+    store.put(WRONG, id.as_bytes(), &wire::encode(sets))
+}
+
+/// The active sets that opened a result to other values than the finding's: in each of them is an aggregator that decrypts wrongly.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn wrong_sets_of(id: QueryId, store: &dyn Store) -> Result<Vec<Vec<Point>>, StoreError> {
+    let sets = store.get(WRONG, id.as_bytes())?.and_then(|bytes| wire::decode_own(&bytes).ok());
+    Ok(sets.unwrap_or_default())
 }
 
 /// Keeps a finding.

@@ -4,10 +4,10 @@
 //! `analysis-votes` request ‖ point → signed votes; `analysis-open`
 //! request → the last signed direction to open; `analysis-answer` request ‖ point ‖ active set → signed answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use grid::levelled::accuracy::Extent;
-use grid::levelled::opening;
+use grid::levelled::opening::{self, Values};
 use grid::levelled::setup::Setup;
 use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
@@ -22,7 +22,7 @@ use protocol::unit::Moment;
 use serde_bytes::ByteBuf;
 use store::{Store, StoreError, Table};
 
-use super::finding::{Finding, finding_of, keep};
+use super::finding::{Finding, finding_of, keep, keep_wrong};
 use super::keys::Keys;
 use super::{AnalysisPace, Question, topic};
 use crate::sink::{Party, SinkError};
@@ -46,6 +46,8 @@ pub(super) struct Request {
     open: Option<Signed<Direction>>,
     /// By active set.
     answers: BTreeMap<Vec<Point>, BTreeMap<Point, Opened>>,
+    /// What each active set that answered as a whole came to; nothing if its answers give no values.
+    values: BTreeMap<Vec<Point>, Option<Values>>,
     finished: bool,
     quorum_at: Option<Moment>,
     opened_at: Moment,
@@ -115,6 +117,7 @@ impl Request {
             votes: BTreeMap::new(),
             open: None,
             answers: BTreeMap::new(),
+            values: BTreeMap::new(),
             finished: false,
             quorum_at: None,
             opened_at: now,
@@ -280,11 +283,13 @@ impl Request {
         }
         // A key under an earlier roster is gone: the request waits.
         let Some(setup) = keys.setup(&self.asked().key) else { return Ok(Vec::new()) };
-        if self.conclude(setup, party, store)? {
+        self.combine(setup, party);
+        if self.conclude(pace, party, store)? {
             return Ok(Vec::new());
         }
         let tired = now.since(self.opened_at) >= pace.patience;
-        if self.open.is_some() && !tired {
+        let answered = self.opening().is_some_and(|open| self.values.contains_key(&open.members));
+        if self.open.is_some() && !tired && !answered {
             return Ok(Vec::new());
         }
         let next = self.next_set(party);
@@ -342,63 +347,118 @@ impl Request {
         Ok(sends)
     }
 
-    /// The active set whose turn it is: those first whose members all voted, and after the last the first again.
+    /// The active set whose turn it is, of those that have not answered: those first whose members all voted, and that have fewest
+    /// members in common with all that agree so far; and after the last the first again.
     fn next_set(&self, party: &Party) -> Option<Vec<Point>> {
+        let common = self.agreeing().map(|(_, common)| common).unwrap_or_default();
         let mut sets = Point::sets(&party.roster().points(), party.roster().t());
-        sets.sort_by_key(|set| set.iter().filter(|point| !self.votes.contains_key(point)).count());
+        sets.retain(|set| !self.values.contains_key(set));
+        let count = |set: &[Point], of: &dyn Fn(&Point) -> bool| set.iter().filter(|point| of(point)).count();
+        sets.sort_by_key(|set| {
+            (
+                count(set, &|point| !self.votes.contains_key(point)),
+                count(set, &|point| common.contains(point)),
+            )
+        });
         let last = self.opening().and_then(|open| sets.iter().position(|set| *set == open.members));
         let next = last.map_or(0, |last| (last + 1) % sets.len().max(1));
         sets.into_iter().nth(next)
     }
 
-    /// Keeps the values, if a whole active set answered and agrees on the result.
-    fn conclude(&mut self, setup: &Setup, party: &Party, store: &mut dyn Store) -> Result<bool, SinkError> {
-        let Some(sets) = self.sets() else { return Ok(false) };
+    /// Opens the result with every active set that has answered as a whole since.
+    fn combine(&mut self, setup: &Setup, party: &Party) {
+        let Some(sets) = self.sets() else { return };
         let extents: Vec<Extent> = sets.iter().map(|set| Extent::of(set)).collect();
-        let ask = self.asked();
+        let mut values = Vec::new();
         for (members, answers) in &self.answers {
-            let results: Vec<&ByteBuf> = answers.values().map(|opened| &opened.result).collect();
             if members.len() != party.roster().t()
                 || answers.len() < members.len()
-                || results.iter().any(|result| *result != results[0])
+                || self.values.contains_key(members)
             {
+                continue;
+            }
+            let results: Vec<&ByteBuf> = answers.values().map(|opened| &opened.result).collect();
+            if results.iter().any(|result| *result != results[0]) {
+                tracing::warn!(request = %self.id(), "aggregators {members:?} computed different results");
+                values.push((members.clone(), None));
                 continue;
             }
             let partials: Vec<(Point, Vec<u8>)> =
                 answers.iter().map(|(point, opened)| (*point, opened.partials.to_vec())).collect();
-            let opened = opening::open(setup, &ask.function, &extents, results[0], &partials);
-            let opened = match opened {
-                Ok(opened) => opened,
-                Err(error) => {
-                    tracing::warn!(request = %self.id(), "answers of {members:?} give no values: {error}");
-                    continue;
-                }
-            };
-            let agreed = digest(results[0]);
-            let differing =
-                self.answers.values().flatten().filter(|(_, other)| digest(&other.result) != agreed);
-            let mut differing: Vec<Point> = differing.map(|(point, _)| *point).collect();
-            differing.dedup();
-            #[expect(clippy::cast_possible_truncation, reason = "sets have a few thousand members at most")]
-            let counts = extents.iter().map(|extent| extent.members as u32).collect();
-            let finding = Finding {
-                request: self.id(),
-                key: ask.key,
-                function: ask.function.clone(),
-                subjects: ask.subjects.clone(),
-                members: counts,
-                values: opened.values,
-                error: opened.error,
-                opened_by: members.clone(),
-                differing,
-            };
-            keep(&finding, store)?;
-            tracing::info!(request = %finding.request, function = finding.function.name(), "found");
-            self.finished = true;
-            self.answers.clear();
-            return Ok(true);
+            let opened = opening::open(setup, &self.asked().function, &extents, results[0], &partials);
+            let opened = opened.inspect_err(|error| {
+                tracing::warn!(request = %self.id(), "answers of {members:?} give no values: {error}");
+            });
+            values.push((members.clone(), opened.ok()));
         }
-        Ok(false)
+        self.values.extend(values);
+    }
+
+    /// The active set with which most agree, itself included, and who is in all of these.
+    fn agreeing(&self) -> Option<(&Vec<Point>, Vec<Point>)> {
+        let opened = || self.values.iter().filter_map(|(members, values)| Some((members, values.as_ref()?)));
+        let of = |(members, values): (&'_ Vec<Point>, &Values)| {
+            let agreeing: Vec<&Vec<Point>> =
+                opened().filter(|(_, other)| values.agrees(other)).map(|(members, _)| members).collect();
+            let mut common = members.clone();
+            common.retain(|point| agreeing.iter().all(|set| set.contains(point)));
+            (agreeing.len(), common)
+        };
+        let best = opened().map(|(members, values)| (members, of((members, values))));
+        best.max_by_key(|(_, (count, _))| *count).map(|(members, (_, common))| (members, common))
+    }
+
+    /// Keeps the values, if a whole active set answered and agrees on the result, and nobody could have made it up alone.
+    fn conclude(
+        &mut self,
+        pace: &AnalysisPace,
+        party: &Party,
+        store: &mut dyn Store,
+    ) -> Result<bool, SinkError> {
+        let (Some(sets), Some((members, common))) = (self.sets(), self.agreeing()) else { return Ok(false) };
+        // Where all aggregators are needed there is no other set to ask.
+        if pace.confirm && !common.is_empty() && party.roster().n() > party.roster().t() {
+            return Ok(false);
+        }
+        let Some(Some(values)) = self.values.get(members) else { return Ok(false) };
+        let agreed = self.answers[members].values().next().map(|opened| digest(&opened.result));
+        let other = |opened: &Opened| Some(digest(&opened.result)) != agreed;
+        let differing: BTreeSet<Point> = self
+            .answers
+            .values()
+            .flatten()
+            .filter(|(_, opened)| other(opened))
+            .map(|(point, _)| *point)
+            .collect();
+        let wrong = |(set, opened): (&Vec<Point>, &Option<Values>)| {
+            let disagrees = opened.as_ref().is_none_or(|opened| !values.agrees(opened));
+            (disagrees && !set.iter().any(|point| differing.contains(point))).then(|| set.clone())
+        };
+        let wrong: Vec<Vec<Point>> = self.values.iter().filter_map(wrong).collect();
+        for set in &wrong {
+            tracing::warn!(request = %self.id(), "of aggregators {set:?} one decrypts its part wrongly");
+        }
+        let ask = self.asked();
+        #[expect(clippy::cast_possible_truncation, reason = "sets have a few thousand members at most")]
+        let counts = sets.iter().map(|set| set.len() as u32).collect();
+        let finding = Finding {
+            request: self.id(),
+            key: ask.key,
+            function: ask.function.clone(),
+            subjects: ask.subjects.clone(),
+            members: counts,
+            values: values.values.clone(),
+            error: values.error,
+            opened_by: members.clone(),
+            differing: differing.into_iter().collect(),
+        };
+        keep_wrong(finding.request, &wrong, store)?;
+        keep(&finding, store)?;
+        tracing::info!(request = %finding.request, function = finding.function.name(), "found");
+        self.finished = true;
+        self.answers.clear();
+        self.values.clear();
+        Ok(true)
     }
 }
 
