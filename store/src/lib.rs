@@ -149,3 +149,40 @@ fn pages<E: From<StoreError>>(
         take(page)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reading page by page shows each entry once, in order, and stops where the reader does.
+    #[test]
+    fn pages_are_one_table() {
+        const TABLE: Table = Table("rows");
+        let rows = u32::try_from(2 * PAGE + 3).unwrap();
+        let mut store = MemoryStore::default();
+        for row in 0..rows {
+            store.put(TABLE, &row.to_be_bytes(), b"value").unwrap();
+        }
+        let mut seen = Vec::new();
+        visit(TABLE, &store, |key, value| {
+            assert_eq!(value, b"value");
+            seen.push(u32::from_be_bytes(key.try_into().unwrap()));
+            Ok::<(), StoreError>(())
+        })
+        .unwrap();
+        assert!(seen.into_iter().eq(0..rows));
+        let (start, end) = (5_u32.to_be_bytes(), (rows - 1).to_be_bytes());
+        let within = entries_within(TABLE, &start, &end, &store).unwrap();
+        assert_eq!(within.len(), rows as usize - 6);
+        assert_eq!(
+            (&within[0].0[..], &within[within.len() - 1].0[..]),
+            (&start[..], &(rows - 2).to_be_bytes()[..])
+        );
+        let mut count = 0;
+        let stopped = visit(TABLE, &store, |_, _| {
+            count += 1;
+            if count == 2 { Err(StoreError::Stopped) } else { Ok(()) }
+        });
+        assert!(matches!(stopped, Err(StoreError::Stopped)) && count == 2);
+    }
+}

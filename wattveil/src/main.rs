@@ -106,8 +106,9 @@ struct BenchArguments {
     #[arg(long, value_name = "T", default_value_t = 2)]
     threshold: usize,
     /// Print the figures as JSON; with a file, print the table and write them there
-    #[arg(long, value_name = "FILE", global = true, num_args = 0..=1, require_equals = true)]
-    json: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "FILE", global = true, num_args = 0..=1, require_equals = true,
+        default_missing_value = "-")]
+    json: Option<PathBuf>,
     /// Print also how the figures compare to those that an earlier run wrote with --json=FILE
     #[arg(long, value_name = "FILE", global = true)]
     compare: Option<PathBuf>,
@@ -252,8 +253,8 @@ async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     };
     let mut out = std::io::stdout().lock();
     match &arguments.json {
-        Some(None) => writeln!(out, "{figures:#}")?,
-        Some(Some(file)) => {
+        Some(file) if file.as_os_str() == "-" => writeln!(out, "{figures:#}")?,
+        Some(file) => {
             write!(out, "{table}")?;
             std::fs::write(file, format!("{figures:#}\n"))
                 .with_context(|| format!("cannot write {}", file.display()))?;

@@ -35,6 +35,7 @@ fn commands_run_as_written() {
                 let wanted = match arguments.get(1).map(String::as_str) {
                     Some("grid") => "four aggregators and the sink included",
                     Some("levelled") => "a collective key",
+                    Some("pipeline") => "floor of a message",
                     _ => "every message's way",
                 };
                 assert!(out.contains(wanted), "{out}");

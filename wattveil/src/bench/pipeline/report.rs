@@ -42,9 +42,9 @@ pub(super) fn measure() -> anyhow::Result<Vec<Report>> {
     Ok([ours(4, 2)?, ours(2, 2)?].into_iter().chain(theirs).collect())
 }
 
-/// The values: up to 16 bits each.
+/// The values: watt-hours as far as a share carries them, 15 bits and a sign.
 fn value(slot: u32) -> u32 {
-    slot * 7_919 % 65_536
+    slot * 7_919 % 32_768
 }
 
 fn ours(aggregators: usize, threshold: usize) -> anyhow::Result<Report> {
