@@ -285,7 +285,8 @@ fn a_chain_takes_successors_only() {
         other => panic!("{other:?}"),
     };
     assert_eq!(changed(&|d| d.deployment = "other".parse().unwrap()), Changed::Deployment);
-    assert_eq!(changed(&|d| d.aggregators = document(5, 2).aggregators), Changed::Aggregators);
+    let fifth = |d: &mut RosterDocument| (d.aggregators, d.quorum) = (document(5, 2).aggregators, 4);
+    assert_eq!(changed(&fifth), Changed::Aggregators);
     assert_eq!(changed(&|d| d.aggregators[0].id = "other".parse().unwrap()), Changed::Aggregators);
     assert_eq!(changed(&|d| d.utility.key = signer(9).verifying_key()), Changed::Utility);
     assert_eq!(changed(&|d| d.quorum = 4), Changed::Numbers);
