@@ -24,21 +24,21 @@ permissions() {
         meter)
             write="agg.*.share.$user agg.*.grid.$user agg.*.deal.$user cert.$user status.meter.$user"
             write="$write analysis.upload.$user analysis.data.meter.$user"
-            read="receipt.$user.* roster tariff.* outcome analysis.key analysis.key.* analysis.taken.$user.*" ;;
+            read="receipt.$user.* roster revoked.$user tariff.* outcome analysis.key analysis.key.* analysis.taken.$user.*" ;;
         agg)
             write="receipt.*.$user inventory.$user vote.$user result.$user partial.$user status.agg.$user"
             write="$write analysis.make.$user analysis.data.agg.$user analysis.taken.*.$user analysis.reply.$user"
-            read="agg.$user agg.$user.> cert.* roster tariff.* query cut votes outcome inventory.* vote.*"
+            read="agg.$user agg.$user.> cert.* revoked.* roster tariff.* query cut votes outcome inventory.* vote.*"
             read="$read analysis.plan analysis.make.* analysis.data.agg.* analysis.data.meter.* analysis.upload.*"
             read="$read analysis.direction analysis.reply.*" ;;
         sink)
-            write="roster tariff.* query cut votes inventory.* outcome status.sink.*"
+            write="roster revoked.* tariff.* query cut votes inventory.* outcome status.sink.*"
             write="$write analysis.plan analysis.key analysis.key.* analysis.direction"
-            read="roster cert.* receipt receipt.> inventory.* vote.* result.* partial.* outcome status status.>"
+            read="roster cert.* revoked.* receipt receipt.> inventory.* vote.* result.* partial.* outcome status status.>"
             read="$read analysis.make.* analysis.data.agg.* analysis.reply.*" ;;
         registrar)
-            write="roster cert.* status.registrar.$user"
-            read="roster cert.* status status.>" ;;
+            write="roster cert.* revoked.* status.registrar.$user"
+            read="roster cert.* revoked.* status status.>" ;;
         observer)
             # ours lets it read everything; here that is all of wattveil's, not what the cluster says to itself
             own=wv write=""

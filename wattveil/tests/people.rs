@@ -389,3 +389,96 @@ fn several_machines_run_as_written() {
     let up = status.iter().filter(|party| party["role"] == "aggregator" && party["state"] == "up").count();
     assert_eq!((up, status.len()), (4, 4 + 1 + 16), "{status:?}");
 }
+
+/// What every document shows between fences, its comments aside.
+fn shown() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = vec![root.join("README.md"), root.join("mqtt-topics.md"), root.join("broker/README.md")];
+    files.extend(
+        fs::read_dir(root.join("docs"))
+            .expect("there are documents")
+            .map(|entry| entry.expect("it can be read").path()),
+    );
+    let mut lines = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("it can be read");
+        // every second piece is within fences
+        for piece in text.split("```").skip(1).step_by(2) {
+            lines.extend(
+                piece.lines().skip(1).map(|line| line.split("  #").next().unwrap_or(line).trim().to_owned()),
+            );
+        }
+    }
+    lines
+}
+
+/// Whatever the documents show of `wattveil` and of the roles is taken by the command line as it is now.
+#[test]
+fn every_command_that_is_shown_is_known() {
+    let mut seen = 0;
+    for line in shown() {
+        let line = line.strip_prefix("$ ").unwrap_or(&line);
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let arguments = match words[..] {
+            ["wattveil", ..] => &words[1..],
+            ["meter-agent" | "aggregator-worker" | "utility-sink" | "broker", flag, ..]
+                if flag.starts_with('-') || flag == "rebase" =>
+            {
+                &words[..]
+            }
+            _ => continue,
+        };
+        let end = arguments
+            .iter()
+            .position(|word| ["|", "&", ">", "<", "||", "&&"].iter().any(|sign| word.starts_with(sign)));
+        let known = arguments[..end.unwrap_or(arguments.len())].join(" ");
+        // what the shell would put there
+        if known.contains("$(") {
+            continue;
+        }
+        let output = wattveil(Path::new("."), &format!("{known} --help"));
+        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        seen += 1;
+    }
+    assert!(seen >= 25, "the documents show {seen} commands");
+}
+
+/// Whatever the documents show of `mosquitto_sub` subscribes, where that is installed: the line as it stands, with the broker, the
+/// port and the certificate of a deployment here, and its end as soon as the broker has said yes.
+#[test]
+fn every_recipe_of_mosquitto_sub_subscribes() {
+    let recipes: Vec<String> = shown().into_iter().filter(|line| line.starts_with("mosquitto_sub")).collect();
+    assert!(recipes.len() >= 7, "the documents show {recipes:?}");
+    if Command::new("mosquitto_sub").arg("--help").output().is_err() {
+        println!("mosquitto_sub is not installed, so its recipes were not run");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let port = free_port();
+    says(home.path(), &format!("init town --meters 2 --broker 127.0.0.1:{port}"));
+    let script = format!(
+        "set -u\n\
+        wattveil broker --config town/broker/broker.toml 2> broker.log & trap 'kill %1; wait' EXIT\n\
+        for _ in $(seq 100); do grep -q ready broker.log && break; sleep 0.1; done\n\
+        PASSWORD=$(cat town/observer/password)\n\
+        mosquitto_sub() {{\n\
+            local all=()\n\
+            while [ $# -gt 0 ]; do case $1 in\n\
+                -h|-p|--cafile|-u|-P|-C|-W) shift 2;;\n\
+                *) all+=(\"$1\"); shift;;\n\
+            esac; done\n\
+            command mosquitto_sub -h 127.0.0.1 -p {port} --cafile town/observer/broker-ca.pem -u observer -P \"$PASSWORD\" -E \"${{all[@]}}\"\n\
+        }}\n{}\n",
+        recipes
+            .iter()
+            .map(|recipe| format!(
+                "{recipe} || {{ echo 'refused: {}'; exit 1; }}\n",
+                recipe.replace('\'', "")
+            ))
+            .collect::<String>()
+    );
+    let output = shell(home.path(), &script);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(!err.contains("denied") && !err.contains("not authorised"), "{err}");
+}
