@@ -283,7 +283,8 @@ fn accept(home: &Path, draft: &Path) -> anyhow::Result<Rotated> {
     let next = open_draft(draft, &registrar, &roster)?;
     let current = roster.document();
     anyhow::ensure!(
-        next.previous == Some(roster.hash()) && next.epoch > current.epoch,
+        // Exactly the next number: the note below is by number, and two numbers after one roster would be two histories.
+        next.previous == Some(roster.hash()) && Some(next.epoch) == current.epoch.checked_add(1),
         "the draft of roster {} does not follow roster {}, which is here; bring the newest roster.wv from the registrar, or a new draft",
         next.epoch,
         current.epoch
@@ -295,6 +296,16 @@ fn accept(home: &Path, draft: &Path) -> anyhow::Result<Rotated> {
     }
     let (identity, _) = config.identity(home)?;
     let row = next.aggregators.iter().find(|aggregator| aggregator.point == identity.point);
+    let newest = |keys: &[BoxKey]| keys.iter().map(|key| key.key.key_id).max();
+    let in_force = roster.aggregator(identity.point).and_then(|row| newest(&row.box_keys));
+    let drafted = row.and_then(|row| row.box_keys.iter().map(|key| key.key.key_id).min());
+    anyhow::ensure!(
+        drafted >= in_force,
+        "the draft goes back to an older box key of `{}`, which may be known to others by now; give the registrar the line of: \
+         wattveil rotate key {}",
+        config.aggregator,
+        home.display()
+    );
     for listed in row.map(|row| &row.box_keys[..]).unwrap_or_default() {
         anyhow::ensure!(
             identity.box_keys.iter().any(|held| held.sealing_key() == listed.key),
@@ -414,7 +425,10 @@ fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&new, path)
+        fs::rename(&new, path)?;
+        // The name is durable before anybody is told of it: an acceptance that is forgotten could be given twice.
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }

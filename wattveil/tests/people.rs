@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use protocol::roster::{Roster, sign};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -306,12 +307,34 @@ fn the_operators_page_runs_as_written() {
         "rotate accept town/agg-1 town/registrar/roster-3.draft",
         &["another draft of roster 3 was accepted here"],
     );
+    a_registrar_makes_no_second_history(home.path(), &town);
     fs::write(home.path().join("none"), "").unwrap();
     refuses(
         home.path(),
         "rotate finish town --acceptances none",
         &["exactly one valid acceptance of aggregator 1", "wattveil rotate accept"],
     );
+}
+
+/// A draft that skips a number would be a second successor of one roster, and one that goes back to an older box key would seal to
+/// what may have leaked: nobody accepts either, whatever the registrar signs.
+fn a_registrar_makes_no_second_history(home: &Path, town: &Path) {
+    let registrar = keyfile::read_signing_key(&town.join("registrar/sign.key")).unwrap();
+    let roster = |path: &str| {
+        let bytes = fs::read(town.join(path)).unwrap();
+        Roster::accept(&bytes, &registrar.verifying_key()).unwrap()
+    };
+    let (first, current) = (roster("agg-1/roster-1.wv"), roster("agg-1/roster.wv"));
+    let draft = |epoch, box_keys: &Roster| {
+        let mut document = current.document().clone();
+        (document.epoch, document.previous) = (epoch, Some(current.hash()));
+        document.aggregators.clone_from(&box_keys.document().aggregators);
+        fs::write(home.join("odd.draft"), sign(document, &registrar).bytes()).unwrap();
+    };
+    draft(4, &current);
+    refuses(home, "rotate accept town/agg-2 odd.draft", &["draft of roster 4 does not follow roster 2"]);
+    draft(3, &first);
+    refuses(home, "rotate accept town/agg-1 odd.draft", &["goes back to an older box key of `agg-1`"]);
 }
 
 /// The commands of a document, in order.

@@ -113,7 +113,7 @@ impl Analysis {
                 return self.makings.take_data(payload, now, party, store);
             }
             AnalysisChannel::Data(Role::Meter, _) => {
-                return self.uploads.take_data(payload, now, &self.makings, party, store);
+                return self.uploads.take_data(payload, now, &self.makings, known, store);
             }
             AnalysisChannel::Upload(meter) => {
                 return self.uploads.take(*meter, payload, now, &self.makings, known, store);

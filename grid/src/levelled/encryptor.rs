@@ -20,9 +20,9 @@ pub enum EncryptError {
         /// The window's slots.
         window: usize,
     },
-    /// An energy beyond what counts as one.
-    #[error("slot {0} of the batch carries less than nothing or more than the plan's full scale")]
-    OutOfScale(usize),
+    /// An energy below nothing, which no register gives.
+    #[error("slot {0} of the batch carries less than nothing")]
+    Negative(usize),
     /// The lattice refuses the values.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -54,7 +54,8 @@ impl Encryptor {
         &self.setup
     }
 
-    /// Encrypts a batch that begins at `offset` of its window.
+    /// Encrypts a batch that begins at `offset` of its window. A slot beyond the plan's full scale counts as full scale: were the
+    /// batch left out, everybody who sees uploads would read off a missing one that a slot was above what the utility chose.
     ///
     /// # Errors
     ///
@@ -70,11 +71,11 @@ impl Encryptor {
             return Err(EncryptError::Window { len, offset, window });
         }
         let full = i64::from(self.setup.plan().full_scale);
-        if let Some(slot) = energies.iter().position(|energy| !(0..=full).contains(&energy.0)) {
-            return Err(EncryptError::OutOfScale(slot));
+        if let Some(slot) = energies.iter().position(|energy| energy.0 < 0) {
+            return Err(EncryptError::Negative(slot));
         }
         #[expect(clippy::cast_precision_loss, reason = "energies are below 2^16")]
-        let ratio = |energy: &WattHours| energy.0 as f64 / full as f64;
+        let ratio = |energy: &WattHours| energy.0.min(full) as f64 / full as f64;
         let zeros = std::iter::repeat_n(0.0, offset);
         let values: Zeroizing<Vec<f64>> = Zeroizing::new(zeros.chain(energies.iter().map(ratio)).collect());
         let plaintext = Plaintext::from_slots(self.setup.params(), &values, self.setup.scale())?;

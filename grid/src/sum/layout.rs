@@ -48,11 +48,12 @@ impl fmt::Debug for Loads {
 impl Loads {
     /// Imported energies in Wh, one a slot, and the exported energy of the whole interval.
     ///
-    /// `None` if a slot is beyond ±[`MAX_SLOT_WH`], or the export beyond that for all slots.
+    /// `None` if a slot is beyond ±[`MAX_SLOT_WH`], or the export below 0 or beyond that for all slots.
     pub fn new(energies: Vec<i64>, export: i64) -> Option<Self> {
         let energies = Zeroizing::new(energies);
         let slots = i64::try_from(energies.len()).ok()?;
-        let fits = energies.iter().all(|x| x.abs() <= MAX_SLOT_WH) && export.abs() <= slots * MAX_SLOT_WH;
+        let fits =
+            energies.iter().all(|x| x.abs() <= MAX_SLOT_WH) && (0..=slots * MAX_SLOT_WH).contains(&export);
         fits.then_some(Self { energies, export })
     }
 
@@ -143,7 +144,7 @@ impl Layout {
         let (means, peaks) = (histogram(2 * l)?, histogram(2 * l + BINS)?);
         let at = 2 * l + 2 * BINS;
         let slots = i128::try_from(l).unwrap_or(i128::MAX);
-        let export = wh(at..at + 1, -most * slots, most * slots)?[0];
+        let export = wh(at..at + 1, 0, most * slots)?[0];
         if values[at + 1] != count {
             return Err(SumsError::Members { found: values[at + 1], wanted: members });
         }
@@ -258,6 +259,8 @@ mod tests {
             (5, 1),
             (20, 1),
             (36, 1 << 33),
+            // no register runs backwards
+            (36, -16),
             (37, 1),
         ] {
             let mut bad = sum.clone();

@@ -174,6 +174,10 @@ impl Levelled {
                 let from = (slots.start().0 - batch.slots.start().0) as usize;
                 let energies = &batch.energies[from..from + slots.len()];
                 let Some((_, offset)) = key.setup().plan().place(slots) else { continue };
+                let full = i64::from(key.setup().plan().full_scale);
+                if energies.iter().any(|energy| energy.0 > full) {
+                    tracing::warn!(%slots, "a slot is beyond the key's full scale, and counts as {full} Wh");
+                }
                 let ciphertext = match key.encryptor.encrypt(offset, energies, rng) {
                     Ok(ciphertext) => ciphertext,
                     Err(error) => {

@@ -67,7 +67,7 @@ pub struct Plan {
     pub nonce: QueryId,
     /// The lattice parameters.
     pub profile: Profile,
-    /// The energy that counts as one, in watt-hours; no slot may carry more.
+    /// The energy that counts as one, in watt-hours; a slot that carries more counts as this.
     pub full_scale: u32,
     /// Slots a window; windows begin at multiples of it.
     pub window: u16,

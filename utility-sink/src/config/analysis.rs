@@ -39,7 +39,7 @@ pub struct KeyConfig {
     pub name: String,
     /// `light`, `medium`, `strong` or `largest`.
     pub profile: String,
-    /// The most energy that a slot may carry, in watt-hours.
+    /// The most energy that a slot counts as, in watt-hours.
     #[serde(default = "full_scale")]
     pub full_scale_wh: u32,
     /// Slots a window.

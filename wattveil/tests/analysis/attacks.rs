@@ -11,6 +11,7 @@ use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
 use protocol::analysis::upload::Upload;
 use protocol::id::{Hash, QueryId};
 use protocol::part::Assembly;
+use protocol::roster::assemble;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::signature::{Signed, Unverified};
@@ -377,6 +378,50 @@ fn bad_uploads_are_refused() {
     world.publish(Name::Meter(0), sends);
     world.idle(2);
     assert_eq!(world.levelled_held(0), before + 1);
+    // of two that overlap and are on their way together, one is taken
+    let both = [(0, 4), (2, 6)].map(|(from, to)| {
+        let first = (FIRST + 12) * u32::from(WINDOW);
+        let slots = SlotRange::new(Slot(first + from), Slot(first + to)).unwrap();
+        let ciphertext = encryptor.encrypt(from as usize, &[WattHours(5); 4], &mut rng).unwrap();
+        let upload = Upload { key, meter, slots, ciphertext: Blob::of(&ciphertext) };
+        let keys = &world.deployment.meters[0].key;
+        (Signed::sign(upload, keys, &world.deployment.roster.context()), ciphertext)
+    });
+    world.refusals.clear();
+    let head = topic(&world, AnalysisChannel::Upload(meter));
+    let data = topic(&world, AnalysisChannel::Data(Role::Meter, meter.to_string()));
+    let heads = both.iter().map(|(upload, _)| Outgoing::new(head.clone(), upload.bytes().to_vec()));
+    let parts = both.iter().flat_map(|(_, ciphertext)| Blob::parts(ciphertext));
+    let sends = heads.chain(parts.map(|part| Outgoing::new(data.clone(), part))).collect();
+    world.publish(Name::Meter(0), sends);
+    world.idle(2);
+    assert_eq!((world.levelled_held(0), world.refused(Rule::Equivocation)), (before + 2, true));
+}
+
+/// A request of an older roster, named again under the next one, stops no aggregator and gives nothing.
+#[test]
+fn old_requests_under_a_new_roster_stop_nobody() {
+    let (mut world, key) = town();
+    let ask = sum(key, 0);
+    direct(&mut world, 1, ask);
+    let all = holdings(&world, 1);
+    direct(&mut world, 1, DirectionStep::Cut(vec![all.clone()]));
+    assert_eq!(votes(&world, 1), 4);
+    let mut document = world.deployment.roster.document().clone();
+    document.epoch += 1;
+    document.previous = Some(world.deployment.roster.hash());
+    let keys = world.deployment.aggregators.iter();
+    let keys: Vec<_> =
+        document.aggregators.iter().map(|row| row.point).zip(keys.map(|keys| &keys.key)).collect();
+    world.deployment.roster = assemble(document, &world.deployment.registrar, &keys).unwrap();
+    for name in (0..4).map(Name::Aggregator) {
+        let store = world.parties[&name].store.clone();
+        world.restore(name, store);
+    }
+    world.transcript.clear();
+    world.refusals.clear();
+    direct(&mut world, 1, DirectionStep::Cut(vec![all[1..].to_vec()]));
+    assert_eq!((votes(&world, 1), world.refused(Rule::SplitView)), (0, true), "{:?}", world.refusals);
 }
 
 /// An aggregator that computes another result is found out: its set gives nothing, the next one does, and it is named.

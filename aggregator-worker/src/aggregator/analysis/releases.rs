@@ -386,6 +386,12 @@ fn evaluate(
     for (index, (subject, set)) in ask.subjects.iter().zip(sets).enumerate() {
         for member in set {
             let all = uploads::ciphertexts(&ask.key, plan, subject.window, member, known, store)?;
+            let Some(all) = all else {
+                return refuse(
+                    Rule::MemberSet,
+                    format_args!("we do not hold what was voted for of meter {}", member.meter),
+                );
+            };
             if let Err(error) = evaluation.add(index, &all) {
                 return refuse(Rule::Ciphertext, error);
             }
@@ -420,9 +426,9 @@ fn reply(id: QueryId, step: ReplyStep, party: &Party) -> Vec<Outgoing> {
     parts(party, AnalysisChannel::Reply(party.name.clone()), &signed)
 }
 
-/// A reply of our own, from the store.
+/// A reply of our own, from the store; under whichever roster it was given, since the utility may name an old request again.
 fn own_reply(bytes: &[u8], party: &Party) -> Result<Signed<Reply>, AggregatorError> {
-    let own = party.open_peer(bytes, |reply: &Reply| reply.point);
+    let own = party.rosters.open_peer(bytes, |reply: &Reply| reply.point);
     own.map_err(|_| AggregatorError::Damaged("a reply of our own can't be read"))
 }
 

@@ -48,8 +48,8 @@ pub(super) fn held_of(
     let (from, to) = (row(key, meter, span.start()), row(key, meter, span.end()));
     let mut held = Vec::new();
     for (_, bytes) in store::entries_within(UPLOAD, &from, &to, store)? {
-        let upload = Signed::open(&bytes, &certificate.key, &party.roster().context());
-        held.push(upload.map_err(|_| AggregatorError::Damaged("an upload can't be read"))?);
+        // What was signed with a key that the registrar has replaced since is nobody's any more.
+        held.extend(Signed::open(&bytes, &certificate.key, &party.roster().context()));
     }
     Ok(held)
 }
@@ -76,7 +76,7 @@ pub(super) fn member(
     Ok((next == span.end()).then_some(Member { meter, uploads }))
 }
 
-/// The ciphertexts of a member.
+/// The ciphertexts of a member; nothing if what is held of it is not what the member names.
 pub(super) fn ciphertexts(
     key: &Hash,
     plan: &Plan,
@@ -84,14 +84,18 @@ pub(super) fn ciphertexts(
     member: &Member,
     known: Known<'_>,
     store: &dyn Store,
-) -> Result<Vec<Vec<u8>>, AggregatorError> {
+) -> Result<Option<Vec<Vec<u8>>>, AggregatorError> {
     let damaged = || AggregatorError::Damaged("a ciphertext that was voted for is lost");
     let span = plan.slots_of(window).ok_or_else(damaged)?;
+    let held = held_of(key, member.meter, span, known, store)?;
+    if !held.iter().map(Signed::hash).eq(member.uploads.iter().copied()) {
+        return Ok(None);
+    }
     let mut all = Vec::new();
-    for upload in held_of(key, member.meter, span, known, store)? {
+    for upload in held {
         all.push(store.get(BLOB, upload.ciphertext.hash.as_bytes())?.ok_or_else(damaged)?);
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 impl Uploads {
@@ -132,35 +136,8 @@ impl Uploads {
         if !ready.setup.fits(&upload.ciphertext) {
             return Ok(refuse(&upload, Rule::Ciphertext, "no fresh ciphertext has this length", now, party));
         }
-        // What overlaps it is in the same window.
-        let before = plan.slots_of(plan.window_of(upload.slots.start())).unwrap_or(upload.slots);
-        for other in held_of(&upload.key, meter, before, known, store)? {
-            if other.hash() == upload.hash() {
-                let sends = vec![word(&upload, None, now, party)];
-                let refusal = Some(Refusal::new(Rule::Replay, "it is held"));
-                return Ok(Handled { sends, refusal });
-            }
-            if other.slots.overlaps(upload.slots) {
-                return Ok(refuse(
-                    &upload,
-                    Rule::Equivocation,
-                    "another upload covers these slots",
-                    now,
-                    party,
-                ));
-            }
-        }
-        if registry.stopping(meter, upload.slots, party).is_some() {
-            return Ok(refuse(
-                &upload,
-                Rule::Revoked,
-                "its slots end after the meter was revoked",
-                now,
-                party,
-            ));
-        }
-        if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
-            return Ok(refuse(&upload, Rule::Copied, "its ciphertext came with another upload", now, party));
+        if let Some(handled) = spoken_against(&upload, plan, now, known, store)? {
+            return Ok(handled);
         }
         let of_meter = self.on_the_way.values().filter(|other| other.meter == meter).count();
         let known = self.on_the_way.get(&upload.ciphertext.hash);
@@ -177,9 +154,10 @@ impl Uploads {
         payload: &[u8],
         now: Moment,
         makings: &Makings,
-        party: &Party,
+        known: Known<'_>,
         store: &mut dyn Store,
     ) -> Result<Handled, AggregatorError> {
+        let party = known.party;
         let (blob, bytes) = match self.depot.take(payload) {
             Ok(Some(whole)) => whole,
             Ok(None) => return Ok(Handled::quietly()),
@@ -190,11 +168,49 @@ impl Uploads {
         if let Err(error) = ready.setup.read_ciphertext(&bytes) {
             return Ok(refuse(&upload, Rule::Ciphertext, &error.to_string(), now, party));
         }
+        // Another upload for its slots may have become whole while it was on its way.
+        if let Some(handled) = spoken_against(&upload, ready.setup.plan(), now, known, store)? {
+            return Ok(handled);
+        }
         store.put(UPLOAD, &row(&upload.key, upload.meter, upload.slots.start()), upload.bytes())?;
         store.put(COPY, blob.hash.as_bytes(), upload.hash().as_bytes())?;
         store.put(BLOB, blob.hash.as_bytes(), &bytes)?;
         Ok(Handled::sending(vec![word(&upload, None, now, party)]))
     }
+}
+
+/// Why an upload is not taken beside what is held, if there is a reason.
+fn spoken_against(
+    upload: &Signed<Upload>,
+    plan: &Plan,
+    now: Moment,
+    known: Known<'_>,
+    store: &dyn Store,
+) -> Result<Option<Handled>, AggregatorError> {
+    let Known { party, registry } = known;
+    let meter = upload.meter;
+    // What overlaps it is in the same window.
+    let before = plan.slots_of(plan.window_of(upload.slots.start())).unwrap_or(upload.slots);
+    for other in held_of(&upload.key, meter, before, known, store)? {
+        if other.hash() == upload.hash() {
+            let sends = vec![word(upload, None, now, party)];
+            let refusal = Some(Refusal::new(Rule::Replay, "it is held"));
+            return Ok(Some(Handled { sends, refusal }));
+        }
+        if other.slots.overlaps(upload.slots) {
+            let detail = "another upload covers these slots";
+            return Ok(Some(refuse(upload, Rule::Equivocation, detail, now, party)));
+        }
+    }
+    if registry.stopping(meter, upload.slots, party).is_some() {
+        let detail = "its slots end after the meter was revoked";
+        return Ok(Some(refuse(upload, Rule::Revoked, detail, now, party)));
+    }
+    if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
+        let detail = "its ciphertext came with another upload";
+        return Ok(Some(refuse(upload, Rule::Copied, detail, now, party)));
+    }
+    Ok(None)
 }
 
 /// What a meter is to hear of an upload: that it is held, or why it never will be.
