@@ -428,7 +428,7 @@ fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         fs::rename(&new, path)?;
         // The name is durable before anybody is told of it: an acceptance that is forgotten could be given twice.
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        fs::File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,5 +1,7 @@
 //! The commands of people: what they print, the mistakes that people make, and the walk-through as it is written.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -479,6 +481,10 @@ fn every_recipe_of_mosquitto_sub_subscribes() {
     let home = tempfile::tempdir().unwrap();
     let port = free_port();
     says(home.path(), &format!("init town --meters 2 --broker 127.0.0.1:{port}"));
+    let checked: Vec<String> = recipes
+        .iter()
+        .map(|recipe| format!("{recipe} || {{ echo 'refused: {}'; exit 1; }}\n", recipe.replace('\'', "")))
+        .collect();
     let script = format!(
         "set -u\n\
         wattveil broker --config town/broker/broker.toml 2> broker.log & trap 'kill %1; wait' EXIT\n\
@@ -492,13 +498,7 @@ fn every_recipe_of_mosquitto_sub_subscribes() {
             esac; done\n\
             command mosquitto_sub -h 127.0.0.1 -p {port} --cafile town/observer/broker-ca.pem -u observer -P \"$PASSWORD\" -E \"${{all[@]}}\"\n\
         }}\n{}\n",
-        recipes
-            .iter()
-            .map(|recipe| format!(
-                "{recipe} || {{ echo 'refused: {}'; exit 1; }}\n",
-                recipe.replace('\'', "")
-            ))
-            .collect::<String>()
+        checked.concat()
     );
     let output = shell(home.path(), &script);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
