@@ -2,6 +2,10 @@
 //!
 //! Rows: `partition` group ‖ 0 ‖ first slot → a window of the group, the cells of its tariffs as its first bill fixes them, and
 //! the members of its intervals as the first of these fixes them. See the policy's module documentation for why.
+//! `curves` group → empty, if it has curves or intervals; or, if it is analysed under encryption, the name of its member set. All
+//! windows of an analysed group have this one set, whatever their key, and it has no curves of another kind: else all bills less all
+//! curves would be what one home used in the window that it is missing from. The set is for ever: no aggregator knows which bills the
+//! others have released, so none can tell when another set would be safe.
 
 use protocol::id::{GroupId, Hash, MeterId, ServicePoint};
 use protocol::policy::partition;
@@ -20,6 +24,7 @@ use super::Registry;
 use super::releases::{TAKEN, is_taken, taken_key};
 
 const PARTITION: Table = Table("partition");
+const CURVES: Table = Table("curves");
 
 /// What is fixed of a group's window.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
@@ -42,7 +47,8 @@ pub(super) fn check_window(query: &Query, store: &dyn Store) -> Result<Result<Wi
         Ask::Grid(ask) => (&ask.group, ask.window, Some(set_of(&ask.members))),
     };
     let others = fixed_of(group, window, store)?;
-    if others.iter().any(|fixed| fixed.window != window) {
+    let is_analysed = curves_of(group, store)?.is_some_and(|set| !set.is_empty());
+    if is_analysed || others.iter().any(|fixed| fixed.window != window) {
         return Ok(Err(Rule::Differencing));
     }
     let fixed = others.first();
@@ -54,8 +60,32 @@ pub(super) fn check_window(query: &Query, store: &dyn Store) -> Result<Result<Wi
     Ok(Ok(Window(Some((group.clone(), Fixed { window, cells, members: set.or(members) })))))
 }
 
+/// Checks the member set of a group's window that is to be analysed under encryption.
+pub(super) fn check_analysed(
+    group: &GroupId,
+    set: Hash,
+    store: &dyn Store,
+) -> Result<Result<(), Rule>, StoreError> {
+    Ok(match curves_of(group, store)? {
+        None => Ok(()),
+        Some(fixed) if fixed == set.as_bytes() => Ok(()),
+        Some(fixed) if fixed.is_empty() => Err(Rule::Differencing),
+        Some(_) => Err(Rule::MemberSet),
+    })
+}
+
+/// Keeps the member set of a group that is analysed, with the vote for its first window.
+pub(super) fn keep_analysed(group: &GroupId, set: Hash, store: &mut dyn Store) -> Result<(), StoreError> {
+    store.put(CURVES, group.as_ref().as_bytes(), set.as_bytes())
+}
+
+/// What curves a group has.
+fn curves_of(group: &GroupId, store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
+    store.get(CURVES, group.as_ref().as_bytes())
+}
+
 /// The name of a member set.
-fn set_of(members: &[MeterId]) -> Hash {
+pub(super) fn set_of(members: &[MeterId]) -> Hash {
     let mut sorted: Vec<&[u8]> = members.iter().map(|meter| &meter.as_bytes()[..]).collect();
     sorted.sort_unstable();
     hash("members", &sorted)
@@ -64,6 +94,7 @@ fn set_of(members: &[MeterId]) -> Hash {
 /// Keeps a window and its member set, with the vote for the first curve or interval of it.
 pub(super) fn keep_window(window: Window, store: &mut dyn Store) -> Result<(), StoreError> {
     let Some((group, fixed)) = window.0 else { return Ok(()) };
+    store.put(CURVES, group.as_ref().as_bytes(), b"")?;
     store.put(PARTITION, &key(&group, fixed.window.start()), &protocol::wire::encode(&fixed))
 }
 

@@ -15,7 +15,7 @@ use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
 use protocol::analysis::function::{Member, Subject, release_hash};
 use protocol::analysis::plan::Plan;
 use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
-use protocol::id::{Hash, QueryId, ServicePoint};
+use protocol::id::{GroupId, Hash, MeterId, QueryId, ServicePoint};
 use protocol::release::query::Path;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
@@ -30,7 +30,7 @@ use store::{Store, Table};
 use super::making::{Makings, Ready};
 use super::{Known, parts, uploads};
 use crate::aggregator::releases::{TAKEN, is_taken, taken_key};
-use crate::aggregator::{AggregatorError, Party};
+use crate::aggregator::{AggregatorError, Party, differencing};
 
 const ASK: Table = Table("analysis-ask");
 const VOTE: Table = Table("analysis-vote");
@@ -56,6 +56,7 @@ type Checked<T> = Result<Result<T, Refusal>, AggregatorError>;
 struct Additions {
     sets: Vec<(Vec<u8>, Vec<Member>)>,
     taken: Vec<(ServicePoint, SlotRange)>,
+    analysed: Vec<(GroupId, Hash)>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "refusing is how checks return early")]
@@ -136,6 +137,9 @@ impl Releases {
         }
         for (row, set) in &additions.sets {
             store.put(SET, row, &wire::encode(set))?;
+        }
+        for (group, set) in &additions.analysed {
+            differencing::keep_analysed(group, *set, store)?;
         }
         for (service_point, span) in &additions.taken {
             let row = taken_key(Path::Group, service_point, span.start());
@@ -313,7 +317,7 @@ fn check(
 ) -> Checked<Additions> {
     let Known { party, registry } = known;
     let plan = ready.setup.plan();
-    let mut additions = Additions { sets: Vec::new(), taken: Vec::new() };
+    let mut additions = Additions { sets: Vec::new(), taken: Vec::new(), analysed: Vec::new() };
     if sets.len() != ask.subjects.len() {
         return refuse(Rule::MemberSet, "not one set a subject");
     }
@@ -359,6 +363,25 @@ fn check(
             }
             additions.taken.push((service_point, span));
         }
+        let meters: Vec<MeterId> = set.iter().map(|member| member.meter).collect();
+        let name = differencing::set_of(&meters);
+        let differs =
+            additions.analysed.iter().any(|(group, other)| *group == subject.group && *other != name);
+        let analysed = if differs {
+            Err(Rule::MemberSet)
+        } else {
+            differencing::check_analysed(&subject.group, name, store)?
+        };
+        if let Err(rule) = analysed {
+            return refuse(
+                rule,
+                format_args!(
+                    "all windows of group {} have one member set, and it has no other curves",
+                    subject.group
+                ),
+            );
+        }
+        additions.analysed.push((subject.group.clone(), name));
         if fixed.is_none() {
             additions.sets.push((set_row(&ask.key, subject), set.clone()));
         }
