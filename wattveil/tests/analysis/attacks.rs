@@ -493,3 +493,50 @@ fn a_restored_ledger_votes_no_more() {
         !world.finding(id).unwrap().opened_by.iter().any(|point| usize::from(u8::from(*point)) == voter + 1)
     );
 }
+
+/// A member that is left out of one window only must not stand alone: all bills less all curves would be what it used in that window.
+#[test]
+fn bills_less_curves_are_nobodys_window() {
+    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..Scene::default() };
+    let mut world = World::new(scene);
+    let key = world.make_key(60);
+    // the first window with everybody, the second without home 0: both sets have k members
+    let mut curves = Vec::new();
+    for (request, window, left_out) in [(1, 0, 0), (2, 1, 1)] {
+        let ask = sum(key, window);
+        direct(&mut world, request, ask);
+        let all = holdings(&world, request);
+        let set = all[left_out..].to_vec();
+        direct(&mut world, request, DirectionStep::Cut(vec![set.clone()]));
+        let homes = 0..world.scene.homes;
+        let member = |home: &usize| set.iter().any(|m| m.meter == world.deployment.meters[*home].meter);
+        let span = window as usize * usize::from(WINDOW)..(window as usize + 1) * usize::from(WINDOW);
+        // what the opening of this set tells the utility
+        let curve: i64 = homes.filter(member).flat_map(|home| &world.homes[home][span.clone()]).sum();
+        curves.push((votes(&world, request) >= 3).then_some(curve));
+    }
+    // the register difference of every home over both windows
+    let period =
+        SlotRange::new(Slot(FIRST * u32::from(WINDOW)), Slot((FIRST + 2) * u32::from(WINDOW))).unwrap();
+    let meters: Vec<_> = world.deployment.meters.iter().map(|keys| keys.meter).collect();
+    world.with_sink(|sink, now, store, rng| sink.ask_bills(period, &[], &meters, now, store, rng).unwrap());
+    for _ in 0..400 {
+        world.idle(1);
+    }
+    let store = &world.parties[&Name::Sink].store;
+    let bills: Vec<i64> = meters
+        .iter()
+        .flat_map(|m| utility_sink::sink::ledger::bills_of(*m, store).unwrap())
+        .map(|b| b.energy.0)
+        .collect();
+    let (Some(first), Some(second), 4) = (curves[0], curves[1], bills.len()) else { return };
+    let difference = bills.iter().sum::<i64>() - first - second;
+    let sorted = {
+        let mut all: Vec<_> = (0..4).map(|home| (world.deployment.meters[home].meter, home)).collect();
+        all.sort();
+        all
+    };
+    let alone = sorted[0].1;
+    let window: i64 = world.homes[alone][usize::from(WINDOW)..].iter().sum();
+    assert_ne!(difference, window, "home {alone} used {window} Wh in the second window");
+}
