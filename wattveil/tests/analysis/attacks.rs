@@ -494,7 +494,7 @@ fn a_restored_ledger_votes_no_more() {
     );
 }
 
-/// A member that is left out of one window only must not stand alone: all bills less all curves would be what it used in that window.
+/// A member that is left out of one window only does not stand alone: all bills less all curves would be what it used in that window.
 #[test]
 fn bills_less_curves_are_nobodys_window() {
     let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..Scene::default() };
