@@ -23,6 +23,9 @@ pub struct Settings {
     pub client_id: String,
     /// User and password, if the broker wants them.
     pub login: Option<Login>,
+    /// Whether the broker keeps a subscriber's session while it is away. Without one, every connection begins with what is
+    /// retained; not every broker says that again in a session that is kept. Default true.
+    pub keep_session: bool,
     /// TLS, unless plain text is to be spoken.
     pub tls: Option<Tls>,
     /// How often to ask the broker for a sign of life when there is nothing else to say, in whole seconds, at least
@@ -57,6 +60,7 @@ impl Settings {
             others: Vec::new(),
             client_id: client_id.into(),
             login: None,
+            keep_session: true,
             tls: None,
             keep_alive: Duration::from_secs(20),
             max_packet: 64 << 10,

@@ -94,6 +94,11 @@ impl Command {
             }
         }
         anyhow::ensure!(
+            !known.is_empty(),
+            "no interval of any group is released yet; ask with a [[release]] of kind \"grid\" in {}, and run the sink",
+            self.config.display()
+        );
+        anyhow::ensure!(
             !days.is_empty(),
             "nothing that was asked for is released; there are {} groups: {}",
             known.len(),

@@ -10,12 +10,13 @@ use clap::Args;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
-use protocol::id::MeterId;
+use protocol::certificate::deployment_context;
+use protocol::id::{Hash, MeterId};
 use protocol::release::selection::Scope;
 use protocol::revocation::Revocation;
-use protocol::signature::hash;
+use protocol::signature::{Signed, hash};
 use protocol::tariff::TariffDocument;
-use protocol::unit::{Slot, SlotLength, SlotRange};
+use protocol::unit::{Amount, Slot, SlotLength, SlotRange};
 use utility_sink::config::{Config, ReleaseConfig};
 use utility_sink::service;
 use utility_sink::sink::Bill;
@@ -68,6 +69,8 @@ struct Asked {
     slot: SlotLength,
     period: SlotRange,
     tariffs: Vec<TariffDocument>,
+    /// The tariffs' hashes, in the same order: bills name what priced them by it.
+    hashes: Vec<Hash>,
     meters: Vec<MeterRow>,
 }
 
@@ -109,8 +112,7 @@ impl BillArguments {
                 home.join(&config.store).display()
             )
         })?;
-        let bills: Vec<&Bill> =
-            released.bills.iter().filter(|bill| asked.period.overlaps(bill.window)).collect();
+        let bills: Vec<&Bill> = released.bills.iter().filter(|bill| asked.concerns(bill)).collect();
         let (csv, json) = (asked.csv(&bills), asked.json(&bills));
         write_new(self.csv.as_deref(), &csv)?;
         write_new(self.json.as_deref(), &format!("{json:#}\n"))?;
@@ -127,7 +129,7 @@ impl BillArguments {
     }
 
     fn asked(&self, config: &Config, home: &Path) -> anyhow::Result<Asked> {
-        let (_, roster) = config.identity(home)?;
+        let (identity, roster) = config.identity(home)?;
         let mut tariffs = config.read_tariffs(home, roster.slot())?;
         let known: Vec<String> = tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
         for wanted in &self.tariffs {
@@ -140,20 +142,30 @@ impl BillArguments {
         if !self.tariffs.is_empty() {
             tariffs.retain(|tariff| self.tariffs.contains(&tariff.id.to_string()));
         }
+        let context = deployment_context(&roster.document().deployment);
+        let signed = |tariff: &TariffDocument| Signed::sign(tariff.clone(), &identity.key, &context).hash();
+        let hashes = tariffs.iter().map(signed).collect();
         let zone = match tariffs.first() {
             Some(tariff) => TimeZone::get(&tariff.zone).context("the tariff's zone is unknown")?,
             None => TimeZone::UTC,
         };
         let file = self.meters.clone().unwrap_or_else(|| home.join("meters.csv"));
         let mut meters = MetersFile::read(&file)?.0;
-        if let Some(group) = &self.group {
-            meters.retain(|row| row.group.as_ref() == group);
-        }
         anyhow::ensure!(
             !meters.is_empty(),
             "there are no meters in {}; enrol some: wattveil enrol DIR NAME",
             file.display()
         );
+        if let Some(group) = &self.group {
+            let groups: BTreeSet<String> = meters.iter().map(|row| row.group.to_string()).collect();
+            meters.retain(|row| row.group.as_ref() == group);
+            anyhow::ensure!(
+                !meters.is_empty(),
+                "there is no group `{group}` in {}; type --group with one of: {}",
+                file.display(),
+                groups.into_iter().collect::<Vec<_>>().join(", ")
+            );
+        }
         let now = Timestamp::from_second(i64::try_from(host::now().timestamp().0)?)?;
         let period = period(&self.period, &zone, roster.slot(), now)?;
         let shortest = roster.policy().bill_slots(roster.slot());
@@ -164,7 +176,7 @@ impl BillArguments {
             roster.policy().bill_days,
             roster.policy().bill_days
         );
-        Ok(Asked { zone, slot: roster.slot(), period, tariffs, meters })
+        Ok(Asked { zone, slot: roster.slot(), period, tariffs, hashes, meters })
     }
 }
 
@@ -211,6 +223,11 @@ impl Asked {
         })
     }
 
+    /// Whether it is a bill of one of the meters, over a part of the period at least.
+    fn concerns(&self, bill: &Bill) -> bool {
+        self.period.overlaps(bill.window) && self.row_of(bill).is_some()
+    }
+
     fn row_of(&self, bill: &Bill) -> Option<&MeterRow> {
         self.meters.iter().find(|row| row.meter == bill.meter)
     }
@@ -226,9 +243,8 @@ impl Asked {
             let (from, to) = (self.time(bill.window.start()), self.time(bill.window.end()));
             write!(text, "{},{},{},{from},{to},{}", row.name, row.meter, row.group, bill.energy.0)
                 .expect("a String takes every text");
-            for index in 0..self.tariffs.len() {
-                let amount =
-                    bill.amounts.get(index).map(|(_, amount)| amount.to_string()).unwrap_or_default();
+            for hash in &self.hashes {
+                let amount = amount(bill, hash).map(|amount| amount.to_string()).unwrap_or_default();
                 write!(text, ",{amount}").expect("a String takes every text");
             }
             writeln!(text, ",{},{}", bill.missing, scope(bill.scope)).expect("a String takes every text");
@@ -242,12 +258,13 @@ impl Asked {
             let amounts: serde_json::Map<String, serde_json::Value> = self
                 .tariffs
                 .iter()
-                .zip(&bill.amounts)
-                .map(|(tariff, (_, amount))| {
-                    (
+                .zip(&self.hashes)
+                .filter_map(|(tariff, hash)| {
+                    let amount = amount(bill, hash)?.to_string();
+                    Some((
                         tariff.id.to_string(),
-                        serde_json::json!({ "amount": amount.to_string(), "currency": tariff.currency }),
-                    )
+                        serde_json::json!({ "amount": amount, "currency": tariff.currency }),
+                    ))
                 })
                 .collect();
             Some(serde_json::json!({
@@ -276,6 +293,25 @@ impl Asked {
             bills.iter().map(|bill| bill.meter).collect::<BTreeSet<_>>().len(),
             self.meters.len()
         );
+        // a record may lie across midnight, so a bill's ends are within a day of the period's
+        let day = 86_400 / self.slot.seconds();
+        let period = self.period;
+        let is_other = |bill: &&&Bill| {
+            let (from, to) = (bill.window.start(), bill.window.end());
+            from.0.abs_diff(period.start().0) > day || to.0.abs_diff(period.end().0) > day
+        };
+        let other: Vec<&&Bill> = bills.iter().filter(is_other).collect();
+        if let Some(first) = other.first() {
+            writeln!(
+                text,
+                "{} of these bills are of other days than were asked for, the first from {} to {}: no slot is billed twice, and what \
+                 has no record is not billed.",
+                other.len(),
+                self.time(first.window.start()),
+                self.time(first.window.end())
+            )
+            .expect("a String takes every text");
+        }
         for bill in bills {
             if let (Some(row), true) = (self.row_of(bill), bill.missing > 0) {
                 writeln!(
@@ -312,6 +348,11 @@ impl Asked {
         }
         text
     }
+}
+
+/// What a bill comes to under the tariff of this hash, if it was asked for under it.
+fn amount(bill: &Bill, tariff: &Hash) -> Option<Amount> {
+    bill.amounts.iter().find(|(hash, _)| hash == tariff).map(|(_, amount)| *amount)
 }
 
 fn scope(scope: Scope) -> &'static str {
@@ -361,7 +402,8 @@ mod tests {
         let slot = SlotLength::try_from(3_600).unwrap();
         let period = SlotRange::new(Slot(480_000), Slot(480_672)).unwrap();
         let meters = vec![row("early", 1), row("late", 2), row("silent", 3)];
-        let asked = Asked { zone: TimeZone::UTC, slot, period, tariffs: Vec::new(), meters };
+        let asked =
+            Asked { zone: TimeZone::UTC, slot, period, tariffs: Vec::new(), hashes: Vec::new(), meters };
         let bill = Bill {
             meter: MeterId::from([2; 16]),
             window: SlotRange::new(Slot(480_000), Slot(480_650)).unwrap(),
@@ -386,6 +428,54 @@ mod tests {
         ] {
             assert!(text.contains(words), "lacks `{words}`:\n{text}");
         }
+    }
+
+    /// A price stands under the tariff that made it, whichever tariffs are asked for now; other days are told as such.
+    #[test]
+    fn prices_stand_under_their_tariffs() {
+        let tariff = |id: &str| TariffDocument {
+            id: id.parse().unwrap(),
+            currency: "USD".to_owned(),
+            zone: "UTC".to_owned(),
+            valid_from: Slot(0),
+            valid_to: Slot(1_000_000),
+            bands: Vec::new(),
+            windows: Vec::new(),
+            otherwise: 0,
+            substitute: 0,
+            offsets: Vec::new(),
+        };
+        let (flat, tou) = (hash("tariff", &[b"flat"]), hash("tariff", &[b"tou"]));
+        let window = SlotRange::new(Slot(480_000), Slot(480_672)).unwrap();
+        let bill = Bill {
+            meter: MeterId::from([1; 16]),
+            window,
+            energy: protocol::unit::WattHours(7),
+            amounts: vec![(flat, Amount(100_000_000)), (tou, Amount(200_000_000))],
+            scope: Scope::Complete,
+            missing: 0,
+            unaccounted: None,
+            query: protocol::id::QueryId::from([9; 16]),
+        };
+        let row = MeterRow { name: "home".to_owned(), meter: bill.meter, group: "group-1".parse().unwrap() };
+        let mut asked = Asked {
+            zone: TimeZone::UTC,
+            slot: SlotLength::try_from(3_600).unwrap(),
+            period: window,
+            tariffs: vec![tariff("tou")],
+            hashes: vec![tou],
+            meters: vec![row],
+        };
+        assert!(asked.csv(&[&bill]).contains(",7,2.00,0,"), "{}", asked.csv(&[&bill]));
+        assert_eq!(asked.json(&[&bill])[0]["amounts"]["tou"]["amount"], "2.00");
+        assert!(!asked.summary(&[&bill], &[], &BTreeMap::new()).contains("other days"));
+        asked.hashes = vec![hash("tariff", &[b"new"])];
+        assert!(asked.csv(&[&bill]).contains(",7,,0,"));
+        asked.period = SlotRange::new(Slot(479_400), Slot(480_072)).unwrap();
+        assert!(asked.concerns(&bill));
+        assert!(
+            asked.summary(&[&bill], &[], &BTreeMap::new()).contains("1 of these bills are of other days")
+        );
     }
 
     /// What is no period, or not over, says what to type.

@@ -181,7 +181,11 @@ impl InitArguments {
         let port: u16 = port.with_context(|| {
             format!("`{address}` is not HOST:PORT; type such as --broker broker.example.org:8883")
         })?;
-        let here = address.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
+        let literal = match address.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => address.clone(),
+        };
+        let here = literal.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
         let everywhere = SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port);
         Ok((address, self.listen.or(here).unwrap_or(everywhere)))
     }

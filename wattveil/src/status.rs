@@ -124,7 +124,7 @@ fn meters_beside(home: &Path) -> anyhow::Result<MetersFile> {
 /// How long a connection may take.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Subscribes, or says why that can't be.
+/// Subscribes for a look, without a session that is kept, or says why that can't be.
 ///
 /// # Errors
 ///
@@ -134,7 +134,7 @@ pub(crate) async fn subscribe(settings: Settings, filter: String) -> anyhow::Res
     // of several nodes one may be down
     let alone = settings.others.is_empty();
     let user = settings.login.as_ref().map_or_else(|| "nobody".to_owned(), |login| login.user.clone());
-    let subscriber = Subscriber::connect(settings, vec![filter]);
+    let subscriber = Subscriber::connect(Settings { keep_session: false, ..settings }, vec![filter]);
     let (mut subscribed, mut trouble) = (subscriber.subscribed(), subscriber.trouble());
     let answer = async {
         tokio::select! {

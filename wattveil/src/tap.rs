@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use grid::sum::Vector;
 use jiff::Timestamp;
-use link::{Endpoint, Subscriber, TlsFiles};
+use link::{Endpoint, TlsFiles};
 use protocol::certificate::MeterCertificate;
 use protocol::grid::{DealMessage, LoadVector};
 use protocol::part::Assembly;
@@ -27,6 +27,8 @@ use protocol::share::ShareMessage;
 use protocol::signature::{Document, Unverified};
 use protocol::status::Status;
 use protocol::topic::{Channel, Topic};
+
+use crate::status::subscribe;
 
 /// Show what goes over the broker, decoded as far as anybody may read it, one line a message
 #[derive(Args, Debug)]
@@ -70,7 +72,7 @@ impl Command {
             Some(name) => format!("wv/1/{name}/#"),
             None => "wv/1/#".to_owned(),
         };
-        let mut subscriber = Subscriber::connect(settings, vec![filter]);
+        let mut subscriber = subscribe(settings, filter).await?;
         let mut assembly = Assembly::default();
         let over = async {
             match self.seconds {

@@ -36,7 +36,7 @@ pub(super) async fn run(
 ) {
     let mut connect = settings.connect("sub");
     // what comes while there is no connection is kept by the broker, as far as it goes
-    connect.clean_session = false;
+    connect.clean_session = !settings.keep_session;
     let client = connect.client_id.clone();
     let mut pauses = Pauses::new(&settings);
     let mut task = Task {
