@@ -47,8 +47,7 @@ pub(super) fn check_window(query: &Query, store: &dyn Store) -> Result<Result<Wi
         Ask::Grid(ask) => (&ask.group, ask.window, Some(set_of(&ask.members))),
     };
     let others = fixed_of(group, window, store)?;
-    let is_analysed = curves_of(group, store)?.is_some_and(|set| !set.is_empty());
-    if is_analysed || others.iter().any(|fixed| fixed.window != window) {
+    if is_analysed(group, store)? || others.iter().any(|fixed| fixed.window != window) {
         return Ok(Err(Rule::Differencing));
     }
     let fixed = others.first();
@@ -77,6 +76,11 @@ pub(super) fn check_analysed(
 /// Keeps the member set of a group that is analysed, with the vote for its first window.
 pub(super) fn keep_analysed(group: &GroupId, set: Hash, store: &mut dyn Store) -> Result<(), StoreError> {
     store.put(CURVES, group.as_ref().as_bytes(), set.as_bytes())
+}
+
+/// Whether a group is analysed under encryption.
+fn is_analysed(group: &GroupId, store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(curves_of(group, store)?.is_some_and(|set| !set.is_empty()))
 }
 
 /// What curves a group has.
@@ -143,7 +147,7 @@ fn examine(
     registry: &Registry,
     store: &dyn Store,
 ) -> Result<(Additions, Vec<(MeterId, Rule)>), StoreError> {
-    let (mut additions, mut telling) = (Additions::default(), Vec::new());
+    let (mut additions, mut telling, mut irregular) = (Additions::default(), Vec::new(), Vec::new());
     for billed in selection.billed() {
         let Some(certificate) = registry.certificates.get(&billed.meter) else {
             telling.push((billed.meter, Rule::UnknownMeter));
@@ -154,10 +158,20 @@ fn examine(
         {
             continue;
         }
+        irregular.push((billed, certificate));
+    }
+    for (billed, certificate) in irregular {
         if is_taken(Path::Group, &certificate.service_point, billed.window, store)? {
             // From one window's edge to another's, the register difference is no more than regular bills tell.
-            let whole = |fixed: &Fixed| billed.window.covers(fixed.window);
-            let edges = fixed_of(&certificate.group, billed.window, store)?.iter().all(whole);
+            let mut others = fixed_of(&certificate.group, billed.window, store)?;
+            let edges = if is_analysed(&certificate.group, store)? {
+                // What is analysed lies in windows of its own, so that only a regular bill says where an edge is.
+                let new = additions.fixed.iter().filter(|(group, _)| *group == certificate.group);
+                others.extend(new.map(|(_, fixed)| fixed.clone()));
+                others.iter().any(|fixed| fixed.window == billed.window)
+            } else {
+                others.iter().all(|fixed| billed.window.covers(fixed.window))
+            };
             if billed.scope != Scope::Registers || !edges {
                 telling.push((billed.meter, Rule::Differencing));
             }
