@@ -192,17 +192,10 @@ impl Aggregator {
         let aggregator = roster.aggregator(identity.point).filter(|a| a.key == identity.key.verifying_key());
         let name = aggregator.ok_or(AggregatorError::NotInRoster(identity.point))?.id.clone();
         let stored: Vec<Vec<u8>> = store::entries(ROSTER, store)?.into_iter().map(|(_, row)| row).collect();
-        let known = Chain::read(&stored, &identity.registrar)?;
-        let (epoch, bytes) = (roster.document().epoch, roster.bytes().to_vec());
-        let (rosters, new) = match known {
-            Some(mut rosters) => {
-                let new = rosters.follow(roster)?;
-                (rosters, new)
-            }
-            None => (Chain::new(roster), true),
-        };
+        let (rosters, new) = Chain::resume(&stored, roster, &identity.registrar)?;
         if new {
-            store.put(ROSTER, &epoch.to_be_bytes(), &bytes)?;
+            let current = rosters.current();
+            store.put(ROSTER, &current.document().epoch.to_be_bytes(), current.bytes())?;
         }
         let party = Party { identity, rosters, pace, name };
         let registry = Registry::load(&party, store)?;

@@ -212,16 +212,10 @@ impl Sink {
             return Err(SinkError::NotInRoster);
         }
         let stored: Vec<Vec<u8>> = store::entries(ROSTER, store)?.into_iter().map(|(_, row)| row).collect();
-        let (epoch, bytes) = (roster.document().epoch, roster.bytes().to_vec());
-        let (rosters, new) = match Chain::read(&stored, &identity.registrar)? {
-            Some(mut rosters) => {
-                let new = rosters.follow(roster)?;
-                (rosters, new)
-            }
-            None => (Chain::new(roster), true),
-        };
+        let (rosters, new) = Chain::resume(&stored, roster, &identity.registrar)?;
+        let epoch = rosters.current().document().epoch;
         if new {
-            store.put(ROSTER, &epoch.to_be_bytes(), &bytes)?;
+            store.put(ROSTER, &epoch.to_be_bytes(), rosters.current().bytes())?;
         }
         let party = Party { identity, rosters, pace, checks: Checks::default() };
         if party.box_key(party.roster()).is_none() {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -15,8 +14,9 @@ use protocol::signature::hash;
 use protocol::unit::{Slot, SlotLength};
 use serde_json::{Value, json};
 use utility_sink::config::{Config, KeyConfig, QuestionConfig, SubjectConfig};
-use utility_sink::service;
 use utility_sink::sink::analysis::Finding;
+
+use crate::release::released_within;
 
 /// Ask for a function of a group's loads, computed under encryption (mode levelled), and wait for the values
 #[derive(Clone, Debug, Args)]
@@ -79,20 +79,7 @@ impl AskArguments {
         let name = question.name.clone();
         analysis.questions = vec![question];
         (config.analysis, config.releases) = (Some(analysis), Vec::new());
-        let patience = Duration::from_secs(self.patience);
-        let stop = async {
-            tokio::select! {
-                () = host::stopped() => {}
-                () = tokio::time::sleep(patience) => {}
-            }
-        };
-        let released = service::run_configured(&config, home, true, stop).await.with_context(|| {
-            format!(
-                "nothing was released; if the sink runs on {}, stop it first (systemctl stop wattveil-utility-sink), type the same \
-                 again, and start it afterwards",
-                home.join(&config.store).display()
-            )
-        })?;
+        let released = released_within(self.patience, &config, home, "nothing was released").await?;
         let found = released.findings.into_iter().find(|(of, _)| *of == name);
         let (_, finding) = found.with_context(|| {
             format!(

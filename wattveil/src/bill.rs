@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -18,10 +17,10 @@ use protocol::signature::{Signed, hash};
 use protocol::tariff::TariffDocument;
 use protocol::unit::{Amount, Slot, SlotLength, SlotRange};
 use utility_sink::config::{Config, ReleaseConfig};
-use utility_sink::service;
 use utility_sink::sink::Bill;
 
 use crate::directory::{MeterRow, MetersFile};
+use crate::release::released_within;
 
 /// Close a period: ask for the meters' bills, wait for them, and export them
 #[derive(Clone, Debug, Args)]
@@ -98,20 +97,7 @@ impl BillArguments {
         let name = hash("bill", &[meters.concat().as_bytes(), tariffs.join(",").as_bytes()]).to_string();
         let name = format!("bill-{from}-{to}-{}", &name[..8]);
         config.releases = vec![ReleaseConfig::Bill { name, period: (from, to), tariffs, meters }];
-        let patience = Duration::from_secs(self.patience);
-        let stop = async {
-            tokio::select! {
-                () = host::stopped() => {}
-                () = tokio::time::sleep(patience) => {}
-            }
-        };
-        let released = service::run_configured(&config, home, true, stop).await.with_context(|| {
-            format!(
-                "the period was not closed; if the sink runs on {}, stop it first (systemctl stop wattveil-utility-sink), type the \
-                 same again, and start it afterwards",
-                home.join(&config.store).display()
-            )
-        })?;
+        let released = released_within(self.patience, &config, home, "the period was not closed").await?;
         let bills: Vec<&Bill> = released.bills.iter().filter(|bill| asked.concerns(bill)).collect();
         let (csv, json) = (asked.csv(&bills), asked.json(&bills));
         write_new(self.csv.as_deref(), &csv)?;

@@ -22,6 +22,7 @@ pub mod enrol;
 pub mod explain;
 pub mod init;
 pub mod levelled;
+mod release;
 pub mod revoke;
 pub mod rotate;
 pub mod status;

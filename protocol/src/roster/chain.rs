@@ -147,6 +147,26 @@ impl Chain {
         Ok(chain)
     }
 
+    /// Takes up a chain from the rosters as they were stored, and follows it to the roster that a party is started with; whether
+    /// that one is new, and so has to be stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`].
+    pub fn resume(
+        stored: &[Vec<u8>],
+        roster: Roster,
+        registrar: &VerifyingKey,
+    ) -> Result<(Self, bool), ChainError> {
+        match Self::read(stored, registrar)? {
+            Some(mut chain) => {
+                let new = chain.follow(roster)?;
+                Ok((chain, new))
+            }
+            None => Ok((Self::new(roster), true)),
+        }
+    }
+
     /// Takes the successor; `false` if it is the one in force already.
     ///
     /// # Errors
