@@ -22,7 +22,7 @@ use protocol::roster::chain::{Chain, ChainError};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::signature::{Context, Document, Signed, SigningKey, VerifyingKey};
-use protocol::status::Status;
+use protocol::status::{Report, Status};
 use protocol::tariff::{Tariff, TariffDocument};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot, SlotRange};
@@ -353,16 +353,17 @@ impl Aggregator {
         self.intake.records()
     }
 
-    /// Its status, to be published retained.
-    pub fn status(&self, state: &str) -> Outgoing {
+    /// Its status.
+    pub fn status(&self, state: &str, now: Moment) -> Report {
         let status = Status {
             state: state.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster_epoch: self.party.roster().document().epoch,
             backlog: self.intake.owed() as u64,
+            at: now.timestamp(),
         };
         let topic = self.party.topic(Channel::Status(Role::Aggregator, self.party.name.to_string()));
-        Outgoing::new(topic, status.encode()).retained()
+        Report { topic, status }
     }
 
     fn take_query(&mut self, document: &[u8], store: &mut dyn Store) -> Result<Handled, AggregatorError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::rule::{Refusal, Rule};
+use protocol::status::Beat;
 use protocol::topic::Outgoing;
 use store::{FileStore, Store, StoreError};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -24,6 +25,10 @@ const GROUP: usize = 96;
 /// How long a delivery waits at most for others under its commit: of the time until its receipt, which goes with a tick, a
 /// small part.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// Milliseconds until a changed backlog is said in the status, and until the same status is said again.
+const STATUS_PAUSE: u64 = 10_000;
+const STATUS_EVERY: u64 = 60_000;
 
 /// Messages that may wait for the broker.
 const QUEUE: usize = 16_384;
@@ -66,6 +71,7 @@ pub async fn run<S: Store>(
     let mut subscribed = subscriber.subscribed();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
     let mut group = Group::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -75,12 +81,15 @@ pub async fn run<S: Store>(
                 let listening = *subscribed.borrow_and_update();
                 if listening {
                     info!(records = aggregator.records(), "listening");
-                    offer(&publisher, [aggregator.status("up")]);
                     telemetry::ready();
                 }
             }
             _ = tick.tick() => {
                 group.sends.extend(telemetry::timed("tick", || aggregator.tick(now(), &mut store, &mut rng))?);
+                if let Some(connection) = publisher.connection() {
+                    let now = now();
+                    group.sends.extend(beat.say(&aggregator.status("up", now), connection, now));
+                }
                 group.close(&mut store, &subscriber, &publisher)?;
                 telemetry::level("wattveil_records", aggregator.records());
             }
@@ -109,7 +118,7 @@ pub async fn run<S: Store>(
         }
     }
     telemetry::stopping();
-    offer(&publisher, [aggregator.status("down")]);
+    offer(&publisher, [aggregator.status("down", now()).outgoing()]);
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
     Ok(())
@@ -169,7 +178,7 @@ fn log(topic: &str, refusal: &Refusal) {
 }
 
 fn connect(aggregator: &Aggregator, mut link: Settings) -> (Publisher, Subscriber) {
-    let down = aggregator.status("down");
+    let down = aggregator.status("down", now()).outgoing();
     let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
     link.last_will = Some(Will { topic: down.topic.to_string(), payload: down.payload, retain: true });
     link.queue = link.queue.max(QUEUE);

@@ -128,6 +128,12 @@ impl Publisher {
         self.state.subscribe()
     }
 
+    /// Which connection this is, counted from 0; `None` while there is none.
+    pub fn connection(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        state.connected.then_some(state.reconnects)
+    }
+
     /// Takes no more messages, waits until all are acknowledged but no longer than `patience`, says goodbye to the
     /// broker, which then does not publish the last will, and ends. Returns how many messages were left over.
     pub async fn close(self, patience: Duration) -> usize {

@@ -24,7 +24,7 @@ use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::share::{Batch, SealError, seal};
 use protocol::signature::{OpenError, Signed, SigningKey, VerifyingKey};
-use protocol::status::Status;
+use protocol::status::{Report, Status};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot};
 use rand::CryptoRng;
@@ -166,8 +166,6 @@ pub struct Meter {
     revoked: Option<Signed<Revocation>>,
     /// A certificate is to be announced.
     announce: bool,
-    /// That the meter is revoked is to be said in its status.
-    say_status: bool,
     levelled: Option<Levelled>,
 }
 
@@ -224,7 +222,6 @@ impl Meter {
             refused: None,
             revoked,
             announce: true,
-            say_status: false,
             levelled: None,
         })
     }
@@ -389,9 +386,6 @@ impl Meter {
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, MeterError> {
         let mut sends = self.announcement();
-        if std::mem::take(&mut self.say_status) {
-            sends.push(self.status("up"));
-        }
         sends.extend(self.seal_queued(now, store, rng)?);
         self.outbox.expire(now, self.pace.retention, store)?;
         for (seq, point) in self.outbox.due(now, self.pace.burst) {
@@ -428,17 +422,18 @@ impl Meter {
         self.revoked.as_deref()
     }
 
-    /// Its status, to be published retained: who is up and revoked says that it is revoked.
-    pub fn status(&self, state: &str) -> Outgoing {
+    /// Its status: who is up and revoked says that it is revoked.
+    pub fn status(&self, state: &str, now: Moment) -> Report {
         let state = if self.revoked.is_some() && state == "up" { "revoked" } else { state };
         let status = Status {
             state: state.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster_epoch: self.roster.document().epoch,
             backlog: self.backlog() as u64,
+            at: now.timestamp(),
         };
         let topic = self.topic(Channel::Status(Role::Meter, self.identity.meter.to_string()));
-        Outgoing::new(topic, status.encode()).retained()
+        Report { topic, status }
     }
 
     fn topic(&self, channel: Channel) -> Topic {
@@ -591,7 +586,6 @@ impl Meter {
             ),
         );
         self.revoked = Some(revocation);
-        self.say_status = true;
         Ok(refusal)
     }
 

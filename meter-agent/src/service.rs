@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
+use protocol::status::Beat;
 use protocol::topic::Outgoing;
 use store::{FileStore, Store};
 use tokio::sync::watch;
@@ -18,6 +19,10 @@ use crate::meter::Meter;
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Milliseconds until a changed backlog is said in the status, and until the same status is said again: meters are many.
+const STATUS_PAUSE: u64 = 60_000;
+const STATUS_EVERY: u64 = 3_600_000;
 
 /// Records that a quorum may owe a receipt for before a replay without a speed waits; a meter that measures never does.
 const WINDOW: usize = 128;
@@ -98,7 +103,7 @@ impl<S: Store> Agent<S> {
         // What was taken before the last stop is passed over at once, whatever the speed.
         state.readings += feed.resume(meter.resume_at());
         let (publisher, mut subscriber) = connect(&meter, link);
-        offer(&publisher, [meter.status("up")]);
+        let mut beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
         if let Some(revocation) = meter.revoked() {
             warn!(from = revocation.from.0, reason = %revocation.reason, "the registrar revoked this meter: nothing later is sent");
         }
@@ -115,8 +120,12 @@ impl<S: Store> Agent<S> {
                     take(&mut meter, delivery, &mut subscriber, &mut store)?;
                 }
                 _ = tick.tick() => {
-                    let sends = meter.tick(now(), &mut store, &mut rng)?;
+                    let now = now();
+                    let mut sends = meter.tick(now, &mut store, &mut rng)?;
                     store.commit()?;
+                    if let Some(connection) = publisher.connection() {
+                        sends.extend(beat.say(&meter.status("up", now), connection, now));
+                    }
                     offer(&publisher, sends);
                 }
                 fed = feed.next(), if ready => {
@@ -163,7 +172,7 @@ impl<S: Store> Agent<S> {
         telemetry::stopping();
         feed.save(&mut store)?;
         store.commit()?;
-        offer(&publisher, [meter.status("down")]);
+        offer(&publisher, [meter.status("down", now()).outgoing()]);
         publisher.close(Duration::from_secs(1)).await;
         subscriber.close().await;
         Ok(())
@@ -171,7 +180,7 @@ impl<S: Store> Agent<S> {
 }
 
 fn connect(meter: &Meter, mut link: Settings) -> (Publisher, Subscriber) {
-    let down = meter.status("down");
+    let down = meter.status("down", now()).outgoing();
     let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
     link.last_will = Some(Will { topic: down.topic.to_string(), payload: down.payload, retain: true });
     link.queue = link.queue.max(10 * WINDOW);

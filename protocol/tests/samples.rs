@@ -283,7 +283,13 @@ pub(crate) fn tariff() -> TariffDocument {
 }
 
 pub(crate) fn status() -> Status {
-    Status { state: "up".into(), version: "0.1.0".into(), roster_epoch: 3, backlog: 300 }
+    Status {
+        state: "up".into(),
+        version: "0.1.0".into(),
+        roster_epoch: 3,
+        backlog: 300,
+        at: Timestamp(1_700_000_000),
+    }
 }
 
 /// A signed document as a sample.

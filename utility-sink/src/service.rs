@@ -13,6 +13,7 @@ use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::shamir::Point;
+use protocol::status::Beat;
 use protocol::topic::Outgoing;
 use protocol::unit::{Slot, SlotRange};
 use rand::rngs::StdRng;
@@ -37,6 +38,10 @@ const WATCH: Duration = Duration::from_secs(5);
 
 /// The most deliveries under one commit.
 const GROUP: usize = 512;
+
+/// Milliseconds until a changed backlog is said in the status, and until the same status is said again.
+const STATUS_PAUSE: u64 = 10_000;
+const STATUS_EVERY: u64 = 60_000;
 
 /// Messages that may wait for the broker.
 const QUEUE: usize = 8_192;
@@ -68,6 +73,7 @@ pub async fn run<S: Store>(
     let mut subscribed = subscriber.subscribed();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let sends = tokio::select! {
@@ -76,13 +82,20 @@ pub async fn run<S: Store>(
                 let listening = *subscribed.borrow_and_update();
                 if listening {
                     telemetry::ready();
-                    sink.announcements().into_iter().chain([sink.status("up")]).collect()
+                    sink.announcements()
                 } else {
                     Vec::new()
                 }
             }
             Some(request) = requests.recv() => request(&mut sink, &mut store, &mut rng)?,
-            _ = tick.tick() => telemetry::timed("tick", || sink.tick(now(), &mut store))?,
+            _ = tick.tick() => {
+                let mut sends = telemetry::timed("tick", || sink.tick(now(), &mut store))?;
+                if let Some(connection) = publisher.connection() {
+                    let now = now();
+                    sends.extend(beat.say(&sink.status("up", now), connection, now));
+                }
+                sends
+            }
             delivery = subscriber.recv() => {
                 let Some(first) = delivery else { break };
                 take(&mut sink, first, &mut subscriber, &mut store)?
@@ -92,7 +105,7 @@ pub async fn run<S: Store>(
         offer(&publisher, sends);
     }
     telemetry::stopping();
-    offer(&publisher, [sink.status("down")]);
+    offer(&publisher, [sink.status("down", now()).outgoing()]);
     publisher.close(Duration::from_secs(1)).await;
     subscriber.close().await;
     Ok(())
@@ -130,7 +143,7 @@ fn take<S: Store>(
 }
 
 fn connect(sink: &Sink, mut link: Settings) -> (Publisher, Subscriber) {
-    let down = sink.status("down");
+    let down = sink.status("down", now()).outgoing();
     let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
     link.last_will = Some(Will { topic: down.topic.to_string(), payload: down.payload, retain: true });
     link.queue = link.queue.max(QUEUE);

@@ -21,7 +21,7 @@ use protocol::roster::Roster;
 use protocol::roster::chain::{Chain, ChainError};
 use protocol::rule::Rule;
 use protocol::signature::{Context, Document, OpenError, Signed, SigningKey, Unverified, VerifyingKey, hash};
-use protocol::status::Status;
+use protocol::status::{Report, Status};
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot, SlotRange};
@@ -634,17 +634,18 @@ impl Sink {
         ledger::billed_until(meter, store)
     }
 
-    /// Its status, to be published retained.
-    pub fn status(&self, state: &str) -> Outgoing {
+    /// Its status.
+    pub fn status(&self, state: &str, now: Moment) -> Report {
         let open = self.releases.values().filter(|release| release.finished().is_none()).count();
         let status = Status {
             state: state.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster_epoch: self.party.roster().document().epoch,
             backlog: open as u64,
+            at: now.timestamp(),
         };
-        Outgoing::new(self.party.topic(Channel::Status(Role::Sink, "utility".to_owned())), status.encode())
-            .retained()
+        let topic = self.party.topic(Channel::Status(Role::Sink, "utility".to_owned()));
+        Report { topic, status }
     }
 
     /// The roster it works under.

@@ -31,7 +31,6 @@ use protocol::roster::{Roster, RosterDocument, assemble};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::signature::{Signed, SigningKey};
-use protocol::status::Status;
 use protocol::topic::{Channel, Outgoing};
 use protocol::unit::Timestamp;
 use serde_bytes::ByteBuf;
@@ -573,8 +572,8 @@ fn a_roster_is_followed_by_the_next() {
         let moving = [Rule::RosterOld, Rule::NotTheAggregator, Rule::NotTheUtility];
         world.check_refusals(&[CONFUSION, &moving].concat());
         for home in 0..3 {
-            let status = world.parties[&Name::Meter(home)].meter().unwrap().status("up");
-            assert_eq!(Status::decode(&status.payload).unwrap().roster_epoch, 2, "meter {home}");
+            let report = world.parties[&Name::Meter(home)].meter().unwrap().status("up", world.now);
+            assert_eq!(report.status.roster_epoch, 2, "meter {home}");
         }
         let epochs = epochs_of(&world);
         assert!(epochs.contains(&1) && epochs.contains(&2), "records of both rosters: {epochs:?}");
@@ -642,8 +641,7 @@ fn a_restart_is_no_way_back_to_an_old_roster() {
         refusals.last().flatten().map(|refusal| refusal.rule)
     };
     let epoch = |world: &World| {
-        let status = world.parties[&Name::Meter(0)].meter().unwrap().status("up");
-        Status::decode(&status.payload).unwrap().roster_epoch
+        world.parties[&Name::Meter(0)].meter().unwrap().status("up", world.now).status.roster_epoch
     };
     assert_eq!((told(&mut world, &next), epoch(&world)), (None, 2));
     let back = world.now.plus(1_000);

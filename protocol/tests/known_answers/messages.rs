@@ -661,9 +661,10 @@ pub(crate) const TARIFF: &str = concat!(
 
 /// A status.
 pub(crate) const STATUS: &str = concat!(
-    "84",           // status: 4 fields
+    "85",           // status: 5 fields
     "627570",       //   state: "up"
     "65302e312e30", //   version: "0.1.0"
     "03",           //   roster epoch: 3
     "19012c",       //   backlog: 300
+    "1a6553f100",   //   at: 1,700,000,000
 );
