@@ -471,7 +471,15 @@ impl Registry {
             Err(error) => return Ok(Handled::refused(Rule::UnknownMeter, error)),
         };
         let known = self.certificates.get(&certificate.meter);
-        if known.is_none_or(|known| known.valid_from < certificate.valid_from) {
+        if known.is_some_and(|known| !certificate.renews(known)) {
+            let detail = format_args!(
+                "a certificate of meter {} with another key, service point or group than the one that is known",
+                certificate.meter
+            );
+            return Ok(Handled::refused(Rule::UnknownMeter, detail));
+        }
+        let until = |certificate: &MeterCertificate| (certificate.valid_to, certificate.valid_from);
+        if known.is_none_or(|known| until(known) < until(&certificate)) {
             store.put(CERTIFICATE, certificate.meter.as_bytes(), payload)?;
             self.certificates.insert(certificate.meter, certificate);
         }

@@ -81,6 +81,11 @@ impl Tls {
         Ok(Self { acceptor: Arc::new(server).into(), expiries })
     }
 
+    /// When what expires.
+    pub(crate) fn into_expiries(self) -> Vec<(PathBuf, SystemTime)> {
+        self.expiries
+    }
+
     /// Says what expires soon, or has.
     pub(crate) fn warn_of_expiry(&self, now: SystemTime) {
         for (path, expiry) in &self.expiries {

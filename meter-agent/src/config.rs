@@ -9,6 +9,7 @@ use host::membership::read_roster;
 use host::telemetry::LogFormat;
 use link::Endpoint;
 use protocol::id::MeterId;
+use protocol::record::MAX_BATCH;
 use protocol::roster::Roster;
 use protocol::roster::floor::Floor;
 use protocol::unit::SlotLength;
@@ -98,8 +99,13 @@ impl PaceConfig {
     ///
     /// # Errors
     ///
-    /// For seconds that are none.
+    /// For a batch that no record holds, and for seconds that are none.
     pub fn to_pace(&self) -> anyhow::Result<Pace> {
+        anyhow::ensure!(
+            self.batch_slots > 0 && self.batch_slots as usize <= MAX_BATCH,
+            "pace.batch_slots is {}, and a record holds 1 to {MAX_BATCH} slots",
+            self.batch_slots
+        );
         let millis = |seconds: f64| {
             let time = std::time::Duration::try_from_secs_f64(seconds);
             let time = time.with_context(|| format!("{seconds} is not a number of seconds"))?;

@@ -28,9 +28,9 @@ pub async fn run(
     let slot = roster.slot();
     let source = config.source.open(directory, slot, &config.broker, &config.meter()?)?;
     let limits = config.registers.to_limits(slot)?;
+    let batch_slots = config.pace.to_pace()?.batch_slots;
     let mut feed = source.feed(directory, limits, &MemoryStore::default())?;
-    let mut shown =
-        Shown { out: io::stdout(), slot, batch_slots: config.pace.batch_slots.max(1), ..Shown::of(&roster) };
+    let mut shown = Shown { out: io::stdout(), slot, batch_slots, ..Shown::of(&roster) };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let Fed { boundaries, ended, .. } = tokio::select! {

@@ -24,13 +24,14 @@ permissions() {
         meter)
             write="agg.*.share.$user agg.*.grid.$user agg.*.deal.$user cert.$user status.meter.$user"
             write="$write analysis.upload.$user analysis.data.meter.$user"
-            read="receipt.$user.* roster revoked.$user tariff.* outcome analysis.key analysis.key.* analysis.taken.$user.*" ;;
+            read="receipt.$user.* roster revoked.$user tariff.* outcome analysis.key analysis.key.* analysis.taken.$user.*"
+            read="$read status.agg.*" ;;
         agg)
             write="receipt.*.$user inventory.$user vote.$user result.$user partial.$user status.agg.$user"
             write="$write analysis.make.$user analysis.data.agg.$user analysis.taken.*.$user analysis.reply.$user"
             read="agg.$user agg.$user.> cert.* revoked.* roster tariff.* query cut votes outcome inventory.* vote.*"
             read="$read analysis.plan analysis.make.* analysis.data.agg.* analysis.data.meter.* analysis.upload.*"
-            read="$read analysis.direction analysis.reply.*" ;;
+            read="$read analysis.direction analysis.reply.* status.agg.*" ;;
         sink)
             write="roster revoked.* tariff.* query cut votes inventory.* outcome status.sink.*"
             write="$write analysis.plan analysis.key analysis.key.* analysis.direction"

@@ -35,6 +35,18 @@ pub fn deployment_context(deployment: &Deployment) -> Context {
 }
 
 impl MeterCertificate {
+    /// For how many days a meter is certified, unless somebody says otherwise: 20 years, more than a meter lasts. Who leaves
+    /// before is revoked, which every aggregator keeps.
+    pub const DAYS: u64 = 7_305;
+
+    /// Whether it may take the place of one that is known: it is of the same meter with the same key, at the same service
+    /// point and in the same group. Else a registrar could move a meter, and two groups' curves, or two bills, would differ by
+    /// one home.
+    pub fn renews(&self, known: &Self) -> bool {
+        let moved = Self { valid_from: known.valid_from, valid_to: known.valid_to, ..self.clone() };
+        moved == *known
+    }
+
     /// Takes a certificate and checks that the registrar signed it for this deployment.
     ///
     /// # Errors
@@ -51,5 +63,37 @@ impl MeterCertificate {
     /// Whether it is valid at `time`.
     pub fn covers(&self, time: Timestamp) -> bool {
         (self.valid_from..self.valid_to).contains(&time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::SigningKey;
+
+    /// A certificate is renewed by one of another validity, and by nothing else.
+    #[test]
+    fn only_validity_is_renewed() {
+        let key = |byte| SigningKey::from_bytes(&[byte; 32]).verifying_key();
+        let known = MeterCertificate {
+            meter: MeterId::from([1; 16]),
+            key: key(1),
+            service_point: "home-1".parse().unwrap(),
+            group: "group-1".parse().unwrap(),
+            valid_from: Timestamp(10),
+            valid_to: Timestamp(20),
+            previous: None,
+        };
+        let later = MeterCertificate { valid_from: Timestamp(15), valid_to: Timestamp(30), ..known.clone() };
+        assert!(later.renews(&known) && known.renews(&later) && known.renews(&known));
+        for other in [
+            MeterCertificate { meter: MeterId::from([2; 16]), ..later.clone() },
+            MeterCertificate { key: key(2), ..later.clone() },
+            MeterCertificate { service_point: "home-2".parse().unwrap(), ..later.clone() },
+            MeterCertificate { group: "group-2".parse().unwrap(), ..later.clone() },
+            MeterCertificate { previous: Some(MeterId::from([3; 16])), ..later },
+        ] {
+            assert!(!other.renews(&known), "{other:?}");
+        }
     }
 }

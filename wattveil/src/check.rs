@@ -1,9 +1,11 @@
 //! `wattveil check`: what is wrong with a deployment's directory or one role's configuration, and what to type.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -12,13 +14,21 @@ use link::Endpoint;
 use protocol::certificate::MeterCertificate;
 use protocol::roster::Roster;
 use protocol::signature::VerifyingKey;
+use protocol::status::Status;
+use protocol::topic::{Channel, Topic};
 use protocol::unit::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
 use crate::directory::{Config, Directory, MetersFile};
 use crate::status::subscribe;
 
+mod clock;
+
 /// What ends within so many seconds is worth a note.
 const SOON: u64 = 30 * 86_400;
+
+/// How long the aggregators have to say what time it is.
+const LISTEN: Duration = Duration::from_secs(2);
 
 /// Check a deployment's directory, or one role's configuration: keys, roster, certificates, clock, connection
 #[derive(Clone, Debug, Args)]
@@ -223,12 +233,18 @@ fn check_broker(file: &Path, findings: &mut Findings) {
         return;
     };
     if let Some(tls) = &config.tls {
-        for path in [&tls.certificate, &tls.key].into_iter().chain(&tls.client_authority) {
-            if let Err(error) = fs::metadata(path) {
-                findings.add(Grade::Wrong, format!("cannot read {}: {error}", path.display()));
-            }
+        let ends = findings.expect(tls.ends().map_err(Into::into)).unwrap_or_default();
+        for (path, end) in ends {
+            let end = end.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let what = format!("the certificate in {}", path.display());
+            check_validity(
+                &what,
+                Timestamp(0),
+                Timestamp(end),
+                "type at the registrar's: wattveil rotate broker DIR",
+                findings,
+            );
         }
-        closed(&tls.key, findings);
     }
     closed(file, findings);
     if config.users.is_empty() {
@@ -272,9 +288,15 @@ fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
         }
     }
     check_store(&home.join(&config.store), findings);
-    findings
-        .add(Grade::Fine, format!("{} at point {}, {} box keys", row.id, row.point, identity.box_keys.len()));
+    findings.add(
+        Grade::Fine,
+        format!("{} at point {}, {}", row.id, row.point, box_keys(identity.box_keys.len())),
+    );
     Some((config.broker, roster))
+}
+
+fn box_keys(number: usize) -> String {
+    if number == 1 { "one box key".to_owned() } else { format!("{number} box keys") }
 }
 
 fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
@@ -318,7 +340,10 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
             format!("the certificate is of meter {wanted} and its key, not of this one; adopt the enrolment of this device"),
         );
     }
-    check_validity("the certificate", certificate.valid_from, certificate.valid_to, findings);
+    let again = "ask the registrar to enrol this home anew, under another name: wattveil enrol DIR NAME";
+    check_validity("the certificate", certificate.valid_from, certificate.valid_to, again, findings);
+    findings.expect(config.pace.to_pace());
+    findings.expect(config.registers.to_limits(roster.slot()));
     check_store(&home.join(&config.store), findings);
     let (place, group) = (&certificate.service_point, &certificate.group);
     match config.source.open(home, roster.slot(), &config.broker, &identity.meter) {
@@ -339,21 +364,23 @@ fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
 fn check_roster(roster: &Roster, findings: &mut Findings) {
     let document = roster.document();
     let now = host::now().timestamp();
-    check_validity(&format!("roster {}", document.epoch), document.valid_from, document.valid_to, findings);
+    let next = "the registrar gives everybody the next roster: wattveil rotate draft DIR";
+    check_validity(
+        &format!("roster {}", document.epoch),
+        document.valid_from,
+        document.valid_to,
+        next,
+        findings,
+    );
     for aggregator in &document.aggregators {
         if aggregator.box_key_at(now).is_none() {
             let id = &aggregator.id;
-            findings.add(
-                Grade::Wrong,
-                format!(
-                    "every box key of {id} has ended; the registrar gives everybody the next roster: wattveil rotate draft DIR"
-                ),
-            );
+            findings.add(Grade::Wrong, format!("every box key of {id} has ended; {next}"));
         }
     }
 }
 
-fn check_validity(what: &str, from: Timestamp, to: Timestamp, findings: &mut Findings) {
+fn check_validity(what: &str, from: Timestamp, to: Timestamp, next: &str, findings: &mut Findings) {
     let now = host::now().timestamp();
     if now < from {
         let text = format!(
@@ -363,9 +390,12 @@ fn check_validity(what: &str, from: Timestamp, to: Timestamp, findings: &mut Fin
         findings.add(Grade::Wrong, text);
     } else if now >= to {
         let days = now.since(to) / 86_400;
-        findings.add(Grade::Wrong, format!("{what} ended {days} days ago, if this machine's clock is right (type: date); ask the registrar for the next"));
+        findings.add(
+            Grade::Wrong,
+            format!("{what} ended {days} days ago, if this machine's clock is right (type: date); {next}"),
+        );
     } else if to.since(now) < SOON {
-        findings.add(Grade::Note, format!("{what} ends in {} days", to.since(now) / 86_400));
+        findings.add(Grade::Note, format!("{what} ends in {} days; {next}", to.since(now) / 86_400));
     }
 }
 
@@ -385,16 +415,33 @@ async fn check_connection(endpoint: &Endpoint, home: &Path, roster: &Roster, fin
     let user = endpoint.user.clone().unwrap_or_else(|| "check".to_owned());
     let settings = findings.expect(endpoint.settings(home, &user).map_err(Into::into));
     let Some(settings) = settings.filter(|_| !findings.unreachable) else { return };
-    let filter = format!("wv/1/{}/roster", roster.document().deployment);
-    match subscribe(settings, filter).await {
-        Ok(subscriber) => {
-            subscriber.close().await;
-            findings.add(Grade::Fine, format!("connected, logged in and subscribed at {}", endpoint.address));
-        }
+    let filter = format!("wv/1/{}/status/agg/+", roster.document().deployment);
+    let mut subscriber = match subscribe(settings, filter).await {
+        Ok(subscriber) => subscriber,
         Err(error) => {
             // the others would only say so again
             findings.unreachable = !format!("{error:#}").contains("refused the");
-            findings.add(Grade::Wrong, format!("{error:#}"));
+            return findings.add(Grade::Wrong, format!("{error:#}"));
         }
+    };
+    findings.add(Grade::Fine, format!("connected, logged in and subscribed at {}", endpoint.address));
+    let (mut heard, deadline) = (BTreeMap::new(), Instant::now() + LISTEN);
+    // an aggregator's own word proves nothing to it
+    let others = roster.document().aggregators.iter().filter(|row| row.id.as_ref() != user).count();
+    while heard.len() < others
+        && let Ok(Some(delivery)) = timeout_at(deadline, subscriber.recv()).await
+    {
+        if let (Ok(Topic { channel: Channel::Status(_, id), .. }), Ok(status)) =
+            (delivery.topic.parse(), Status::decode(&delivery.payload))
+            && status.state == "up"
+            && id != user
+            && roster.document().aggregators.iter().any(|row| row.id.as_ref() == id)
+        {
+            heard.insert(id, status.at);
+        }
+        subscriber.ack(delivery);
     }
+    subscriber.close().await;
+    let (grade, text) = clock::judge(host::now().timestamp(), &heard.into_iter().collect::<Vec<_>>());
+    findings.add(grade, text);
 }

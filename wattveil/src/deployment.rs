@@ -158,7 +158,7 @@ impl Deployment {
             service_point: home.parse()?,
             group: group.clone(),
             valid_from: document.valid_from,
-            valid_to: document.valid_to,
+            valid_to: document.valid_to.max(document.valid_from.plus(MeterCertificate::DAYS * 86_400)),
             previous: None,
         };
         let context = deployment_context(&document.deployment);

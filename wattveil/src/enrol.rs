@@ -41,9 +41,9 @@ pub struct EnrolArguments {
     /// The public key that the device made with `wattveil key`; without it the line holds a new secret key
     #[arg(long, value_name = "HEX")]
     public_key: Option<Hash>,
-    /// For how many days it is valid [default: as long as the roster]
-    #[arg(long)]
-    days: Option<u64>,
+    /// For how many days its certificate is valid; by default longer than a meter lasts, since who leaves is revoked
+    #[arg(long, default_value_t = MeterCertificate::DAYS, value_parser = clap::value_parser!(u64).range(1..=36_525))]
+    days: u64,
 }
 
 /// What the line says.
@@ -137,11 +137,9 @@ impl EnrolArguments {
         let last = || meters.0.last().map(|row| row.group.clone());
         let group = self.group.clone().or_else(last).map_or_else(|| "group-1".parse(), Ok)?;
         let now = host::now().timestamp();
-        let valid_to =
-            self.days.map_or(document.valid_to, |days| now.plus(days * 86_400).min(document.valid_to));
         anyhow::ensure!(
-            valid_to > now,
-            "the roster's validity is over, or --days is 0; give the deployment its next roster: wattveil rotate draft {}",
+            document.valid_to > now,
+            "the roster's validity is over; give the deployment its next roster: wattveil rotate draft {}",
             self.directory.display()
         );
         let meter = MeterId::random(&mut rng);
@@ -151,7 +149,7 @@ impl EnrolArguments {
             service_point,
             group: group.clone(),
             valid_from: document.valid_from,
-            valid_to,
+            valid_to: now.plus(self.days * 86_400),
             previous: None,
         };
         let certificate =

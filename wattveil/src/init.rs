@@ -13,6 +13,7 @@ use protocol::analysis::CAUTION;
 use protocol::analysis::plan::Profile;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
+use protocol::shamir::MAX_PARTIES;
 use protocol::unit::SlotLength;
 use utility_sink::config::{AnalysisConfig, KeyConfig};
 
@@ -68,7 +69,7 @@ pub struct InitArguments {
     /// Seal shares with X-Wing, against quantum computers, too
     #[arg(long)]
     post_quantum: bool,
-    /// For how many days roster and certificates are valid
+    /// For how many days the roster is valid; a successor follows it then, see `wattveil rotate`
     #[arg(long, value_name = "DAYS", default_value_t = 730)]
     days: u64,
     /// Give each meter a made-up home with the last month's readings, to try it all out
@@ -143,6 +144,12 @@ impl InitArguments {
         let slot = SlotLength::try_from(self.slot_minutes.saturating_mul(60)).with_context(|| {
             format!("a slot of {} minutes is none; type --slot-minutes 15, 30 or 60", self.slot_minutes)
         })?;
+        let (n, t) = (self.aggregators, self.threshold);
+        anyhow::ensure!(
+            (1..=n).contains(&t) && n <= MAX_PARTIES,
+            "of n = {n}, t = {t}: any t of the n aggregators give a value, so type --aggregators 1 to {MAX_PARTIES} and --threshold 1 to \
+             that; with 4 and 2 one may be away and one may lie"
+        );
         let homes = names(&self.meters)?;
         for home in &homes {
             home.parse::<protocol::id::ServicePoint>().context("type other names: --meters NAME,NAME")?;

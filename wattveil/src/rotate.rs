@@ -3,7 +3,7 @@
 //! Every party does its part on its own machine: `key` makes a secret that never leaves it, `draft` is the registrar's,
 //! `accept` each aggregator's, `finish` the registrar's again, `adopt` everybody's; meters take the roster from the utility
 //! over the broker. No key is overwritten or removed: what was sealed to an old one must still be opened. Each step may be
-//! cut off and typed again.
+//! cut off and typed again. The broker's certificate, which is in no roster, has a step of its own.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -29,6 +29,8 @@ use serde::de::DeserializeOwned;
 use crate::deployment::files::write_new;
 use crate::directory::Directory;
 
+mod broker;
+
 const DAY: u64 = 86_400;
 
 /// What the lines begin with that are carried from one party to another.
@@ -38,7 +40,7 @@ const ACCEPTANCE: &str = "wva1-";
 /// Bytes of a line that say whether all of it was pasted.
 const CHECK: usize = 4;
 
-/// Give the deployment its next roster: new box keys, a later end
+/// Give the deployment its next roster, with new box keys and a later end, or the broker its next certificate
 #[derive(Clone, Debug, Args)]
 pub struct RotateArguments {
     #[command(subcommand)]
@@ -85,6 +87,11 @@ enum Step {
         /// The next roster
         roster: PathBuf,
     },
+    /// At the registrar's: make the broker's next key and certificate, of the deployment's own authority
+    Broker {
+        /// The deployment's directory, with `authority`
+        directory: PathBuf,
+    },
 }
 
 /// What a step came to.
@@ -109,6 +116,7 @@ impl RotateArguments {
             Step::Accept { party, draft } => accept(&party, &draft),
             Step::Finish { directory, acceptances } => finish(&Directory::open(&directory)?, &acceptances),
             Step::Adopt { party, roster } => adopt(&party, &roster),
+            Step::Broker { directory } => broker::certify(&Directory::open(&directory)?),
         }
     }
 }
@@ -342,10 +350,19 @@ fn accept(home: &Path, draft: &Path) -> anyhow::Result<Rotated> {
 }
 
 fn finish(directory: &Directory, acceptances: &Path) -> anyhow::Result<Rotated> {
-    let epoch = directory.roster.document().epoch.saturating_add(1);
+    let in_force = directory.roster.document().epoch;
+    let epoch = in_force.saturating_add(1);
     let home = directory.path.join("registrar");
     let registrar = directory.registrar.verifying_key();
-    let draft = open_draft(&home.join(format!("roster-{epoch}.draft")), &registrar, &directory.roster)?;
+    let path = home.join(format!("roster-{epoch}.draft"));
+    anyhow::ensure!(
+        path.is_file(),
+        "there is no draft of roster {epoch}, and roster {in_force} is in force here; if that is the one you mean, everybody takes it \
+         now: wattveil rotate adopt DIR {}; else begin the next: wattveil rotate draft {}",
+        home.join(format!("roster-{in_force}.wv")).display(),
+        directory.path.display()
+    );
+    let draft = open_draft(&path, &registrar, &directory.roster)?;
     let text = fs::read_to_string(acceptances)
         .with_context(|| format!("cannot read the acceptances {}", acceptances.display()))?;
     let mut given: Vec<(Point, Signature)> = Vec::new();

@@ -121,6 +121,9 @@ fn meters_beside(home: &Path) -> anyhow::Result<MetersFile> {
         .map_or_else(|| Ok(MetersFile::default()), |file| MetersFile::read(file))
 }
 
+/// The table's columns.
+const COLUMNS: usize = 7;
+
 /// How long a connection may take.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -168,8 +171,8 @@ pub(crate) fn remedy(trouble: &str) -> &'static str {
 }
 
 impl Heard {
-    fn rows(&self) -> Vec<[String; 6]> {
-        let epoch = self.roster.document().epoch;
+    fn rows(&self) -> Vec<[String; COLUMNS]> {
+        let (epoch, now) = (self.roster.document().epoch, host::now().timestamp());
         let row = |((role, id), status): (&(Role, String), &Option<Status>)| {
             let role = match role {
                 Role::Meter => "meter",
@@ -177,15 +180,16 @@ impl Heard {
                 Role::Sink => "sink",
             };
             let name = self.names.get(id).unwrap_or(id).clone();
-            let [state, version, roster, waiting] = status.as_ref().map_or_else(
-                || ["silent", "-", "-", "-"].map(str::to_owned),
+            let [state, version, roster, waiting, said] = status.as_ref().map_or_else(
+                || ["silent", "-", "-", "-", "-"].map(str::to_owned),
                 |status| {
                     let old = if status.roster_epoch == epoch { "" } else { " (another)" };
                     let roster = format!("{}{old}", status.roster_epoch);
-                    [clean(&status.state), clean(&status.version), roster, status.backlog.to_string()]
+                    let (state, version) = (clean(&status.state), clean(&status.version));
+                    [state, version, roster, status.backlog.to_string(), age(now.since(status.at))]
                 },
             );
-            [role.to_owned(), name, state, version, roster, waiting]
+            [role.to_owned(), name, state, version, roster, waiting, said]
         };
         let mut rows: Vec<_> = self.parties.iter().map(row).collect();
         rows.sort();
@@ -193,10 +197,11 @@ impl Heard {
     }
 
     fn table(&self) -> String {
-        let mut rows = vec![["role", "name", "state", "version", "roster", "waiting"].map(str::to_owned)];
+        let mut rows =
+            vec![["role", "name", "state", "version", "roster", "waiting", "said"].map(str::to_owned)];
         rows.extend(self.rows());
         let widths: Vec<usize> =
-            (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+            (0..COLUMNS).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
         let mut text = String::new();
         for row in rows {
             let cells: Vec<String> =
@@ -207,7 +212,7 @@ impl Heard {
     }
 
     fn to_json(&self) -> serde_json::Value {
-        let row = |[role, name, state, version, roster, waiting]: [String; 6]| {
+        let row = |[role, name, state, version, roster, waiting, _]: [String; COLUMNS]| {
             serde_json::json!({
                 "role": role, "name": name, "state": state, "version": version,
                 "roster": roster.split(' ').next().and_then(|epoch| epoch.parse::<u32>().ok()),
@@ -215,6 +220,15 @@ impl Heard {
             })
         };
         self.rows().into_iter().map(row).collect()
+    }
+}
+
+/// How long ago something was said.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        _ => format!("{} h ago", seconds / 3_600),
     }
 }
 

@@ -58,6 +58,7 @@ impl Play {
         self.acts.push(Act {
             name: name.to_owned(),
             rule: Some(rule),
+            tried: true,
             held,
             evidence: format!("refused by aggregators: {}", self.refusals(rule).saturating_sub(before)),
         });
@@ -111,6 +112,7 @@ impl Play {
         self.acts.push(Act {
             name: name.to_owned(),
             rule: Some(Rule::BadShare),
+            tried: true,
             held: named.len() == 1 && named.contains(&meter),
             evidence: format!("named at intake: meter {}", short(&meter)),
         });

@@ -38,6 +38,7 @@ impl Play {
         self.acts.push(Act {
             name: format!("{} is killed half-way (SIGKILL)", self.deployment.aggregators[VICTIM].id),
             rule: None,
+            tried: true,
             held: exact && !used.contains(&victim) && used.len() >= self.deployment.roster.q(),
             evidence: format!("{} bills exact from aggregators {}", self.first_half(), report::points(&used)),
         });
@@ -59,6 +60,7 @@ impl Play {
             self.acts.push(Act {
                 name: format!("{} starts again", self.deployment.aggregators[VICTIM].id),
                 rule: None,
+                tried: true,
                 held: true,
                 evidence: "caught up: nothing waits in the meters' outboxes any more".into(),
             });
@@ -94,6 +96,7 @@ impl Play {
         self.acts.push(Act {
             name,
             rule: None,
+            tried: true,
             held: faulty == [liar] && self.exact_bills(true).await?,
             evidence: format!("bills exact; named: aggregator {}", report::points(&faulty)),
         });
@@ -175,6 +178,7 @@ impl Play {
         self.acts.push(Act {
             name: "a crafted tariff spells single readings".into(),
             rule: Some(rule),
+            tried: true,
             held: rule == Rule::Cell,
             evidence: "the whole query is refused".into(),
         });
@@ -208,6 +212,7 @@ impl Play {
         self.acts.push(Act {
             name: "a second query overlaps the first".into(),
             rule: rules.first().copied(),
+            tried: true,
             held: !rules.is_empty() && rules.iter().all(|rule| *rule == Rule::AlreadyReleased),
             evidence: "every target is refused: the difference would be a day".into(),
         });

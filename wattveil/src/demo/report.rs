@@ -69,16 +69,18 @@ pub struct Act {
     pub name: String,
     /// The rule that refused it.
     pub rule: Option<Rule>,
-    /// Whether it came out as claimed.
+    /// Whether this roster leaves room for it.
+    pub tried: bool,
+    /// Whether it came out as claimed, or was not tried.
     pub held: bool,
-    /// What was seen.
+    /// What was seen, or why it was not tried.
     pub evidence: String,
 }
 
 impl Act {
     /// An act that this roster leaves no room for.
     pub fn left_out(name: &str, why: &str) -> Self {
-        Self { name: name.to_owned(), rule: None, held: true, evidence: format!("left out: {why}") }
+        Self { name: name.to_owned(), rule: None, tried: false, held: true, evidence: why.to_owned() }
     }
 }
 
@@ -176,6 +178,7 @@ impl Report {
                 json!({
                     "act": act.name,
                     "rule": act.rule.map(Rule::name),
+                    "tried": act.tried,
                     "held": act.held,
                     "evidence": act.evidence,
                 })
@@ -319,8 +322,12 @@ impl Report {
         writeln!(f, "WHAT WAS TRIED")?;
         for act in &self.acts {
             let rule = act.rule.map_or_else(String::new, |rule| format!("[{rule}] "));
-            let mark = if act.held { "held " } else { "FAILED" };
-            writeln!(f, "  {mark} {:<46} {rule}{}", act.name, act.evidence)?;
+            let mark = match (act.tried, act.held) {
+                (false, _) => "not tried",
+                (true, true) => "held",
+                (true, false) => "FAILED",
+            };
+            writeln!(f, "  {mark:<9} {:<46} {rule}{}", act.name, act.evidence)?;
         }
         Ok(())
     }

@@ -4,21 +4,24 @@
 //! `[tls]` and in every party's `[broker.tls]`.
 
 use std::fmt;
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use broker::TlsConfig;
+use protocol::certificate::MeterCertificate;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
 
 use super::files::{new_directory, write_new, write_secret};
 
-/// How long the authority's certificate is valid, and those it signs.
-const AUTHORITY: Duration = Duration::days(3650);
+/// How long the authority's certificate is valid, as long as a meter's, and those it signs.
+const AUTHORITY: Duration = Duration::days(MeterCertificate::DAYS.cast_signed());
 const CERTIFICATE: Duration = Duration::days(730);
 /// Clocks differ: certificates are valid from a day ago.
 const SKEW: Duration = Duration::days(1);
@@ -36,13 +39,27 @@ impl Authority {
     ///
     /// If the operating system gives no entropy.
     pub fn create(deployment: &str) -> anyhow::Result<Self> {
-        let mut params = params(&format!("wattveil development authority of {deployment}"), &[], AUTHORITY)?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = own_params(deployment)?;
         let key = KeyPair::generate().context("no key for the development authority")?;
         let certificate =
             params.self_signed(&key).context("no certificate for the development authority")?.pem();
         Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// Reads what [`write`](Self::write) has written, to sign more.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be read, or is none of an authority.
+    pub fn read(home: &Path, deployment: &str) -> anyhow::Result<Self> {
+        let read = |file: &str| {
+            let path = home.join(file);
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let (certificate, key) = (read("ca.pem")?, Zeroizing::new(read("ca.key")?));
+        let key = KeyPair::from_pem(&key)
+            .with_context(|| format!("{} is no private key", home.join("ca.key").display()))?;
+        Ok(Self { issuer: Issuer::new(own_params(deployment)?, key), certificate })
     }
 
     /// Its certificate as PEM, for whoever is to take its word.
@@ -61,21 +78,30 @@ impl Authority {
         write_secret(&home.join("ca.key"), self.issuer.key().serialize_pem().as_bytes())
     }
 
-    /// Writes a certificate for a broker that is reached by these addresses or names, or on this machine.
+    /// Writes a certificate for a broker that is reached by these addresses or names, or on this machine, and what it takes
+    /// clients' certificates by.
     ///
     /// # Errors
     ///
     /// If a name is none, or a file can't be written or is there already.
     pub fn write_broker(&self, home: &Path, names: &[String]) -> anyhow::Result<TlsConfig> {
+        let (certificate, key) = self.certify_broker(home, names)?;
+        let client_authority = home.join("ca.pem");
+        write_new(&client_authority, self.certificate.as_bytes(), 0o644)?;
+        Ok(TlsConfig { certificate, key, client_authority: Some(client_authority) })
+    }
+
+    /// Writes `broker.pem` and `broker.key` alone, as [`write_broker`](Self::write_broker).
+    ///
+    /// # Errors
+    ///
+    /// If a name is none, or a file can't be written or is there already.
+    pub fn certify_broker(&self, home: &Path, names: &[String]) -> anyhow::Result<(PathBuf, PathBuf)> {
         let mut all = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
         all.extend(names.iter().filter(|name| !is_unspecified(name)).cloned());
         all.sort_unstable();
         all.dedup();
-        let (certificate, key) =
-            self.write_certificate(home, "broker", &all, ExtendedKeyUsagePurpose::ServerAuth)?;
-        let client_authority = home.join("ca.pem");
-        write_new(&client_authority, self.certificate.as_bytes(), 0o644)?;
-        Ok(TlsConfig { certificate, key, client_authority: Some(client_authority) })
+        self.write_certificate(home, "broker", &all, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// Writes a certificate that a user of the broker can log in with: `NAME.pem` and `NAME.key`.
@@ -104,6 +130,14 @@ impl Authority {
         write_secret(&key_path, key.serialize_pem().as_bytes())?;
         Ok((certificate_path, key_path))
     }
+}
+
+/// What an authority of a deployment says of itself.
+fn own_params(deployment: &str) -> anyhow::Result<CertificateParams> {
+    let mut params = params(&format!("wattveil development authority of {deployment}"), &[], AUTHORITY)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
 }
 
 fn params(common_name: &str, names: &[String], validity: Duration) -> anyhow::Result<CertificateParams> {

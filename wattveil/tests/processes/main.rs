@@ -19,3 +19,4 @@ mod process;
 mod rotation;
 mod stops;
 mod town;
+mod upkeep;

@@ -138,9 +138,9 @@ fn parameters_are_set_over_the_file() {
     };
     let batch = ("WATTVEIL_PACE__BATCH_SLOTS", "400");
     let log = agent(&[batch], &[]);
-    assert!(log.contains("a batch of 400 slots is not within 1 to 192"), "{log}");
+    assert!(log.contains("pace.batch_slots is 400, and a record holds 1 to 192 slots"), "{log}");
     let log = agent(&[batch], &["--set", "pace.batch_slots=500"]);
-    assert!(log.contains("a batch of 500 slots"), "{log}");
+    assert!(log.contains("pace.batch_slots is 500"), "{log}");
     let log = agent(&[("WATTVEIL_COLOUR", "blue")], &[]);
     assert!(
         log.contains("the environment's WATTVEIL_COLOUR: unknown field `colour`, expected one of `meter`"),
