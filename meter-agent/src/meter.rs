@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use protocol::certificate::MeterCertificate;
+use protocol::hedge::hedged;
 use protocol::id::{Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
@@ -27,8 +28,10 @@ use protocol::signature::{OpenError, Signed, SigningKey, VerifyingKey};
 use protocol::status::{Report, Status};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot};
+use protocol::wire;
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
+use zeroize::Zeroizing;
 
 use self::grid::Grid;
 use self::levelled::{Levelled, Own};
@@ -313,7 +316,7 @@ impl Meter {
             None => (Some(batch), None),
         };
         if let Some(late) = late {
-            store.put(JOURNAL, &late.slots.start().0.to_be_bytes(), &protocol::wire::encode(&late))?;
+            store.put(JOURNAL, &late.slots.start().0.to_be_bytes(), &wire::encode(&late))?;
         }
         let Some(batch) = &batch else { return Ok(()) };
         self.grid.take(batch, self.roster.policy().interval_slots(self.roster.slot()), store)?;
@@ -482,7 +485,9 @@ impl Meter {
         // Who does not know the certificate yet refuses the record that comes before it.
         let mut sends = self.announcement();
         let mut sealed = Vec::new();
-        for FullBatch { slots, energies, close, .. } in self.outbox.take_queued(store)? {
+        for full in self.outbox.take_queued(store)? {
+            let contents = Zeroizing::new(wire::encode(&full));
+            let FullBatch { slots, energies, close, .. } = full;
             let head = Head {
                 kind: Kind::Import,
                 roster_epoch: self.roster.document().epoch,
@@ -492,7 +497,9 @@ impl Meter {
                 slots,
             };
             let batch = Batch::new(&energies, close)?;
-            let shares = seal(&batch, head, &self.identity.key, &self.roster, now.timestamp(), rng)?;
+            let key = &self.identity.key;
+            let rng = &mut hedged(rng, key, &[&wire::encode(&head), &contents]);
+            let shares = seal(&batch, head, key, &self.roster, now.timestamp(), rng)?;
             self.outbox.insert(head.seq, &shares.into(), now, store)?;
             sealed.push(head.seq);
         }

@@ -32,7 +32,7 @@
 //!
 //! # Order of reading
 //!
-//! [`field`] → [`shamir`] → [`decode`] (the mathematics); [`wire`] → [`signature`] → [`hpke_box`] (the envelope);
+//! [`field`] → [`shamir`] → [`decode`] (the mathematics); [`wire`] → [`signature`] → [`hpke_box`], [`hedge`] (the envelope);
 //! [`roster`], [`certificate`], [`revocation`] (who is who); [`record`] → [`share`] → [`receipt`] (intake);
 //! [`grid`] (load vectors and key deals);
 //! [`release`] (query, inventory, cut, vote, result, outcome) and [`policy`], [`tariff`] (what may be released);
@@ -44,6 +44,7 @@ pub mod codeword;
 pub mod decode;
 pub mod field;
 pub mod grid;
+pub mod hedge;
 pub mod hpke_box;
 pub mod id;
 pub mod part;

@@ -9,6 +9,7 @@ mod sim {
     pub(crate) mod laws;
     pub(crate) mod network;
     pub(crate) mod party;
+    mod snapshot;
     pub(crate) mod utility;
     pub(crate) mod villain;
     pub(crate) mod witness;

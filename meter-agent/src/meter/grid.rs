@@ -8,12 +8,13 @@
 
 use grid::sum::{GridKey, Loads};
 use protocol::grid::{LoadVector, seal_deal};
+use protocol::hedge::hedged;
 use protocol::id::{Hash, MeterId, Rid};
 use protocol::roster::Roster;
 use protocol::signature::{Signed, SigningKey, hash};
 use protocol::unit::{Moment, Slot, SlotRange, WattHours};
 use protocol::wire;
-use rand::CryptoRng;
+use rand::{CryptoRng, Rng as _};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
@@ -155,6 +156,7 @@ impl Grid {
             let (Some(slots), Some(loads)) = (slots, Loads::new(energies, interval.export.0)) else {
                 return Err(MeterError::Damaged("a queued interval holds no loads"));
             };
+            let rng = &mut hedged(rng, &identity.key, &[b"vector", roster.hash().as_bytes(), &bytes]);
             let ciphertext = dealt.key.encrypt(&loads, slots, roster, rng);
             let vector = vector(identity.meter, seq, slots, dealt.deal, ciphertext, roster, &identity.key);
             let rid = Rid::from(*vector.hash().as_bytes());
@@ -199,6 +201,7 @@ fn deal<R: CryptoRng>(
     (outbox, store): (&mut Outbox, &mut dyn Store),
     rng: &mut R,
 ) -> Result<(Dealt, Vec<u64>), MeterError> {
+    let rng = &mut hedged(rng, &identity.key, &[b"deal", roster.hash().as_bytes()]);
     let mut seed = Zeroizing::new([0; 32]);
     rng.fill_bytes(&mut *seed);
     let key = GridKey::from_seed(&seed);

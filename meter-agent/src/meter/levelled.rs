@@ -17,6 +17,7 @@ use protocol::analysis::blob::{Blob, Depot};
 use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::key::CollectiveKey;
 use protocol::analysis::upload::{Taken, Upload};
+use protocol::hedge::hedged;
 use protocol::id::Hash;
 use protocol::part::Assembly;
 use protocol::roster::Roster;
@@ -178,6 +179,8 @@ impl Levelled {
                 if energies.iter().any(|energy| energy.0 > full) {
                     tracing::warn!(%slots, "a slot is beyond the key's full scale, and counts as {full} Wh");
                 }
+                let (plan, place) = (key.agreed.plan.hash(), slots.start().0.to_be_bytes());
+                let rng = &mut hedged(rng, &own.identity.key, &[plan.as_bytes(), &place, &bytes]);
                 let ciphertext = match key.encryptor.encrypt(offset, energies, rng) {
                     Ok(ciphertext) => ciphertext,
                     Err(error) => {
