@@ -17,7 +17,7 @@ use crate::antechamber::{Antechamber, Place};
 use crate::clients::{Clients, Limits};
 use crate::counters::{Counters, Tally};
 use crate::doom::Doom;
-use crate::front::{Budget, Pace};
+use crate::front::{Budget, Pace, Retained};
 use crate::router::Router;
 use crate::session::{self, Guest, Hall, Stopping};
 use crate::tls::{self, Tls};
@@ -79,6 +79,7 @@ impl Broker {
             accounts,
             clients: Arc::new(Clients::new(limits)),
             budget: Arc::new(Budget::new(config.clone())),
+            retained: Arc::new(Retained::new(config.max_retained_bytes)),
             tally: Arc::<Tally>::default(),
             paces: Mutex::new([
                 Pace::new(config.total_packets_per_second, now),

@@ -50,7 +50,8 @@ pub struct Config {
     /// How much all filters' queues may take when they are full; a subscription that could take more is refused. Default
     /// 8 GiB, of which is used what is published and kept.
     pub max_queue_bytes: u64,
-    /// How much all retained messages may take; one that would take more is refused. Default 256 MiB.
+    /// How much all retained messages may take, each with its topic twice and 150 bytes beside its payload; one that would take
+    /// more is refused. Default 256 MiB.
     pub max_retained_bytes: u64,
     /// TLS 1.3 instead of plain text.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use rumqttd::Notification;
 use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -19,7 +20,7 @@ use crate::antechamber::Place;
 use crate::clients::{Clients, Seat};
 use crate::counters::Tally;
 use crate::doom::Doom;
-use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, refused_connack};
+use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, Retained, refused_connack};
 use crate::router::{Router, RouterGone, RouterLink};
 
 /// How long the last bytes to a client that is cut off may take.
@@ -37,6 +38,7 @@ pub(crate) struct Hall {
     pub(crate) accounts: Accounts,
     pub(crate) clients: Arc<Clients>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) retained: Arc<Retained>,
     pub(crate) tally: Arc<Tally>,
     /// How fast all together may send: packets, bytes.
     pub(crate) paces: Mutex<[Pace; 2]>,
@@ -163,8 +165,9 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             Err(gone) => return gone.into(),
         };
         let kept = !connect.clean;
-        let budget = Arc::clone(&hall.budget);
-        let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, seat.take_trail(kept));
+        let (budget, retained) = (Arc::clone(&hall.budget), Arc::clone(&hall.retained));
+        let trail = seat.take_trail(kept);
+        let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, retained, trail);
         let Err(end) = match front.outgoing(connack, &mut self.output) {
             Ok(_) => self.relay(hall, &mut front, &mut link, &mut seat, connect.patience).await,
             Err(refusal) => Err(refusal.into()),
@@ -173,6 +176,14 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             seat.keep_trail(front.into_trail());
         }
         let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping));
+        if let Some(will) = will.as_ref().filter(|will| will.retain)
+            && let Err(refusal) = hall.retained.keep(&will.topic, will.message.clone(), will.qos)
+        {
+            hall.tally.refused(&refusal, true);
+            if hall.tally.may_log() {
+                warn!(client, "its will is not retained: {refusal}");
+            }
+        }
         // before the seat is left: see `router`
         match link.detach(will).await {
             Ok(()) => end,
@@ -191,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             Some(known) => Some(known),
             None => hall.accounts.identify(guest.certificate.as_deref(), connect.login.as_ref()).await?,
         };
-        connect.admit(identity.as_deref(), &hall.budget)?;
+        connect.admit(identity.as_deref(), &hall.budget, &hall.retained)?;
         let user = identity.as_ref().map(|identity| &identity.user);
         let seat = hall.clients.take(connect.client.as_deref(), user).await?;
         Ok((connect, identity, seat))
@@ -260,6 +271,10 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                     () = sleep_until(resume), if resting => resting = false,
                     notification = link.recv(), if room => {
                         self.forward(hall, front, link, seat.client(), notification?).await?;
+                    }
+                    // beside what is live: whichever is chosen, of those that are ready
+                    () = consume_budget(), if room && front.can_recite() => {
+                        hall.tally.messages(0, front.recite(&mut self.output, OUTPUT));
                     }
                     unflushed = write(&mut self.writer, &mut self.output),
                         if self.unflushed || !self.output.is_empty() =>
