@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -211,6 +211,22 @@ impl Config {
         Ok(self)
     }
 
+    /// What of a newer configuration can be taken over while the broker runs, the rest as it is here; and the names of the
+    /// parameters in that rest that differ.
+    pub(crate) fn taken_over(&self, newer: Self) -> (Self, Vec<String>) {
+        let Self { users, roles, tls, .. } = newer.clone();
+        // whether there is TLS is how the port is spoken to
+        let tls = if self.tls.is_some() && tls.is_some() { tls } else { self.tls.clone() };
+        let merged = Self { users, roles, tls, ..self.clone() };
+        let parameters = |config: &Self| {
+            toml::Table::try_from(config).expect("a configuration is a table, which a test writes")
+        };
+        let (mut wanted, mut there) = (parameters(&newer), parameters(&merged));
+        let names: BTreeSet<String> = wanted.keys().chain(there.keys()).cloned().collect();
+        let differ = names.into_iter().filter(|name| wanted.remove(name) != there.remove(name)).collect();
+        (merged, differ)
+    }
+
     pub(crate) fn connect_patience(&self) -> Duration {
         Duration::from_secs(self.connect_seconds)
     }
@@ -399,5 +415,35 @@ mod tests {
         ] {
             assert!(matches!(bad.checked(), Err(BrokerError::Limit { .. })));
         }
+    }
+    #[test]
+    fn users_roles_and_certificates_are_taken_over_and_the_rest_is_named() {
+        let tls = |key: &str| TlsConfig {
+            certificate: "broker.pem".into(),
+            key: key.into(),
+            client_authority: None,
+        };
+        let running = Config { tls: Some(tls("old.key")), ..Config::default() };
+        let newer = Config {
+            tls: Some(tls("new.key")),
+            users: vec![User::with_certificate("m", "meter")],
+            roles: vec![Role::default()],
+            ..Config::default()
+        };
+        let (merged, differ) = running.taken_over(newer.clone());
+        assert!(differ.is_empty(), "{differ:?}");
+        assert_eq!((merged.users.len(), merged.roles.len()), (1, 1));
+        assert_eq!(merged.tls, Some(tls("new.key")));
+        let newer = Config {
+            tls: None,
+            listen: ([127, 0, 0, 1], 1).into(),
+            deployment: Some("city".into()),
+            queue: QueueSize { segments: 17, ..QueueSize::default() },
+            ..newer
+        };
+        let (merged, differ) = running.taken_over(newer);
+        assert_eq!(differ, ["deployment", "listen", "queue", "tls"]);
+        assert_eq!((merged.users.len(), merged.listen), (1, running.listen));
+        assert!(merged.tls == running.tls && merged.deployment.is_none());
     }
 }

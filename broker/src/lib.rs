@@ -75,6 +75,7 @@ pub mod command;
 mod config;
 mod counters;
 mod doom;
+mod entry;
 mod error;
 mod front;
 mod router;
@@ -83,7 +84,7 @@ mod tls;
 mod user;
 mod watchdog;
 
-pub use broker::Broker;
+pub use broker::{Broker, Reload};
 pub use config::{Config, FilterQueue, QueueSize, Role, TlsConfig};
 pub use counters::Counters;
 pub use error::BrokerError;

@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::Config;
-use crate::accounts::Accounts;
 use crate::antechamber::Place;
-use crate::clients::{Clients, Seat};
+use crate::clients::{Clients, Leave, Seat};
 use crate::counters::Tally;
 use crate::doom::Doom;
-use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, Retained, refused_connack};
+use crate::entry::{Entry, InForce};
+use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, Retained, Trail, refused_connack};
 use crate::router::{Router, RouterGone, RouterLink};
 
 /// How long the last bytes to a client that is cut off may take.
@@ -35,7 +35,7 @@ const INPUT: usize = 2 << 10;
 pub(crate) struct Hall {
     pub(crate) config: Config,
     pub(crate) router: Router,
-    pub(crate) accounts: Accounts,
+    pub(crate) entry: InForce,
     pub(crate) clients: Arc<Clients>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) retained: Arc<Retained>,
@@ -53,6 +53,8 @@ pub(crate) struct Guest {
     pub(crate) place: Option<Place>,
     /// The name in the certificate it has shown.
     pub(crate) certificate: Option<String>,
+    /// What was in force when it has shown that.
+    pub(crate) entry: Option<Arc<Entry>>,
     /// Who it is, if that is known.
     pub(crate) identity: Option<Arc<Identity>>,
 }
@@ -83,6 +85,8 @@ enum End {
     Broken(#[from] io::Error),
     #[error("somebody else connected with its id")]
     TakenOver,
+    #[error("its user is gone from the settings, or has changed there")]
+    Unwanted,
     #[error("the broker stops")]
     Stopping,
     #[error(transparent)]
@@ -112,7 +116,7 @@ pub(crate) async fn serve(
     let let_in = !client.is_empty();
     match &end {
         End::Left | End::Closed | End::Stopping => debug!(client, "left: {end}"),
-        End::Silent | End::Broken(_) | End::TakenOver => info!(client, "gone: {end}"),
+        End::Silent | End::Broken(_) | End::TakenOver | End::Unwanted => info!(client, "gone: {end}"),
         End::Evicted => hall.tally.evicted(),
         End::Refused(refusal) => {
             hall.tally.refused(refusal, let_in);
@@ -160,13 +164,14 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         };
         client.push_str(seat.client());
         hall.tally.connected();
-        let (mut link, connack) = match hall.router.attach(seat.client(), connect.clean) {
-            Ok(attached) => attached,
-            Err(gone) => return gone.into(),
-        };
         let kept = !connect.clean;
-        let (budget, retained) = (Arc::clone(&hall.budget), Arc::clone(&hall.retained));
         let trail = seat.take_trail(kept);
+        let (mut link, connack, trail) =
+            match attach(hall, seat.client(), identity.as_deref(), trail, kept).await {
+                Ok(attached) => attached,
+                Err(gone) => return gone.into(),
+            };
+        let (budget, retained) = (Arc::clone(&hall.budget), Arc::clone(&hall.retained));
         let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, retained, trail);
         let Err(end) = match front.outgoing(connack, &mut self.output) {
             Ok(_) => self.relay(hall, &mut front, &mut link, &mut seat, connect.patience).await,
@@ -198,13 +203,19 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         guest: Guest,
     ) -> Result<(Connect, Option<Arc<Identity>>, Seat), End> {
         let connect = self.connect(&hall.config).await?;
-        let identity = match guest.identity {
-            Some(known) => Some(known),
-            None => hall.accounts.identify(guest.certificate.as_deref(), connect.login.as_ref()).await?,
-        };
+        if let Some(known) = guest.identity {
+            let seat = hall.clients.take(connect.client.as_deref(), Some(&known)).await?;
+            return Ok((connect, Some(known), seat));
+        }
+        let entry = guest.entry.unwrap_or_else(|| hall.entry.now());
+        let login = connect.login.as_ref();
+        let identity = entry.accounts.identify(guest.certificate.as_deref(), login).await?;
         connect.admit(identity.as_deref(), &hall.budget, &hall.retained)?;
-        let user = identity.as_ref().map(|identity| &identity.user);
-        let seat = hall.clients.take(connect.client.as_deref(), user).await?;
+        let seat = hall.clients.take(connect.client.as_deref(), identity.as_ref()).await?;
+        // other users may be in force by now; whoever has a seat before that is asked to leave it
+        if !hall.entry.now().accounts.know(identity.as_ref()) {
+            return Err(Refusal::Credentials.into());
+        }
         Ok((connect, identity, seat))
     }
 
@@ -288,7 +299,10 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                     () = sleep_until(heard.max(resume) + patience.unwrap_or_default()), if patience.is_some() => {
                         return Err(End::Silent);
                     }
-                    () = seat.asked_to_leave() => return Err(End::TakenOver),
+                    why = seat.asked_to_leave() => return Err(match why {
+                        Leave::ForSuccessor => End::TakenOver,
+                        Leave::Unwanted => End::Unwanted,
+                    }),
                     () = self.stopping.asked() => return Err(End::Stopping),
                 }
             }
@@ -349,6 +363,23 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             debug!(%error, "closed without a farewell");
         }
     }
+}
+
+/// Attaches a client to the router, and to its earlier session if that is to be kept; also what is known of that.
+async fn attach(
+    hall: &Hall,
+    client: &str,
+    identity: Option<&Identity>,
+    mut trail: Trail,
+    kept: bool,
+) -> Result<(RouterLink, Notification, Trail), RouterGone> {
+    // what its user might subscribe to and may no longer is forgotten, with the rest
+    if !trail.is_allowed(identity) {
+        hall.router.attach(client, true)?.0.detach(None).await?;
+        trail = Trail::default();
+    }
+    let (link, connack) = hall.router.attach(client, !kept)?;
+    Ok((link, connack, trail))
 }
 
 /// Writes some of what waits, or flushes when nothing does; whether something remains to be flushed. Cancel-safe.

@@ -2,6 +2,7 @@
 
 use rumqttd::protocol::matches;
 
+use super::Identity;
 use super::recital::Walk;
 
 /// What is known of a client's session.
@@ -14,6 +15,14 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
+    /// Whether its user may have all of its filters, or it is nobody's in particular.
+    pub(crate) fn is_allowed(&self, identity: Option<&Identity>) -> bool {
+        let allowed = |(filter, _): &(String, Option<u64>)| {
+            identity.is_none_or(|identity| identity.may_subscribe(filter))
+        };
+        self.filters.iter().all(allowed)
+    }
+
     /// What is retained and it is still to get.
     pub(super) fn take_walks(&mut self) -> Vec<Walk> {
         std::mem::take(&mut self.walks)

@@ -10,6 +10,7 @@ mod hostile;
 mod mosquitto;
 mod permissions;
 mod program;
+mod reload;
 mod retained;
 mod tls;
 
