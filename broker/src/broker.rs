@@ -137,7 +137,7 @@ impl Broker {
     /// [`BrokerError`], with everything as it was: when a broker would not start so, and when there were users and are none.
     pub fn reload(&mut self, config: Config) -> Result<Reload, BrokerError> {
         let before = self.hall.entry.now();
-        let (config, at_next_start) = self.hall.config.taken_over(config.checked()?);
+        let (config, at_next_start) = self.hall.config.taken_over(&config.checked()?);
         if config.users.is_empty() && !before.accounts.know(None) {
             return Err(BrokerError::NobodyLeft);
         }

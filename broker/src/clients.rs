@@ -117,7 +117,7 @@ impl Clients {
     pub(crate) fn clear(&self, may_stay: impl Fn(Option<&Arc<Identity>>) -> bool) -> usize {
         let state = self.state();
         let unwanted = state.occupants.values().filter(|occupant| !may_stay(occupant.identity.as_ref()));
-        unwanted.map(|occupant| occupant.leave.send_replace(Leave::Unwanted)).count()
+        unwanted.inspect(|occupant| occupant.leave.send_modify(|why| *why = Leave::Unwanted)).count()
     }
 }
 

@@ -213,15 +213,15 @@ impl Config {
 
     /// What of a newer configuration can be taken over while the broker runs, the rest as it is here; and the names of the
     /// parameters in that rest that differ.
-    pub(crate) fn taken_over(&self, newer: Self) -> (Self, Vec<String>) {
-        let Self { users, roles, tls, .. } = newer.clone();
+    pub(crate) fn taken_over(&self, newer: &Self) -> (Self, Vec<String>) {
         // whether there is TLS is how the port is spoken to
-        let tls = if self.tls.is_some() && tls.is_some() { tls } else { self.tls.clone() };
-        let merged = Self { users, roles, tls, ..self.clone() };
+        let tls = newer.tls.clone().filter(|_| self.tls.is_some()).or_else(|| self.tls.clone());
+        let (users, roles) = (newer.users.clone(), newer.roles.clone());
+        let merged = Self { tls, users, roles, ..self.clone() };
         let parameters = |config: &Self| {
             toml::Table::try_from(config).expect("a configuration is a table, which a test writes")
         };
-        let (mut wanted, mut there) = (parameters(&newer), parameters(&merged));
+        let (mut wanted, mut there) = (parameters(newer), parameters(&merged));
         let names: BTreeSet<String> = wanted.keys().chain(there.keys()).cloned().collect();
         let differ = names.into_iter().filter(|name| wanted.remove(name) != there.remove(name)).collect();
         (merged, differ)
@@ -430,7 +430,7 @@ mod tests {
             roles: vec![Role::default()],
             ..Config::default()
         };
-        let (merged, differ) = running.taken_over(newer.clone());
+        let (merged, differ) = running.taken_over(&newer);
         assert!(differ.is_empty(), "{differ:?}");
         assert_eq!((merged.users.len(), merged.roles.len()), (1, 1));
         assert_eq!(merged.tls, Some(tls("new.key")));
@@ -441,7 +441,7 @@ mod tests {
             queue: QueueSize { segments: 17, ..QueueSize::default() },
             ..newer
         };
-        let (merged, differ) = running.taken_over(newer);
+        let (merged, differ) = running.taken_over(&newer);
         assert_eq!(differ, ["deployment", "listen", "queue", "tls"]);
         assert_eq!((merged.users.len(), merged.listen), (1, running.listen));
         assert!(merged.tls == running.tls && merged.deployment.is_none());

@@ -101,7 +101,7 @@ pub(super) fn cases() -> Vec<Case> {
             writer.receive().await;
             take(&mut at.subscribed("late", "t", 1).await).await.as_deref() == Some(b"kept")
         }),
-        case!("who is there gets a retained message as any other, who comes later marked", true, at => {
+        case!("a retained message is marked so to who comes later alone", true, at => {
             let mut present = at.subscribed("present", "t", 0).await;
             let mut writer = at.connected("writer").await;
             writer.send(&packet(0x33, &[&text(at.topic("t"))[..], &[0, 1], b"kept"].concat())).await;
@@ -110,7 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
             [present.receive().await, late.receive().await].map(|message| message.map(|(first, _)| first))
                 == [Some(0x30), Some(0x31)]
         }),
-        case!("150 retained messages all reach who comes later, and again who asks again", true, at => {
+        case!("150 retained messages all come, and again with a second SUBSCRIBE", true, at => {
             let mut writer = at.connected("writer").await;
             for number in 1..=150_u16 {
                 let topic = text(at.topic(&format!("t/{number}")));
