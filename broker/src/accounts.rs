@@ -18,7 +18,7 @@ pub(crate) struct Accounts {
     /// What is compared with for a user that is not there, so that the time does not tell.
     decoy: Option<Arc<StoredHash>>,
     /// Passwords that take long to check, and much memory, are checked so many at a time.
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -28,13 +28,19 @@ struct Account {
     certificate: bool,
 }
 
+/// The accounts that there were, and whether those who may say who a client is are the same.
+pub(crate) struct Before<'a> {
+    pub(crate) accounts: &'a Accounts,
+    pub(crate) same_authority: bool,
+}
+
 impl Accounts {
-    /// Takes the users of a configuration.
+    /// Takes the users of a configuration. Whoever was there before and has not changed is who it was.
     ///
     /// # Errors
     ///
     /// [`BrokerError`] for one that could never log in, or whose client ids are also another one's.
-    pub(crate) fn new(config: &Config) -> Result<Self, BrokerError> {
+    pub(crate) fn new(config: &Config, before: Option<&Before<'_>>) -> Result<Self, BrokerError> {
         let mut grants = Grants::new();
         for (name, role) in config.roles_in_force() {
             let grant = Grant::new(&role, config.deployment.as_deref())
@@ -46,7 +52,7 @@ impl Accounts {
         let mut ids: HashMap<String, Arc<str>> = HashMap::new();
         for user in &config.users {
             let refused = |problem: String| BrokerError::User { user: user.name.clone(), problem };
-            let (name, account) = account(user, &grants, certificates).map_err(refused)?;
+            let (name, mut account) = account(user, &grants, certificates).map_err(refused)?;
             for id in account.identity.role().ids(&user.name).collect::<std::collections::BTreeSet<_>>() {
                 if let Some(other) = ids.insert(id.clone(), Arc::clone(&name)) {
                     return Err(refused(format!(
@@ -54,14 +60,30 @@ impl Accounts {
                     )));
                 }
             }
+            if let Some(known) = before.and_then(|before| before.same(&account)) {
+                account.identity = Arc::clone(known);
+            }
             if users.insert(name, account).is_some() {
                 return Err(refused("is named twice".to_owned()));
             }
         }
         let decoy = users.values().filter_map(|account| account.hash.clone()).find(|hash| hash.cheap);
         let decoy = decoy.or_else(|| users.values().find_map(|account| account.hash.clone()));
-        let cores = thread::available_parallelism().map_or(1, Into::into);
-        Ok(Self { users, decoy, checks: Semaphore::new(cores) })
+        let checks = before.map_or_else(
+            || Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, Into::into))),
+            |before| Arc::clone(&before.accounts.checks),
+        );
+        Ok(Self { users, decoy, checks })
+    }
+
+    /// Whether somebody who was let in would be let in as the same now.
+    pub(crate) fn know(&self, identity: Option<&Arc<Identity>>) -> bool {
+        match identity {
+            None => self.users.is_empty(),
+            Some(identity) => {
+                self.users.get(&identity.user).is_some_and(|account| Arc::ptr_eq(&account.identity, identity))
+            }
+        }
     }
 
     /// Who it is that has shown a certificate of the authority with this name, or gives this login; `None` when anybody
@@ -109,6 +131,18 @@ impl Accounts {
     }
 }
 
+impl Before<'_> {
+    /// Who it was that has this account, if nothing about it has changed.
+    fn same(&self, account: &Account) -> Option<&Arc<Identity>> {
+        let known = self.accounts.users.get(&account.identity.user)?;
+        let same = known.hash == account.hash
+            && known.certificate == account.certificate
+            && (self.same_authority || !known.certificate)
+            && known.identity.role() == account.identity.role();
+        same.then_some(&known.identity)
+    }
+}
+
 fn account(user: &User, grants: &Grants, certificates: bool) -> Result<(Arc<str>, Account), String> {
     if !user.has_fit_name() {
         return Err("has a name that is not 1 to 64 of a-z, A-Z, 0-9, -, _ and .".to_owned());
@@ -141,7 +175,7 @@ mod tests {
 
     fn accounts(users: Vec<User>) -> Result<Accounts, String> {
         let config = Config { users, ..Config::default() };
-        Accounts::new(&config).map_err(|error| error.to_string())
+        Accounts::new(&config, None).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
@@ -171,7 +205,7 @@ mod tests {
         }
         assert!(accounts.identify(None, None).await.is_err());
         assert!(accounts.identify(Some("m1"), None).await.is_err(), "it logs in by password");
-        let nobody = Accounts::new(&Config::default()).unwrap();
+        let nobody = Accounts::new(&Config::default(), None).unwrap();
         assert!(nobody.identify(None, None).await.unwrap().is_none());
     }
 
@@ -191,4 +225,51 @@ mod tests {
             assert!(error.contains(words) && !error.contains("secret"), "{error}");
         }
     }
+    /// After a change, of which users it is known that they are who they were.
+    #[tokio::test]
+    async fn who_has_not_changed_is_who_it_was() {
+        let users = |edit: &dyn Fn(&mut Vec<User>)| {
+            let mut users = vec![
+                // a hash that has no salt of its own each time
+                User { password_hash: Some(HASH.into()), ..User::with_certificate("m1", "meter") },
+                User {
+                    certificate: false,
+                    password_hash: Some(HASH.into()),
+                    ..User::with_certificate("m2", "meter")
+                },
+                User::with_certificate("m3", "meter"),
+            ];
+            edit(&mut users);
+            let authority = crate::TlsConfig {
+                certificate: "a".into(),
+                key: "b".into(),
+                client_authority: Some("c".into()),
+            };
+            Config { users, tls: Some(authority), ..Config::default() }
+        };
+        let old = Accounts::new(&users(&|_| ()), None).unwrap();
+        let identities = ["m1", "m2", "m3"].map(|name| Arc::clone(&old.users[name].identity));
+        let known = |config: &Config, same_authority| {
+            let accounts = Accounts::new(config, Some(&Before { accounts: &old, same_authority })).unwrap();
+            assert!(!accounts.know(None), "nobody in particular");
+            identities.each_ref().map(|identity| accounts.know(Some(identity)))
+        };
+        assert_eq!(known(&users(&|_| ()), true), [true; 3]);
+        assert_eq!(known(&users(&|_| ()), false), [false, true, false]);
+        assert_eq!(known(&users(&|users| drop(users.remove(1))), true), [true, false, true]);
+        assert_eq!(known(&users(&|users| users[1].role = "observer".into()), true), [true, false, true]);
+        let other = User::with_random_password("m2", "meter", "other").password_hash;
+        assert_eq!(
+            known(&users(&|users| users[1].password_hash.clone_from(&other)), true),
+            [true, false, true]
+        );
+        assert_eq!(known(&users(&|users| users[0].certificate = false), true), [false, true, true]);
+        // what a role may is a part of who has it
+        let mut role = crate::Role::defaults().into_iter().find(|role| role.name == "meter").unwrap();
+        assert_eq!(known(&Config { roles: vec![role.clone()], ..users(&|_| ()) }, true), [true; 3]);
+        role.subscribe.push("more".into());
+        assert_eq!(known(&Config { roles: vec![role], ..users(&|_| ()) }, true), [false; 3]);
+    }
+
+    const HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$UGFzc3dvcmQgb2YgZXZlUGFzc3dvcmQgb2YgZXZl";
 }

@@ -12,15 +12,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, error, info, warn};
 
-use crate::accounts::Accounts;
 use crate::antechamber::{Antechamber, Place};
 use crate::clients::{Clients, Limits};
 use crate::counters::{Counters, Tally};
 use crate::doom::Doom;
-use crate::front::{Budget, Pace};
+use crate::entry::{Entry, InForce};
+use crate::front::{Budget, Pace, Retained};
 use crate::router::Router;
 use crate::session::{self, Guest, Hall, Stopping};
-use crate::tls::{self, Tls};
+use crate::tls;
 use crate::watchdog::{self, Watchdog};
 use crate::{BrokerError, Config};
 
@@ -44,6 +44,18 @@ pub struct Broker {
     listener: JoinHandle<()>,
 }
 
+/// What came of a newer configuration.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reload {
+    /// How many users there are now.
+    pub users: usize,
+    /// How many connections were told to end.
+    pub cut_off: usize,
+    /// The parameters that have changed and are heeded at the next start only.
+    pub at_next_start: Vec<String>,
+}
+
 impl Broker {
     /// Listens, and serves on the current tokio runtime. When this returns, clients can connect.
     ///
@@ -57,8 +69,7 @@ impl Broker {
     #[expect(clippy::unused_async, reason = "it needs a runtime, which an async function has")]
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;
-        let accounts = Accounts::new(&config)?;
-        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
+        let entry = InForce::new(Entry::load(&config, None)?);
         let address = config.listen;
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BrokerError::InUse { address },
@@ -76,9 +87,10 @@ impl Broker {
         };
         let hall = Arc::new(Hall {
             router: Router::spawn(&config),
-            accounts,
+            entry,
             clients: Arc::new(Clients::new(limits)),
             budget: Arc::new(Budget::new(config.clone())),
+            retained: Arc::new(Retained::new(config.max_retained_bytes)),
             tally: Arc::<Tally>::default(),
             paces: Mutex::new([
                 Pace::new(config.total_packets_per_second, now),
@@ -96,7 +108,6 @@ impl Broker {
             socket: listener,
             antechamber: Antechamber::new(hall.config.max_handshakes),
             sessions: JoinSet::new(),
-            tls,
             hall: Arc::clone(&hall),
         };
         let guest = Guest { identity: Some(watchdog::identity()), ..Guest::default() };
@@ -115,6 +126,29 @@ impl Broker {
     /// What it has seen so far.
     pub fn counters(&self) -> Counters {
         self.hall.tally.read()
+    }
+
+    /// Takes over from a newer configuration who may connect and as what, and the certificates and keys that it names, which are
+    /// read again. Connections stay, but for those whose user is gone, or has another role or password, or has shown a certificate
+    /// of authorities that are not the same any more.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`], with everything as it was: when a broker would not start so, and when there were users and are none.
+    pub fn reload(&mut self, config: Config) -> Result<Reload, BrokerError> {
+        let before = self.hall.entry.now();
+        let (config, at_next_start) = self.hall.config.taken_over(&config.checked()?);
+        if config.users.is_empty() && !before.accounts.know(None) {
+            return Err(BrokerError::NobodyLeft);
+        }
+        let entry = Arc::new(Entry::load(&config, Some(&before))?);
+        self.hall.entry.replace(Arc::clone(&entry));
+        // whoever takes a seat from now on looks again at what is in force
+        let cut_off = self.hall.clients.clear(|identity| {
+            identity.is_some_and(|identity| *identity.user == *watchdog::USER)
+                || entry.accounts.know(identity)
+        });
+        Ok(Reload { users: config.users.len(), cut_off, at_next_start })
     }
 
     /// From now on the process ends with status 70 when the router inside has died, at once when it has panicked, and
@@ -159,7 +193,6 @@ struct Listener {
     socket: TcpListener,
     antechamber: Antechamber,
     sessions: JoinSet<()>,
-    tls: Option<Tls>,
     hall: Arc<Hall>,
 }
 
@@ -187,7 +220,7 @@ impl Listener {
                     error!(%error, "a session ended by itself");
                 },
                 _ = reports.tick() => {
-                    if let Some(tls) = self.tls.as_ref().filter(|_| number % REPORTS_A_DAY == 0) {
+                    if number % REPORTS_A_DAY == 0 && let Some(tls) = &self.hall.entry.now().tls {
                         tls.warn_of_expiry(SystemTime::now());
                     }
                     number += 1;
@@ -207,14 +240,12 @@ impl Listener {
         }
         let deadline = Instant::now() + self.hall.config.connect_patience();
         let hall = Arc::clone(&self.hall);
-        match self.tls.clone() {
-            None => {
-                let guest = Guest { place: Some(place), ..Guest::default() };
-                self.sessions.spawn(session::serve(stream, guest, deadline, hall));
-            }
-            Some(tls) => {
-                self.sessions.spawn(shake_hands(stream, from, tls, place, deadline, hall));
-            }
+        let entry = self.hall.entry.now();
+        if entry.tls.is_some() {
+            self.sessions.spawn(shake_hands(stream, from, entry, place, deadline, hall));
+        } else {
+            let guest = Guest { place: Some(place), ..Guest::default() };
+            self.sessions.spawn(session::serve(stream, guest, deadline, hall));
         }
     }
 }
@@ -223,11 +254,12 @@ impl Listener {
 async fn shake_hands(
     stream: TcpStream,
     from: SocketAddr,
-    tls: Tls,
+    entry: Arc<Entry>,
     mut place: Place,
     deadline: Instant,
     hall: Arc<Hall>,
 ) {
+    let Some(tls) = &entry.tls else { return };
     let mut stopping = hall.stopping.clone();
     let shaken = tokio::select! {
         shaken = timeout_at(deadline, tls.accept(stream)) => shaken,
@@ -237,7 +269,7 @@ async fn shake_hands(
     match shaken {
         Ok(Ok(stream)) => {
             let certificate = tls::peer_name(&stream);
-            let guest = Guest { place: Some(place), certificate, identity: None };
+            let guest = Guest { place: Some(place), certificate, entry: Some(entry), identity: None };
             session::serve(stream, guest, deadline, hall).await;
         }
         Ok(Err(error)) => {

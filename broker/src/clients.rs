@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::front::{MADE_UP, Refusal, Trail};
+use crate::front::{Identity, MADE_UP, Refusal, Trail};
 use crate::watchdog;
 
 /// Who is connected.
@@ -45,8 +45,18 @@ struct State {
 /// How to ask whoever has a seat to leave it, and how to see that it did.
 #[derive(Debug)]
 struct Occupant {
-    leave: watch::Sender<()>,
+    identity: Option<Arc<Identity>>,
+    leave: watch::Sender<Leave>,
     left: watch::Receiver<()>,
+}
+
+/// Why somebody has to leave its seat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Leave {
+    /// Somebody else has come with its id.
+    ForSuccessor,
+    /// It may not be connected any more, as who it is.
+    Unwanted,
 }
 
 impl Clients {
@@ -67,8 +77,9 @@ impl Clients {
     pub(crate) async fn take(
         self: &Arc<Self>,
         client: Option<&str>,
-        user: Option<&Arc<str>>,
+        identity: Option<&Arc<Identity>>,
     ) -> Result<Seat, Refusal> {
+        let user = identity.map(|identity| &identity.user);
         let number = if client.is_none() { Some(self.state().number()) } else { None };
         let client: Arc<str> = match (client, number) {
             (Some(client), _) => client.into(),
@@ -79,13 +90,14 @@ impl Clients {
             let mut left = {
                 let mut state = self.state();
                 if let Some(occupant) = state.occupants.get(&client) {
-                    occupant.leave.send_replace(());
+                    occupant.leave.send_replace(Leave::ForSuccessor);
                     occupant.left.clone()
                 } else {
                     state.admit(&client, user, number.number.is_some(), self.limits)?;
-                    let (leave, asked) = watch::channel(());
+                    let (leave, asked) = watch::channel(Leave::ForSuccessor);
                     let (holder, left) = watch::channel(());
-                    state.occupants.insert(Arc::clone(&client), Occupant { leave, left });
+                    let identity = identity.cloned();
+                    state.occupants.insert(Arc::clone(&client), Occupant { identity, leave, left });
                     return Ok(Seat {
                         clients: Arc::clone(self),
                         client,
@@ -99,6 +111,13 @@ impl Clients {
             // an error is the news: the holder is gone
             while left.changed().await.is_ok() {}
         }
+    }
+
+    /// Asks all to leave who may not stay; how many.
+    pub(crate) fn clear(&self, may_stay: impl Fn(Option<&Arc<Identity>>) -> bool) -> usize {
+        let state = self.state();
+        let unwanted = state.occupants.values().filter(|occupant| !may_stay(occupant.identity.as_ref()));
+        unwanted.inspect(|occupant| occupant.leave.send_modify(|why| *why = Leave::Unwanted)).count()
     }
 }
 
@@ -161,7 +180,7 @@ pub(crate) struct Seat {
     client: Arc<str>,
     user: Option<Arc<str>>,
     number: Option<usize>,
-    asked: watch::Receiver<()>,
+    asked: watch::Receiver<Leave>,
     _holder: watch::Sender<()>,
 }
 
@@ -171,10 +190,11 @@ impl Seat {
         &self.client
     }
 
-    /// Completes when somebody else wants the seat. Cancel-safe.
-    pub(crate) async fn asked_to_leave(&mut self) {
+    /// Completes when the seat is to be left. Cancel-safe.
+    pub(crate) async fn asked_to_leave(&mut self) -> Leave {
         // an error cannot be: the sender lies in the map until this seat is dropped
         self.asked.changed().await.unwrap_or_default();
+        *self.asked.borrow()
     }
 
     /// What is known of this client's last connection, if its session was kept.
@@ -211,9 +231,16 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::Role;
+    use crate::front::Grant;
 
     fn clients(all: usize, of_a_user: usize, ids: usize) -> Arc<Clients> {
         Arc::new(Clients::new(Limits { all, of_a_user, ids }))
+    }
+
+    fn identity(user: &str) -> Arc<Identity> {
+        let grant = Grant::new(&Role::default(), None).unwrap();
+        Arc::new(Identity::new(user.into(), Arc::new(grant)))
     }
 
     #[tokio::test]
@@ -226,7 +253,7 @@ mod tests {
             let clients = Arc::clone(&clients);
             async move { clients.take(Some("meter-1"), None).await }
         });
-        first.asked_to_leave().await;
+        assert_eq!(first.asked_to_leave().await, Leave::ForSuccessor);
         assert!(!successor.is_finished());
         drop(first);
         let mut second = successor.await.unwrap().unwrap();
@@ -242,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn the_watchdog_has_a_seat_of_its_own() {
         let clients = clients(1, 9, 9);
-        let watchdog = Arc::from(watchdog::USER);
+        let watchdog = identity(watchdog::USER);
         let _meter = clients.take(Some("meter-1"), None).await.unwrap();
         assert!(matches!(clients.take(Some("meter-2"), None).await, Err(Refusal::Full)));
         let _seat = clients.take(None, Some(&watchdog)).await.unwrap();
@@ -252,15 +279,26 @@ mod tests {
     #[tokio::test]
     async fn a_user_has_so_many_seats() {
         let clients = clients(9, 2, 0);
-        let user = Arc::from("m");
+        let user = identity("m");
         let seats = [clients.take(Some("m"), Some(&user)).await, clients.take(None, Some(&user)).await];
         assert!(seats.iter().all(Result::is_ok));
         assert!(matches!(clients.take(Some("m-pub"), Some(&user)).await, Err(Refusal::UserFull)));
-        let other = Arc::from("n");
+        let other = identity("n");
         clients.take(Some("n"), Some(&other)).await.unwrap();
         drop(seats);
         clients.take(Some("m-pub"), Some(&user)).await.unwrap();
         assert!(clients.state().users.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_may_not_stay_is_asked_to_leave() {
+        let clients = clients(9, 9, 9);
+        let user = identity("m");
+        let mut gone = clients.take(Some("m"), Some(&user)).await.unwrap();
+        let mut nobody = clients.take(Some("n"), None).await.unwrap();
+        assert_eq!(clients.clear(|identity| identity.is_none()), 1);
+        assert_eq!(gone.asked_to_leave().await, Leave::Unwanted);
+        assert!(timeout(Duration::from_millis(10), nobody.asked_to_leave()).await.is_err());
     }
 
     #[tokio::test]

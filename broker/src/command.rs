@@ -1,5 +1,6 @@
 //! The broker as a command: its flags, and what it does with them.
 
+use std::future::pending;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use host::config::ConfigError;
 use host::telemetry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 use tracing::{info, warn};
 
@@ -39,7 +41,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Serves until control-C or SIGTERM.
+    /// Serves until control-C or SIGTERM; SIGHUP has it read its file again.
     ///
     /// # Errors
     ///
@@ -48,26 +50,64 @@ impl Command {
         if self.hash_password {
             return hash_password();
         }
-        let mut config = Config::read(self.config.as_deref(), &self.set)?;
-        config.listen = self.listen.unwrap_or(config.listen);
+        let config = self.read()?;
         telemetry::log_to_stderr(config.log);
         telemetry::serve_metrics(config.metrics)?;
         let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for control-C")?;
         let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        // without a file there is nothing to read again, and the end of a terminal is the end
+        let hangup = self.config.as_ref().map(|_| signal(SignalKind::hangup()));
+        let mut told_to_reload = hangup.transpose().context("cannot wait for SIGHUP")?;
         raise_file_limit(config.max_connections + config.max_handshakes);
-        let broker = Broker::start(config).await?;
+        let mut broker = Broker::start(config).await?;
         broker.ends_the_process_when_dead();
         telemetry::ready();
         info!(address = %broker.address(), "ready");
-        tokio::select! {
-            _ = interrupted.recv() => (),
-            _ = terminated.recv() => (),
-            () = broker.failed() => anyhow::bail!("the router has died; start the broker again"),
-            () = publish_counters(&broker) => (),
+        loop {
+            tokio::select! {
+                _ = interrupted.recv() => break,
+                _ = terminated.recv() => break,
+                () = broker.failed() => anyhow::bail!("the router has died; start the broker again"),
+                () = publish_counters(&broker) => (),
+                () = received(told_to_reload.as_mut()) => self.reload(&mut broker),
+            }
         }
         telemetry::stopping();
         broker.stop().await;
         Ok(())
+    }
+
+    /// The file, the environment, and the flags.
+    fn read(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::read(self.config.as_deref(), &self.set)?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        Ok(config)
+    }
+
+    /// Reads the file again; what is wrong in it is for the log.
+    fn reload(&self, broker: &mut Broker) {
+        let reloaded = self.read().map_err(anyhow::Error::from).and_then(|config| Ok(broker.reload(config)?));
+        match reloaded {
+            Ok(reload) => {
+                if !reload.at_next_start.is_empty() {
+                    let parameters = reload.at_next_start.join(", ");
+                    warn!(parameters, "these have changed, which takes effect at the next start");
+                }
+                info!(users = reload.users, cut_off = reload.cut_off, "the configuration was read again");
+            }
+            Err(error) => warn!("the configuration is not taken over, all stays as it was: {error:#}"),
+        }
+    }
+}
+
+/// Completes with each such signal, if there are any. Cancel-safe.
+async fn received(signal: Option<&mut Signal>) {
+    let told = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if told.is_none() {
+        pending::<()>().await;
     }
 }
 

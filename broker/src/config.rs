@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -51,7 +51,8 @@ pub struct Config {
     /// How much all filters' queues may take when they are full; a subscription that could take more is refused. Default
     /// 8 GiB, of which is used what is published and kept.
     pub max_queue_bytes: u64,
-    /// How much all retained messages may take; one that would take more is refused. Default 256 MiB.
+    /// How much all retained messages may take, each with its topic twice and 150 bytes beside its payload; one that would take
+    /// more is refused. Default 256 MiB.
     pub max_retained_bytes: u64,
     /// TLS 1.3 instead of plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,6 +221,22 @@ impl Config {
             limit("segments", size.segments as u64, 2, 100_000)?;
         }
         Ok(self)
+    }
+
+    /// What of a newer configuration can be taken over while the broker runs, the rest as it is here; and the names of the
+    /// parameters in that rest that differ.
+    pub(crate) fn taken_over(&self, newer: &Self) -> (Self, Vec<String>) {
+        // whether there is TLS is how the port is spoken to
+        let tls = newer.tls.clone().filter(|_| self.tls.is_some()).or_else(|| self.tls.clone());
+        let (users, roles) = (newer.users.clone(), newer.roles.clone());
+        let merged = Self { tls, users, roles, ..self.clone() };
+        let parameters = |config: &Self| {
+            toml::Table::try_from(config).expect("a configuration is a table, which a test writes")
+        };
+        let (mut wanted, mut there) = (parameters(newer), parameters(&merged));
+        let names: BTreeSet<String> = wanted.keys().chain(there.keys()).cloned().collect();
+        let differ = names.into_iter().filter(|name| wanted.remove(name) != there.remove(name)).collect();
+        (merged, differ)
     }
 
     pub(crate) fn connect_patience(&self) -> Duration {
@@ -410,5 +427,35 @@ mod tests {
         ] {
             assert!(matches!(bad.checked(), Err(BrokerError::Limit { .. })));
         }
+    }
+    #[test]
+    fn users_roles_and_certificates_are_taken_over_and_the_rest_is_named() {
+        let tls = |key: &str| TlsConfig {
+            certificate: "broker.pem".into(),
+            key: key.into(),
+            client_authority: None,
+        };
+        let running = Config { tls: Some(tls("old.key")), ..Config::default() };
+        let newer = Config {
+            tls: Some(tls("new.key")),
+            users: vec![User::with_certificate("m", "meter")],
+            roles: vec![Role::default()],
+            ..Config::default()
+        };
+        let (merged, differ) = running.taken_over(&newer);
+        assert!(differ.is_empty(), "{differ:?}");
+        assert_eq!((merged.users.len(), merged.roles.len()), (1, 1));
+        assert_eq!(merged.tls, Some(tls("new.key")));
+        let newer = Config {
+            tls: None,
+            listen: ([127, 0, 0, 1], 1).into(),
+            deployment: Some("city".into()),
+            queue: QueueSize { segments: 17, ..QueueSize::default() },
+            ..newer
+        };
+        let (merged, differ) = running.taken_over(&newer);
+        assert_eq!(differ, ["deployment", "listen", "queue", "tls"]);
+        assert_eq!((merged.users.len(), merged.listen), (1, running.listen));
+        assert!(merged.tls == running.tls && merged.deployment.is_none());
     }
 }

@@ -31,6 +31,11 @@ pub enum BrokerError {
         /// The address.
         address: SocketAddr,
     },
+    /// Everybody would be let in where users were named until now.
+    #[error(
+        "no [[users]] are left, so that everybody would be let in; name one, or start the broker anew if that is meant"
+    )]
+    NobodyLeft,
     /// Passwords and topics would go over a network in plain text.
     #[error(
         "{address} can be reached from other machines; give a certificate in [tls], listen on 127.0.0.1, or ask for plain text with `expose_plain_text = true`"

@@ -4,7 +4,9 @@ mod budget;
 mod connect;
 mod pace;
 mod permission;
+mod recital;
 mod refusal;
+mod retained;
 mod topic;
 mod trail;
 
@@ -14,14 +16,19 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use rumqttd::Notification;
 use rumqttd::protocol::v4::V4;
-use rumqttd::protocol::{self, Packet, Protocol, PubAck, PubAckReason, Publish, QoS, Subscribe, Unsubscribe};
+use rumqttd::protocol::{
+    self, Filter, Packet, Protocol, PubAck, PubAckReason, Publish, QoS, Subscribe, Unsubscribe,
+};
 
 pub(crate) use budget::Budget;
 pub(crate) use connect::{Connect, MADE_UP};
 pub(crate) use pace::Pace;
 pub(crate) use permission::{Grant, Grants, Identity};
 pub(crate) use refusal::Refusal;
+pub(crate) use retained::Retained;
 pub(crate) use trail::Trail;
+
+use recital::Recital;
 
 use crate::watchdog;
 
@@ -54,13 +61,15 @@ pub(crate) struct Front {
     /// Who the client has proved to be; nobody in particular may do anything.
     identity: Option<Arc<Identity>>,
     budget: Arc<Budget>,
+    retained: Arc<Retained>,
     /// The topics that the budget knows of this user's.
     topics: HashSet<u64>,
     /// The messages on their way to the client, oldest first, and whether it has acknowledged them. The router takes
     /// acknowledgements in this order only.
     unacknowledged: VecDeque<(u16, bool)>,
-    /// The subscriptions that the router is to answer, oldest first: which of their filters were refused here.
-    subscribing: VecDeque<Vec<bool>>,
+    /// The subscriptions that the router is to answer, oldest first: their filters, but for those that were refused here.
+    subscribing: VecDeque<Vec<Option<Filter>>>,
+    recital: Recital,
     trail: Trail,
     /// What the session is to log and to count.
     refused: Vec<Refusal>,
@@ -75,15 +84,18 @@ impl Front {
         max_packet: usize,
         identity: Option<Arc<Identity>>,
         budget: Arc<Budget>,
-        trail: Trail,
+        retained: Arc<Retained>,
+        mut trail: Trail,
     ) -> Self {
         Self {
             max_packet,
             identity,
             budget,
+            retained,
             topics: HashSet::new(),
             unacknowledged: VecDeque::new(),
             subscribing: VecDeque::new(),
+            recital: Recital::resumed(trail.take_walks()),
             trail,
             refused: Vec::new(),
             lost: 0,
@@ -104,13 +116,16 @@ impl Front {
         output: &mut BytesMut,
     ) -> Result<Flow, Refusal> {
         loop {
+            // what a PUBLISH says of its QoS has no public name
+            let at_least_once = input.first().is_some_and(|first| first & 0b0010 != 0);
             let packet = match decode(input, self.max_packet) {
                 Ok(packet) => packet,
                 Err(Undecoded::Incomplete(bytes)) => return Ok(Flow::Read(bytes)),
                 Err(Undecoded::Refused(refusal)) => return Err(refusal),
             };
             match packet {
-                Packet::Publish(publish, _) => router.push(self.admit_publish(publish)?),
+                Packet::Publish(publish, _) => router.push(self.admit_publish(publish, at_least_once)?),
+                Packet::PubAck(ack, _) if self.recital.acknowledged(ack.pkid) => (),
                 Packet::PubAck(ack, _) => router.extend(self.acknowledged(ack.pkid)),
                 Packet::Subscribe(subscribe, _) => {
                     router.extend(self.admit_subscribe(subscribe, output)?);
@@ -138,8 +153,7 @@ impl Front {
             let topic = std::str::from_utf8(&forward.publish.topic).unwrap_or_default();
             self.lost += self.trail.sent(topic, number);
         }
-        let hidden =
-            matches!(&notification, Notification::Forward(forward) if self.is_hidden(&forward.publish.topic));
+        let hidden = matches!(&notification, Notification::Forward(forward) if is_hidden(self.identity.as_deref(), &forward.publish.topic));
         let Some(packet): Option<Packet> = notification.into() else {
             return Ok(false);
         };
@@ -157,11 +171,14 @@ impl Front {
                 self.unacknowledged.push_back((identifier, hidden));
             }
             (packet_type::SUBACK, _) => {
-                if let Some(refused) = self.subscribing.pop_front()
-                    && refused.contains(&true)
-                {
+                let filters = self.subscribing.pop_front().unwrap_or_default();
+                if filters.contains(&None) {
                     let answer = output.split_off(start);
-                    write_suback(&answer[2..4], &refused, &answer[4..], output);
+                    write_suback(&answer[2..4], &filters, &answer[4..], output);
+                }
+                // unless it has unsubscribed since
+                for filter in filters.iter().flatten().filter(|filter| self.trail.knows(&filter.path)) {
+                    self.recital.begin(&filter.path, filter.qos);
                 }
             }
             // answered already
@@ -176,10 +193,16 @@ impl Front {
         Ok(true)
     }
 
-    /// The watchdog's messages are nobody else's business, whatever filter finds them.
-    fn is_hidden(&self, topic: &[u8]) -> bool {
-        topic == watchdog::TOPIC.as_bytes()
-            && self.identity.as_ref().is_none_or(|identity| !identity.may_publish(watchdog::TOPIC))
+    /// Whether there may be retained messages to write.
+    pub(crate) fn can_recite(&self) -> bool {
+        self.recital.can_go_on()
+    }
+
+    /// Writes some of the retained messages that the client is still to get, while `output` is shorter than `room`; how many.
+    pub(crate) fn recite(&mut self, output: &mut BytesMut, room: usize) -> usize {
+        let Self { recital, retained, identity, .. } = self;
+        let is_hidden = |topic: &str| is_hidden(identity.as_deref(), topic.as_bytes());
+        recital.go_on(retained, is_hidden, output, room)
     }
 
     /// Acknowledgements of what was hidden since the last call, for the router.
@@ -199,7 +222,7 @@ impl Front {
 
     /// What is to be known of this connection on the next one.
     pub(crate) fn into_trail(self) -> Trail {
-        self.trail
+        self.trail.left(self.recital.rest())
     }
 
     /// The acknowledgements that can go to the router, now that the client has sent this one.
@@ -219,9 +242,9 @@ impl Front {
         acks
     }
 
-    fn admit_publish(&mut self, mut publish: Publish) -> Result<Packet, Refusal> {
+    fn admit_publish(&mut self, mut publish: Publish, at_least_once: bool) -> Result<Packet, Refusal> {
         topic::admit(&publish.topic)?;
-        if self.identity.is_some() || publish.retain || publish.payload.is_empty() {
+        if self.identity.is_some() {
             let hash = self.budget.hash(&publish.topic);
             if !self.topics.contains(&hash) {
                 may_publish(self.identity.as_deref(), &self.budget, &publish.topic)?;
@@ -229,18 +252,14 @@ impl Front {
                     self.topics.insert(hash);
                 }
             }
-            // an empty message takes back what is retained, also when it is not itself to be
-            if publish.retain || publish.payload.is_empty() {
-                self.budget.retain(hash, publish.topic.len(), publish.payload.len())?;
-            }
         }
-        // a copy, since the logs would keep the whole network buffer for it
-        let mut copy = BytesMut::with_capacity(publish.topic.len() + publish.payload.len());
-        copy.put_slice(&publish.topic);
-        copy.put_slice(&publish.payload);
-        let mut copy = copy.freeze();
-        publish.topic = copy.split_to(publish.topic.len());
-        publish.payload = copy;
+        (publish.topic, publish.payload) = copied(&publish.topic, &publish.payload);
+        if publish.retain {
+            // here before the router gets it, as `retained` wants it
+            let qos = if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+            self.retained.keep(&publish.topic, publish.payload.clone(), qos)?;
+            publish.retain = false;
+        }
         Ok(Packet::Publish(publish, None))
     }
 
@@ -256,22 +275,21 @@ impl Front {
         if subscribe.filters.len() > MAX_FILTERS {
             return Err(Refusal::Filters);
         }
-        let mut refused = Vec::with_capacity(subscribe.filters.len());
-        for filter in &mut subscribe.filters {
-            let admitted = self.admit_filter(&filter.path);
-            refused.push(admitted.is_err());
-            self.refused.extend(admitted.err());
+        let mut filters = Vec::with_capacity(subscribe.filters.len());
+        for mut filter in std::mem::take(&mut subscribe.filters) {
             if filter.qos == QoS::ExactlyOnce {
                 filter.qos = QoS::AtLeastOnce;
             }
+            let admitted = self.admit_filter(&filter.path);
+            filters.push(admitted.is_ok().then_some(filter));
+            self.refused.extend(admitted.err());
         }
-        let mut each = refused.iter();
-        subscribe.filters.retain(|_| each.next() == Some(&false));
+        subscribe.filters.extend(filters.iter().flatten().cloned());
         if subscribe.filters.is_empty() {
-            write_suback(&subscribe.pkid.to_be_bytes(), &refused, &[], output);
+            write_suback(&subscribe.pkid.to_be_bytes(), &filters, &[], output);
             return Ok(None);
         }
-        self.subscribing.push_back(refused);
+        self.subscribing.push_back(filters);
         Ok(Some(Packet::Subscribe(subscribe, None)))
     }
 
@@ -294,6 +312,7 @@ impl Front {
         for filter in &unsubscribe.filters {
             topic::admit_filter(filter)?;
             self.trail.unsubscribed(filter);
+            self.recital.end(filter);
         }
         output.put_slice(&[0xb0, 2]);
         output.put_u16(unsubscribe.pkid);
@@ -318,16 +337,31 @@ fn may_publish(identity: Option<&Identity>, budget: &Budget, topic: &[u8]) -> Re
     budget.topic(identity, budget.hash(topic))
 }
 
+/// The watchdog's messages are nobody else's business, whatever filter finds them.
+fn is_hidden(identity: Option<&Identity>, topic: &[u8]) -> bool {
+    topic == watchdog::TOPIC.as_bytes()
+        && identity.is_none_or(|identity| !identity.may_publish(watchdog::TOPIC))
+}
+
+/// A copy of topic and payload, since the logs, and what is retained, would keep the whole network buffer for them.
+fn copied(topic: &[u8], payload: &[u8]) -> (Bytes, Bytes) {
+    let mut copy = BytesMut::with_capacity(topic.len() + payload.len());
+    copy.put_slice(topic);
+    copy.put_slice(payload);
+    let mut payload = copy.freeze();
+    (payload.split_to(topic.len()), payload)
+}
+
 /// A SUBACK: "failure" for those that were refused, the router's answers for the others.
-fn write_suback(identifier: &[u8], refused: &[bool], answers: &[u8], output: &mut BytesMut) {
+fn write_suback(identifier: &[u8], filters: &[Option<Filter>], answers: &[u8], output: &mut BytesMut) {
     const FAILURE: u8 = 0x80;
     let mut answers = answers.iter();
-    let length = u8::try_from(2 + refused.len()).expect("there are at most MAX_FILTERS");
+    let length = u8::try_from(2 + filters.len()).expect("there are at most MAX_FILTERS");
     output.put_slice(&[0x90, length]);
     output.put_slice(identifier);
-    output.extend(refused.iter().map(|refused| match refused {
-        true => FAILURE,
-        false => answers.next().copied().unwrap_or(FAILURE),
+    output.extend(filters.iter().map(|filter| match filter {
+        None => FAILURE,
+        Some(_) => answers.next().copied().unwrap_or(FAILURE),
     }));
 }
 
@@ -379,3 +413,6 @@ pub(crate) fn refused_connack(refusal: &Refusal) -> Option<Bytes> {
     };
     Some(Bytes::copy_from_slice(&[0x20, 2, 0, code]))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@
 //! patterns, `assets/roles.toml`. Of this workspace it depends on `host` alone, for configuration, logs and counters.
 //!
 //! Read [`Config`] first, then [`Broker`]; [`command`] is the program; inside, `front` (what may pass, without I/O: `connect`, `permission`,
-//! `topic`, `budget`, `pace`, `trail`), `accounts` (who it is), `antechamber` (who has not said so yet), `session` (one client's bytes), `clients` (one
-//! seat per client id), `router` (the edge to rumqttd), `watchdog` and `doom` (when that dies).
+//! `topic`, `budget`, `pace`, `trail`; what is `retained`, and its `recital` to a client), `accounts` (who it is), `entry` (that and
+//! certificates, as they are in force), `antechamber` (who has not said so yet), `session` (one client's bytes), `clients` (one seat per client id), `router` (the edge to rumqttd), `watchdog` and `doom` (when that dies).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -38,6 +38,7 @@
 //! | packets that only a server may send: router panic | refused |
 //! | more clients than `max_connections`: no client ever again after retries | counted here; one too many is told "server unavailable" |
 //! | UNSUBSCRIBE from what it never subscribed to: no answer | answered here |
+//! | retained messages: 100 of them to a subscription, none again in a session that is kept; an empty message takes one back though it is not retained | kept here: all of them with each subscription, and the router sees none |
 //! | keep-alive 0: refused | accepted: never timed out |
 //! | a silent connection on a TLS port blocks all others | each handshake is a task of its own, with a time-out, and makes room for others after a second |
 //! | publish and read anything: it knows no permissions | each role has its patterns; a forbidden PUBLISH cuts the client off, a forbidden SUBSCRIBE is answered with failure |
@@ -49,7 +50,8 @@
 //!
 //! All memory is bounded by the configuration:
 //! * a connection: some 40 KiB when idle, 100 with TLS (as measured, a filter of its own included; nearly all of it is what
-//!   rumqttd reserves), and when busy up to `max_packet_bytes` on its way in, and 64 KiB and one packet on its way out;
+//!   rumqttd reserves), and when busy up to `max_packet_bytes` on its way in, and 64 KiB and one packet on its way out, however much is
+//!   retained;
 //! * a filter: its log, `segments` × (`segment_bytes` + `max_packet_bytes`) when full, which is never given back;
 //! * a user: `topics` and `filters` of its role, some 300 bytes each in the router;
 //! * in all: `max_connections` of the first, `max_queue_bytes` of the second, `max_retained_bytes`.
@@ -60,9 +62,11 @@
 //!   (`segments` − 1), see [`QueueSize`], which is to be sized for the outage, and the burst, that shall cost nothing. Whoever
 //!   publishes is not held back.
 //! * A message that nobody has ever subscribed to is acknowledged and gone, unless it is a retained one.
-//! * A subscription gets at most 100 retained messages, and none of them again after its first time in a session.
-//!   An empty message removes a retained one also when it is not itself marked as retained.
-//! * Users, roles and certificates are read at the start: a change wants a restart.
+//! * Of two clients that publish a retained message to one topic at the same moment, subscribers may see the other one last. A
+//!   subscriber may get the newest message twice, as retained and live, with older live ones in between. A will for which there is no
+//!   room any more is published, and not retained.
+//! * Users, roles and certificates are read again when the program gets SIGHUP ([`Broker::reload`]); any other parameter wants a
+//!   restart. What users that are gone have made it remember stays until then.
 //! * Whoever may guess passwords is slowed by argon2 and by the places there are, not locked out.
 //! * rumqttd's router has no end: [`Broker::stop`] closes every connection and the port, but one idle thread and what
 //!   the logs hold remain until the process ends.
@@ -75,6 +79,7 @@ pub mod command;
 mod config;
 mod counters;
 mod doom;
+mod entry;
 mod error;
 mod front;
 mod router;
@@ -83,7 +88,7 @@ mod tls;
 mod user;
 mod watchdog;
 
-pub use broker::Broker;
+pub use broker::{Broker, Reload};
 pub use config::{Config, FilterQueue, QueueSize, Role, TlsConfig};
 pub use counters::Counters;
 pub use error::BrokerError;

@@ -106,10 +106,9 @@ impl RouterLink {
         Ok(())
     }
 
-    /// Ends the link, with the client's last will if that is to be published.
+    /// Ends the link, with the client's last will if that is to be published. What is retained is none of the router's business.
     pub(crate) async fn detach(mut self, will: Option<LastWill>) -> Result<(), RouterGone> {
-        let will =
-            will.map(|will| Packet::Publish(Publish::new(will.topic, will.message, will.retain), None));
+        let will = will.map(|will| Packet::Publish(Publish::new(will.topic, will.message, false), None));
         let reason_code = DisconnectReasonCode::NormalDisconnection;
         let end = Packet::Disconnect(Disconnect { reason_code }, None);
         self.send(will.into_iter().chain([end])).await

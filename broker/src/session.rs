@@ -10,16 +10,17 @@ use rumqttd::Notification;
 use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::Config;
-use crate::accounts::Accounts;
 use crate::antechamber::Place;
-use crate::clients::{Clients, Seat};
+use crate::clients::{Clients, Leave, Seat};
 use crate::counters::Tally;
 use crate::doom::Doom;
-use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, refused_connack};
+use crate::entry::{Entry, InForce};
+use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, Retained, Trail, refused_connack};
 use crate::router::{Router, RouterGone, RouterLink};
 
 /// How long the last bytes to a client that is cut off may take.
@@ -34,9 +35,10 @@ const INPUT: usize = 2 << 10;
 pub(crate) struct Hall {
     pub(crate) config: Config,
     pub(crate) router: Router,
-    pub(crate) accounts: Accounts,
+    pub(crate) entry: InForce,
     pub(crate) clients: Arc<Clients>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) retained: Arc<Retained>,
     pub(crate) tally: Arc<Tally>,
     /// How fast all together may send: packets, bytes.
     pub(crate) paces: Mutex<[Pace; 2]>,
@@ -51,6 +53,8 @@ pub(crate) struct Guest {
     pub(crate) place: Option<Place>,
     /// The name in the certificate it has shown.
     pub(crate) certificate: Option<String>,
+    /// What was in force when it has shown that.
+    pub(crate) entry: Option<Arc<Entry>>,
     /// Who it is, if that is known.
     pub(crate) identity: Option<Arc<Identity>>,
 }
@@ -81,6 +85,8 @@ enum End {
     Broken(#[from] io::Error),
     #[error("somebody else connected with its id")]
     TakenOver,
+    #[error("its user is gone from the settings, or has changed there")]
+    Unwanted,
     #[error("the broker stops")]
     Stopping,
     #[error(transparent)]
@@ -110,7 +116,7 @@ pub(crate) async fn serve(
     let let_in = !client.is_empty();
     match &end {
         End::Left | End::Closed | End::Stopping => debug!(client, "left: {end}"),
-        End::Silent | End::Broken(_) | End::TakenOver => info!(client, "gone: {end}"),
+        End::Silent | End::Broken(_) | End::TakenOver | End::Unwanted => info!(client, "gone: {end}"),
         End::Evicted => hall.tally.evicted(),
         End::Refused(refusal) => {
             hall.tally.refused(refusal, let_in);
@@ -158,13 +164,15 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         };
         client.push_str(seat.client());
         hall.tally.connected();
-        let (mut link, connack) = match hall.router.attach(seat.client(), connect.clean) {
-            Ok(attached) => attached,
-            Err(gone) => return gone.into(),
-        };
         let kept = !connect.clean;
-        let budget = Arc::clone(&hall.budget);
-        let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, seat.take_trail(kept));
+        let trail = seat.take_trail(kept);
+        let (mut link, connack, trail) =
+            match attach(hall, seat.client(), identity.as_deref(), trail, kept).await {
+                Ok(attached) => attached,
+                Err(gone) => return gone.into(),
+            };
+        let (budget, retained) = (Arc::clone(&hall.budget), Arc::clone(&hall.retained));
+        let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, retained, trail);
         let Err(end) = match front.outgoing(connack, &mut self.output) {
             Ok(_) => self.relay(hall, &mut front, &mut link, &mut seat, connect.patience).await,
             Err(refusal) => Err(refusal.into()),
@@ -173,6 +181,14 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             seat.keep_trail(front.into_trail());
         }
         let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping));
+        if let Some(will) = will.as_ref().filter(|will| will.retain)
+            && let Err(refusal) = hall.retained.keep(&will.topic, will.message.clone(), will.qos)
+        {
+            hall.tally.refused(&refusal, true);
+            if hall.tally.may_log() {
+                warn!(client, "its will is not retained: {refusal}");
+            }
+        }
         // before the seat is left: see `router`
         match link.detach(will).await {
             Ok(()) => end,
@@ -187,13 +203,19 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         guest: Guest,
     ) -> Result<(Connect, Option<Arc<Identity>>, Seat), End> {
         let connect = self.connect(&hall.config).await?;
-        let identity = match guest.identity {
-            Some(known) => Some(known),
-            None => hall.accounts.identify(guest.certificate.as_deref(), connect.login.as_ref()).await?,
-        };
-        connect.admit(identity.as_deref(), &hall.budget)?;
-        let user = identity.as_ref().map(|identity| &identity.user);
-        let seat = hall.clients.take(connect.client.as_deref(), user).await?;
+        if let Some(known) = guest.identity {
+            let seat = hall.clients.take(connect.client.as_deref(), Some(&known)).await?;
+            return Ok((connect, Some(known), seat));
+        }
+        let entry = guest.entry.unwrap_or_else(|| hall.entry.now());
+        let login = connect.login.as_ref();
+        let identity = entry.accounts.identify(guest.certificate.as_deref(), login).await?;
+        connect.admit(identity.as_deref(), &hall.budget, &hall.retained)?;
+        let seat = hall.clients.take(connect.client.as_deref(), identity.as_ref()).await?;
+        // other users may be in force by now; whoever has a seat before that is asked to leave it
+        if !hall.entry.now().accounts.know(identity.as_ref()) {
+            return Err(Refusal::Credentials.into());
+        }
         Ok((connect, identity, seat))
     }
 
@@ -261,6 +283,10 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                     notification = link.recv(), if room => {
                         self.forward(hall, front, link, seat.client(), notification?).await?;
                     }
+                    // beside what is live: whichever is chosen, of those that are ready
+                    () = consume_budget(), if room && front.can_recite() => {
+                        hall.tally.messages(0, front.recite(&mut self.output, OUTPUT));
+                    }
                     unflushed = write(&mut self.writer, &mut self.output),
                         if self.unflushed || !self.output.is_empty() =>
                     {
@@ -273,7 +299,10 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                     () = sleep_until(heard.max(resume) + patience.unwrap_or_default()), if patience.is_some() => {
                         return Err(End::Silent);
                     }
-                    () = seat.asked_to_leave() => return Err(End::TakenOver),
+                    why = seat.asked_to_leave() => return Err(match why {
+                        Leave::ForSuccessor => End::TakenOver,
+                        Leave::Unwanted => End::Unwanted,
+                    }),
                     () = self.stopping.asked() => return Err(End::Stopping),
                 }
             }
@@ -334,6 +363,23 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             debug!(%error, "closed without a farewell");
         }
     }
+}
+
+/// Attaches a client to the router, and to its earlier session if that is to be kept; also what is known of that.
+async fn attach(
+    hall: &Hall,
+    client: &str,
+    identity: Option<&Identity>,
+    mut trail: Trail,
+    kept: bool,
+) -> Result<(RouterLink, Notification, Trail), RouterGone> {
+    // what its user might subscribe to and may no longer is forgotten, with the rest
+    if !trail.is_allowed(identity) {
+        hall.router.attach(client, true)?.0.detach(None).await?;
+        trail = Trail::default();
+    }
+    let (link, connack) = hall.router.attach(client, !kept)?;
+    Ok((link, connack, trail))
 }
 
 /// Writes some of what waits, or flushes when nothing does; whether something remains to be flushed. Cancel-safe.

@@ -33,6 +33,8 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 #[derive(Clone)]
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
+    /// Who may say who a client is.
+    authorities: Vec<CertificateDer<'static>>,
     /// When what expires.
     expiries: Vec<(PathBuf, SystemTime)>,
 }
@@ -52,14 +54,15 @@ impl Tls {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
             .expect("ring speaks TLS 1.3");
+        let mut authorities = Vec::new();
         let builder = match &config.client_authority {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let authorities = read_certificates(path)?;
+                authorities = read_certificates(path)?;
                 expiries.extend(self::expiries(path, &authorities)?);
                 let mut roots = RootCertStore::empty();
-                for authority in authorities {
-                    roots.add(authority).map_err(|error| at(path, error.to_string()))?;
+                for authority in &authorities {
+                    roots.add(authority.clone()).map_err(|error| at(path, error.to_string()))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                     .allow_unauthenticated()
@@ -78,7 +81,12 @@ impl Tls {
             server.ticketer = ticketer;
             server.send_tls13_tickets = 1;
         }
-        Ok(Self { acceptor: Arc::new(server).into(), expiries })
+        Ok(Self { acceptor: Arc::new(server).into(), authorities, expiries })
+    }
+
+    /// Whether the same may say who a client is.
+    pub(crate) fn has_same_authority(&self, other: &Self) -> bool {
+        self.authorities == other.authorities
     }
 
     /// When what expires.
@@ -91,11 +99,11 @@ impl Tls {
         for (path, expiry) in &self.expiries {
             match remaining(*expiry, now) {
                 Some(left) if left.is_zero() => {
-                    error!(file = %path.display(), "the certificate has expired: no client will trust it; replace it and restart");
+                    error!(file = %path.display(), "the certificate has expired: no client will trust it; replace it, and send the broker SIGHUP");
                 }
                 Some(left) => {
                     let days = left.as_secs() / 86_400;
-                    warn!(file = %path.display(), days, "the certificate expires soon; replace it and restart");
+                    warn!(file = %path.display(), days, "the certificate expires soon; replace it, and send the broker SIGHUP");
                 }
                 None => (),
             }

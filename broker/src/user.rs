@@ -63,7 +63,7 @@ fn hash(password: &str, params: Params) -> String {
 }
 
 /// A stored hash, found to be one.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct StoredHash {
     phc: PasswordHash,
     /// Whether checking it takes no more than a millisecond or so.

@@ -28,6 +28,9 @@ const PREFIX: &str = "wv1-";
 /// Bytes of the line that say whether all of it was pasted.
 const CHECK: usize = 4;
 
+/// How the broker gets to know a login.
+const READ_AGAIN: &str = "have it read there (systemctl reload wattveil-broker, or kill -HUP)";
+
 /// Add a meter: certify it, give it a login, and print one line to paste on its device
 #[derive(Clone, Debug, Args)]
 pub struct EnrolArguments {
@@ -218,11 +221,11 @@ impl EnrolArguments {
             format!("\n[[users]]\nname = \"{}\"\nrole = \"meter\"\npassword_hash = \"{hash}\"\n", user.name);
         let settings = self.directory.join("broker/broker.toml");
         if !settings.is_file() {
-            return Ok(format!(
-                "Add this to the broker's broker.toml, and start the broker again:\n{block}\n"
-            ));
+            return Ok(format!("Add this to the broker's broker.toml, and {READ_AGAIN}:\n{block}\n"));
         }
         append(&settings, &block)?;
-        Ok("Its login is in broker/broker.toml; copy that to the broker's machine and start the broker again.\n".to_owned())
+        Ok(format!(
+            "Its login is in broker/broker.toml; copy that to the broker's machine, and {READ_AGAIN}.\n"
+        ))
     }
 }

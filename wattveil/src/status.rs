@@ -160,9 +160,9 @@ pub(crate) fn remedy(trouble: &str) -> &'static str {
     if trouble.contains("Connection refused") {
         "is it running? On its machine type: wattveil broker --config broker.toml"
     } else if trouble.contains("subscription") {
-        "give this user in broker.toml the role that it is to have, and start the broker again"
+        "give this user in broker.toml the role that it is to have, and reload the broker (systemctl reload wattveil-broker, or kill -HUP)"
     } else if trouble.contains("BadUserNamePassword") || trouble.contains("NotAuthorized") {
-        "compare this user in broker.toml with the file `password` here; start the broker again after a change"
+        "compare this user in broker.toml with the file `password` here; reload the broker after a change (systemctl reload wattveil-broker, or kill -HUP)"
     } else if trouble.contains("TLS") || trouble.contains("certificate") {
         "broker-ca.pem here is to be the authority that signed broker.pem there, for this very address"
     } else {

@@ -21,9 +21,6 @@ struct Used {
     /// Every filter that was ever subscribed to; the router keeps a log for each.
     filters: HashSet<String>,
     queue_bytes: u64,
-    /// What is retained, by topic.
-    retained: HashMap<u64, u64>,
-    retained_bytes: u64,
     users: HashMap<Arc<str>, Memory>,
 }
 
@@ -57,24 +54,6 @@ impl Budget {
         } else {
             Err(Refusal::Topics)
         }
-    }
-
-    /// A message is retained, or what was retained is taken back by an empty one.
-    pub(super) fn retain(&self, topic: u64, topic_bytes: usize, payload_bytes: usize) -> Result<(), Refusal> {
-        let mut used = self.used();
-        let before = used.retained.get(&topic).copied().unwrap_or_default();
-        let after = if payload_bytes == 0 { 0 } else { (topic_bytes + payload_bytes) as u64 };
-        let all = used.retained_bytes - before + after;
-        if after > before && all > self.config.max_retained_bytes {
-            return Err(Refusal::Retained);
-        }
-        used.retained_bytes = all;
-        if after == 0 {
-            used.retained.remove(&topic);
-        } else {
-            used.retained.insert(topic, after);
-        }
-        Ok(())
     }
 
     /// A filter is subscribed to; whether it is the first time that anybody does.
@@ -140,16 +119,5 @@ mod tests {
         assert!(budget.filter(None, "a").unwrap() && budget.filter(None, "b").unwrap());
         assert!(!budget.filter(None, "a").unwrap(), "it is there already");
         assert!(matches!(budget.filter(None, "c"), Err(Refusal::Filters)));
-    }
-
-    #[test]
-    fn what_is_retained_is_bounded_and_given_back() {
-        let budget = Budget::new(Config { max_retained_bytes: 100, ..Config::default() });
-        budget.retain(1, 10, 50).unwrap();
-        assert!(matches!(budget.retain(2, 10, 50), Err(Refusal::Retained)));
-        budget.retain(1, 10, 10).unwrap();
-        budget.retain(2, 10, 50).unwrap();
-        budget.retain(2, 10, 0).unwrap();
-        budget.retain(3, 10, 60).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rumqttd::protocol::{LastWill, Login, Packet, QoS};
 
-use super::{Budget, Identity, Refusal, Undecoded, decode, packet_type, topic};
+use super::{Budget, Identity, Refusal, Retained, Undecoded, copied, decode, packet_type, topic};
 
 /// What a client says when it connects.
 pub(crate) struct Connect {
@@ -30,17 +30,18 @@ impl Connect {
         if input.first().is_some_and(|first| first >> 4 != packet_type::CONNECT) {
             return Err(Refusal::Unexpected);
         }
-        let (connect, will, login) = match decode(input, max_packet) {
+        let (connect, mut will, login) = match decode(input, max_packet) {
             Ok(Packet::Connect(connect, _, will, _, login)) => (connect, will, login),
             Ok(_) => return Err(Refusal::Unexpected),
             Err(Undecoded::Incomplete(_)) => return Ok(None),
             Err(Undecoded::Refused(refusal)) => return Err(refusal),
         };
-        if let Some(will) = &will {
+        if let Some(will) = &mut will {
             topic::admit(&will.topic)?;
             if will.qos == QoS::ExactlyOnce {
                 return Err(Refusal::ExactlyOnce);
             }
+            (will.topic, will.message) = copied(&will.topic, &will.message);
         }
         Ok(Some(Self {
             client: client_id(connect.client_id, connect.clean_session)?,
@@ -60,7 +61,12 @@ impl Connect {
     /// # Errors
     ///
     /// [`Refusal`]
-    pub(crate) fn admit(&self, identity: Option<&Identity>, budget: &Budget) -> Result<(), Refusal> {
+    pub(crate) fn admit(
+        &self,
+        identity: Option<&Identity>,
+        budget: &Budget,
+        retained: &Retained,
+    ) -> Result<(), Refusal> {
         if let (Some(identity), Some(client)) = (identity, &self.client)
             && !identity.may_be(client)
         {
@@ -70,7 +76,7 @@ impl Connect {
             let refused = |_| Refusal::Will(String::from_utf8_lossy(&will.topic).into_owned());
             super::may_publish(identity, budget, &will.topic).map_err(refused)?;
             if will.retain {
-                budget.retain(budget.hash(&will.topic), will.topic.len(), will.message.len())?;
+                retained.has_room(&will.topic, &will.message)?;
             }
         }
         Ok(())

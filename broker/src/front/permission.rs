@@ -19,7 +19,7 @@ pub(crate) struct Identity {
 }
 
 /// A role, ready for use.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Grant {
     ids: Vec<String>,
     publish: Vec<Pattern>,
@@ -29,7 +29,7 @@ pub(crate) struct Grant {
 }
 
 /// A filter with placeholders.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 struct Pattern(Vec<Level>);
 
 #[derive(Debug, Eq, PartialEq)]

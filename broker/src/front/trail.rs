@@ -2,28 +2,59 @@
 
 use rumqttd::protocol::matches;
 
-/// The filters of a client, and the number of the message in each log that is to come next, where that is known.
+use super::Identity;
+use super::recital::Walk;
+
+/// What is known of a client's session.
 #[derive(Debug, Default)]
-pub(crate) struct Trail(Vec<(String, Option<u64>)>);
+pub(crate) struct Trail {
+    /// Its filters, and the number of the message in each log that is to come next, where that is known.
+    filters: Vec<(String, Option<u64>)>,
+    /// What is retained and it is still to get; of a session that is away.
+    walks: Vec<Walk>,
+}
 
 impl Trail {
+    /// Whether its user may have all of its filters, or it is nobody's in particular.
+    pub(crate) fn is_allowed(&self, identity: Option<&Identity>) -> bool {
+        let allowed = |(filter, _): &(String, Option<u64>)| {
+            identity.is_none_or(|identity| identity.may_subscribe(filter))
+        };
+        self.filters.iter().all(allowed)
+    }
+
+    /// What is retained and it is still to get.
+    pub(super) fn take_walks(&mut self) -> Vec<Walk> {
+        std::mem::take(&mut self.walks)
+    }
+
+    /// The client is away, and there is this much for it still to get.
+    pub(super) fn left(self, walks: Vec<Walk>) -> Self {
+        Self { walks, ..self }
+    }
+
     /// It has subscribed; `first` when nobody had before, so that the log begins now.
     pub(super) fn subscribed(&mut self, filter: &str, first: bool) {
-        if !self.0.iter().any(|(known, _)| known == filter) {
-            self.0.push((filter.to_owned(), first.then_some(0)));
+        if !self.knows(filter) {
+            self.filters.push((filter.to_owned(), first.then_some(0)));
         }
     }
 
+    /// Whether it is subscribed to a filter.
+    pub(super) fn knows(&self, filter: &str) -> bool {
+        self.filters.iter().any(|(known, _)| known == filter)
+    }
+
     pub(super) fn unsubscribed(&mut self, filter: &str) {
-        self.0.retain(|(known, _)| known != filter);
+        self.filters.retain(|(known, _)| known != filter);
     }
 
     /// A message is on its way to the client, under its number in some filter's log; how many were skipped.
     pub(super) fn sent(&mut self, topic: &str, number: u64) -> u64 {
-        let next = if let [(_, next)] = &mut self.0[..] {
+        let next = if let [(_, next)] = &mut self.filters[..] {
             next
         } else {
-            let mut fitting = self.0.iter_mut().filter(|(filter, _)| matches(topic, filter));
+            let mut fitting = self.filters.iter_mut().filter(|(filter, _)| matches(topic, filter));
             match (fitting.next(), fitting.next()) {
                 (Some((_, next)), None) => next,
                 // which of them it is of cannot be told

@@ -253,7 +253,7 @@ async fn topics_and_filters_of_a_user_are_counted() {
 #[tokio::test]
 async fn what_is_retained_and_kept_is_bounded() {
     let broker =
-        start_with(Config { max_retained_bytes: 1000, max_queue_bytes: 20 << 20, ..Config::default() }).await;
+        start_with(Config { max_retained_bytes: 1500, max_queue_bytes: 20 << 20, ..Config::default() }).await;
     let mut client = Client::connected(broker.address(), "client").await;
     let retained = |topic: &str, bytes| packet(0x31, &[&text(topic)[..], &vec![0; bytes]].concat());
     client.send(&retained("a", 900)).await;

@@ -1,9 +1,9 @@
 //! The broker as a program.
 
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,9 +24,27 @@ fn fails(args: &[&str]) -> String {
     String::from_utf8(stderr).expect("it writes text")
 }
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
     address: String,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// The next line of the log that has this.
+    pub(crate) fn logged(&mut self, text: &str) -> String {
+        let mut lines = self.log.by_ref().map(|line| line.expect("it writes text"));
+        lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("it ended without {text:?}"))
+    }
 }
 
 impl Drop for Running {
@@ -36,24 +54,23 @@ impl Drop for Running {
     }
 }
 
-fn run(args: &[&str]) -> Running {
+pub(crate) fn run(args: &[&str]) -> Running {
     let mut child = command(args).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
     let line = lines.next().expect("it says where it listens").expect("it writes text");
     let address = line.split_once("listening address=").expect(&line).1.to_owned();
-    Running { child, address }
+    Running { child, address, log: lines }
 }
 
 #[tokio::test]
 async fn it_serves_until_it_is_told_to_stop() {
-    for signal in ["TERM", "INT"] {
+    // without a file to be read again the end of a terminal is the end
+    for (signal, is_success) in [("TERM", true), ("INT", true), ("HUP", false)] {
         let mut running = run(&["--listen", "127.0.0.1:0"]);
-        let mut client = Client::subscribed(running.address.parse().unwrap(), "client", "#", 1).await;
+        let mut client = Client::subscribed(running.address(), "client", "#", 1).await;
         assert!(client.is_served().await);
-        let told =
-            Command::new("kill").args(["-s", signal, &running.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
-        assert!(running.child.wait().unwrap().success(), "after {signal}");
+        running.signal(signal);
+        assert_eq!(running.child.wait().unwrap().success(), is_success, "after {signal}");
         assert!(client.is_cut_off().await);
         TcpListener::bind(&running.address).expect("the port is free");
     }
@@ -64,7 +81,7 @@ async fn it_serves_until_it_is_told_to_stop() {
 async fn counters_are_served() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let running = run(&["--listen", "127.0.0.1:0", "--set", &format!("metrics={free}")]);
-    let mut client = Client::subscribed(running.address.parse().unwrap(), "client", "#", 1).await;
+    let mut client = Client::subscribed(running.address(), "client", "#", 1).await;
     assert!(client.is_served().await);
     let deadline = Instant::now() + PATIENCE;
     let mut page = String::new();
@@ -122,11 +139,11 @@ async fn the_file_is_heeded_and_flags_win() {
     let user = format!("[[users]]\nname = \"eve\"\nrole = \"observer\"\n{hash}");
     std::fs::write(path, format!("listen = \"127.0.0.1:1\"\n{user}")).unwrap();
     let running = run(&["--config", path, "--listen", "127.0.0.1:0"]);
-    let mut client = Client::open(running.address.parse().unwrap()).await;
+    let mut client = Client::open(running.address()).await;
     client.send(&connect("nobody")).await;
     assert_eq!(client.receive().await, Some((0x20, vec![0, 4])));
     let login = [text("eve"), text("eve"), text("correct horse")];
-    let mut client = Client::open(running.address.parse().unwrap()).await;
+    let mut client = Client::open(running.address()).await;
     client.send(&connect_with(4, 0b1100_0010, 0, &login)).await;
     assert_eq!(client.receive().await, Some((0x20, vec![0, 0])));
 }

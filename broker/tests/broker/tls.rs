@@ -23,14 +23,14 @@ use super::permissions::town;
 use super::start_with;
 
 /// An authority, and a broker's certificate of its.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     directory: TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -39,14 +39,20 @@ impl Authority {
         fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
         let der = certificate.der().clone();
         let authority = Self { issuer: Issuer::new(params, key), certificate: der, directory };
-        let (broker, key) = authority.sign("broker");
-        fs::write(authority.path("broker.pem"), broker.pem()).unwrap();
-        fs::write(authority.path("broker.key"), key.serialize_pem()).unwrap();
-        fs::set_permissions(authority.path("broker.key"), Permissions::from_mode(0o600)).unwrap();
+        authority.renew();
         authority
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    /// Gives the broker a certificate, another one each time; it.
+    pub(crate) fn renew(&self) -> CertificateDer<'static> {
+        let (broker, key) = self.sign("broker");
+        fs::write(self.path("broker.pem"), broker.pem()).unwrap();
+        fs::write(self.path("broker.key"), key.serialize_pem()).unwrap();
+        fs::set_permissions(self.path("broker.key"), Permissions::from_mode(0o600)).unwrap();
+        broker.der().clone()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
@@ -58,12 +64,12 @@ impl Authority {
     }
 
     /// A certificate for a client.
-    fn issue(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    pub(crate) fn issue(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let (certificate, key) = self.sign(name);
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
 
-    fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let mut config = town();
         config.users.push(User::with_certificate("m3", "meter"));
         let tls = TlsConfig {
@@ -78,7 +84,7 @@ impl Authority {
         start_with(self.config()).await
     }
 
-    async fn open(
+    pub(crate) async fn open(
         &self,
         broker: SocketAddr,
         certificate: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,

@@ -93,6 +93,44 @@ pub(super) fn cases() -> Vec<Case> {
             writer.send(&publish(2, at.topic("t"), b"fresh")).await;
             take(&mut late).await.as_deref() == Some(b"fresh")
         }),
+        case!("an empty message that is not retained takes nothing back", true, at => {
+            let mut writer = at.connected("writer").await;
+            writer.send(&packet(0x33, &[&text(at.topic("t"))[..], &[0, 1], b"kept"].concat())).await;
+            writer.send(&publish(2, at.topic("t"), b"")).await;
+            writer.receive().await;
+            writer.receive().await;
+            take(&mut at.subscribed("late", "t", 1).await).await.as_deref() == Some(b"kept")
+        }),
+        case!("a retained message is marked so to who comes later alone", true, at => {
+            let mut present = at.subscribed("present", "t", 0).await;
+            let mut writer = at.connected("writer").await;
+            writer.send(&packet(0x33, &[&text(at.topic("t"))[..], &[0, 1], b"kept"].concat())).await;
+            writer.receive().await;
+            let mut late = at.subscribed("late", "t", 0).await;
+            [present.receive().await, late.receive().await].map(|message| message.map(|(first, _)| first))
+                == [Some(0x30), Some(0x31)]
+        }),
+        case!("150 retained messages all come, and again with a second SUBSCRIBE", true, at => {
+            let mut writer = at.connected("writer").await;
+            for number in 1..=150_u16 {
+                let topic = text(at.topic(&format!("t/{number}")));
+                writer.send(&packet(0x33, &[&topic[..], &number.to_be_bytes(), &number.to_be_bytes()].concat())).await;
+                writer.receive().await;
+            }
+            let mut late = at.connected("late").await;
+            for _ in 0..2 {
+                late.send(&subscribe(9, &at.topic("t/+"), 1)).await;
+                late.receive().await;
+                let mut seen = std::collections::BTreeSet::new();
+                for _ in 1..=150 {
+                    seen.extend(take(&mut late).await);
+                }
+                if seen.len() != 150 {
+                    return false;
+                }
+            }
+            late.is_served().await
+        }),
         case!("a kept session is said to be there, and gets what it has missed", true, at => {
             left_a_session(&at).await;
             let mut writer = at.connected("writer").await;
