@@ -1,5 +1,7 @@
 //! A device's image that is started twice hands its generator the same state twice.
 
+#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
+
 use meter_agent::meter::open_batch::Reading;
 use meter_agent::meter::{Meter, Pace};
 use protocol::field::Fe;
