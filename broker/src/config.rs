@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use host::config::ConfigError;
 use host::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
-use crate::tls::Tls;
 use crate::{BrokerError, User, watchdog};
 
 /// The settings of a broker; the default is what `wattveil`'s loopback deployments use.
@@ -108,17 +107,6 @@ pub struct TlsConfig {
     /// The certificates, as PEM, of whoever may say who a client is. Without them no client can log in by certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_authority: Option<PathBuf>,
-}
-
-impl TlsConfig {
-    /// Reads all of it, and says when each certificate ends.
-    ///
-    /// # Errors
-    ///
-    /// [`BrokerError::Certificate`]
-    pub fn ends(&self) -> Result<Vec<(PathBuf, SystemTime)>, BrokerError> {
-        Tls::load(self).map(Tls::into_expiries)
-    }
 }
 
 /// What the users of a role may do; see `assets/roles.toml` for the language of patterns.

@@ -39,6 +39,17 @@ pub(crate) struct Tls {
     expiries: Vec<(PathBuf, SystemTime)>,
 }
 
+impl TlsConfig {
+    /// Reads all of it, and says when each certificate ends.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Certificate`]
+    pub fn ends(&self) -> Result<Vec<(PathBuf, SystemTime)>, BrokerError> {
+        Ok(Tls::load(self)?.expiries)
+    }
+}
+
 impl Tls {
     /// Reads certificates and key.
     ///
@@ -87,11 +98,6 @@ impl Tls {
     /// Whether the same may say who a client is.
     pub(crate) fn has_same_authority(&self, other: &Self) -> bool {
         self.authorities == other.authorities
-    }
-
-    /// When what expires.
-    pub(crate) fn into_expiries(self) -> Vec<(PathBuf, SystemTime)> {
-        self.expiries
     }
 
     /// Says what expires soon, or has.
