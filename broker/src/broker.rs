@@ -142,6 +142,9 @@ impl Broker {
             return Err(BrokerError::NobodyLeft);
         }
         let entry = Arc::new(Entry::load(&config, Some(&before))?);
+        if let Some(tls) = &entry.tls {
+            tls.warn_of_expiry(SystemTime::now());
+        }
         self.hall.entry.replace(Arc::clone(&entry));
         // whoever takes a seat from now on looks again at what is in force
         let cut_off = self.hall.clients.clear(|identity| {

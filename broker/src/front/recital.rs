@@ -61,8 +61,11 @@ impl Recital {
 
     /// Takes an acknowledgement; whether it is one of these.
     pub(super) fn acknowledged(&mut self, identifier: u16) -> bool {
-        self.unacknowledged.remove(&identifier);
-        IDENTIFIERS.contains(&identifier)
+        let is_ours = IDENTIFIERS.contains(&identifier);
+        if is_ours {
+            self.unacknowledged.remove(&identifier);
+        }
+        is_ours
     }
 
     /// Whether there may be something to write.
