@@ -473,13 +473,12 @@ impl Registry {
         let known = self.certificates.get(&certificate.meter);
         if known.is_some_and(|known| !certificate.renews(known)) {
             let detail = format_args!(
-                "a certificate of meter {} with another key, service point or group than the one that is known",
+                "a certificate of meter {} with another key, service point or group than the one that is known, or a later beginning",
                 certificate.meter
             );
             return Ok(Handled::refused(Rule::UnknownMeter, detail));
         }
-        let until = |certificate: &MeterCertificate| (certificate.valid_to, certificate.valid_from);
-        if known.is_none_or(|known| until(known) < until(&certificate)) {
+        if known.is_none_or(|known| known.valid_to < certificate.valid_to) {
             store.put(CERTIFICATE, certificate.meter.as_bytes(), payload)?;
             self.certificates.insert(certificate.meter, certificate);
         }

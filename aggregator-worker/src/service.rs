@@ -86,7 +86,10 @@ pub async fn run<S: Store>(
             }
             _ = tick.tick() => {
                 group.sends.extend(telemetry::timed("tick", || aggregator.tick(now(), &mut store, &mut rng))?);
-                if let Some(connection) = publisher.connection() {
+                if let Some(connection) = publisher.connection()
+                    // who can't listen is not up
+                    && *subscribed.borrow()
+                {
                     let now = now();
                     group.sends.extend(beat.say(&aggregator.status("up", now), connection, now));
                 }

@@ -147,13 +147,16 @@ impl Front {
         notification: Notification,
         output: &mut BytesMut,
     ) -> Result<bool, Refusal> {
-        if let Notification::Forward(forward) = &notification
-            && let Some((_, number)) = forward.cursor
-        {
+        let mut hidden = false;
+        if let Notification::Forward(forward) = &notification {
             let topic = std::str::from_utf8(&forward.publish.topic).unwrap_or_default();
-            self.lost += self.trail.sent(topic, number);
+            // the router goes on with a filter of a resumed session after it was unsubscribed from
+            hidden =
+                !self.trail.leads_to(topic) || is_hidden(self.identity.as_deref(), &forward.publish.topic);
+            if let (false, Some((_, number))) = (hidden, forward.cursor) {
+                self.lost += self.trail.sent(topic, number);
+            }
         }
-        let hidden = matches!(&notification, Notification::Forward(forward) if is_hidden(self.identity.as_deref(), &forward.publish.topic));
         let Some(packet): Option<Packet> = notification.into() else {
             return Ok(false);
         };
@@ -244,7 +247,7 @@ impl Front {
 
     fn admit_publish(&mut self, mut publish: Publish, at_least_once: bool) -> Result<Packet, Refusal> {
         topic::admit(&publish.topic)?;
-        if self.identity.is_some() {
+        if self.identity.is_some() || publish.topic == watchdog::TOPIC {
             let hash = self.budget.hash(&publish.topic);
             if !self.topics.contains(&hash) {
                 may_publish(self.identity.as_deref(), &self.budget, &publish.topic)?;
@@ -309,8 +312,12 @@ impl Front {
         unsubscribe: Unsubscribe,
         output: &mut BytesMut,
     ) -> Result<Packet, Refusal> {
+        if unsubscribe.filters.len() > MAX_FILTERS {
+            return Err(Refusal::Filters);
+        }
+        // all of them first: the router sees none of a packet that is refused
+        unsubscribe.filters.iter().try_for_each(|filter| topic::admit_filter(filter))?;
         for filter in &unsubscribe.filters {
-            topic::admit_filter(filter)?;
             self.trail.unsubscribed(filter);
             self.recital.end(filter);
         }
@@ -320,17 +327,21 @@ impl Front {
     }
 }
 
-/// How many filters one SUBSCRIBE may have, so that its answer's length is one byte.
+/// How many filters one SUBSCRIBE may have, so that its answer's length is one byte, and one UNSUBSCRIBE, so that it is short work.
 const MAX_FILTERS: usize = 100;
 /// How many topics a connection remembers that it may publish to, so as not to ask again.
 const REMEMBERED: usize = 4096;
 
 /// Whether somebody, or nobody in particular, may publish to a topic that is one.
 fn may_publish(identity: Option<&Identity>, budget: &Budget, topic: &[u8]) -> Result<(), Refusal> {
+    let text = std::str::from_utf8(topic).map_err(|_| Refusal::Topic)?;
+    // what is not the watchdog's would put it out of step, and that is the end of the process
+    if text == watchdog::TOPIC && !is_watchdog(identity) {
+        return Err(Refusal::Publish(text.to_owned()));
+    }
     let Some(identity) = identity else {
         return Ok(());
     };
-    let text = std::str::from_utf8(topic).map_err(|_| Refusal::Topic)?;
     if !identity.may_publish(text) {
         return Err(Refusal::Publish(text.to_owned()));
     }
@@ -339,8 +350,11 @@ fn may_publish(identity: Option<&Identity>, budget: &Budget, topic: &[u8]) -> Re
 
 /// The watchdog's messages are nobody else's business, whatever filter finds them.
 fn is_hidden(identity: Option<&Identity>, topic: &[u8]) -> bool {
-    topic == watchdog::TOPIC.as_bytes()
-        && identity.is_none_or(|identity| !identity.may_publish(watchdog::TOPIC))
+    topic == watchdog::TOPIC.as_bytes() && !is_watchdog(identity)
+}
+
+fn is_watchdog(identity: Option<&Identity>) -> bool {
+    identity.is_some_and(|identity| *identity.user == *watchdog::USER)
 }
 
 /// A copy of topic and payload, since the logs, and what is retained, would keep the whole network buffer for them.

@@ -180,7 +180,8 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         if kept {
             seat.keep_trail(front.into_trail());
         }
-        let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping));
+        // whoever is unwanted has no right to a last word, or has another one by now
+        let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping | End::Unwanted));
         if let Some(will) = will.as_ref().filter(|will| will.retain)
             && let Err(refusal) = hall.retained.keep(&will.topic, will.message.clone(), will.qos)
         {

@@ -40,11 +40,11 @@ impl MeterCertificate {
     pub const DAYS: u64 = 7_305;
 
     /// Whether it may take the place of one that is known: it is of the same meter with the same key, at the same service
-    /// point and in the same group. Else a registrar could move a meter, and two groups' curves, or two bills, would differ by
-    /// one home.
+    /// point and in the same group, and begins no later. Else a registrar could move a meter, and two groups' curves, or two
+    /// bills, would differ by one home; or the meter would be without a certificate for a while.
     pub fn renews(&self, known: &Self) -> bool {
         let moved = Self { valid_from: known.valid_from, valid_to: known.valid_to, ..self.clone() };
-        moved == *known
+        moved == *known && self.valid_from <= known.valid_from
     }
 
     /// Takes a certificate and checks that the registrar signed it for this deployment.
@@ -84,14 +84,15 @@ mod tests {
             valid_to: Timestamp(20),
             previous: None,
         };
-        let later = MeterCertificate { valid_from: Timestamp(15), valid_to: Timestamp(30), ..known.clone() };
+        let later = MeterCertificate { valid_to: Timestamp(30), ..known.clone() };
         assert!(later.renews(&known) && known.renews(&later) && known.renews(&known));
         for other in [
             MeterCertificate { meter: MeterId::from([2; 16]), ..later.clone() },
             MeterCertificate { key: key(2), ..later.clone() },
             MeterCertificate { service_point: "home-2".parse().unwrap(), ..later.clone() },
             MeterCertificate { group: "group-2".parse().unwrap(), ..later.clone() },
-            MeterCertificate { previous: Some(MeterId::from([3; 16])), ..later },
+            MeterCertificate { previous: Some(MeterId::from([3; 16])), ..later.clone() },
+            MeterCertificate { valid_from: Timestamp(11), ..later },
         ] {
             assert!(!other.renews(&known), "{other:?}");
         }

@@ -53,8 +53,8 @@ impl Report {
     }
 }
 
-/// Decides when a role says its status: at once on every connection and when its state or its roster is another, else a
-/// pause after the last time if it differs, and now and then if it does not.
+/// Decides when a role says its status: at once on every connection, when its state or its roster is another and when the
+/// clock was set back, else a pause after the last time if it differs, and now and then if it does not.
 #[derive(Clone, Debug)]
 pub struct Beat {
     /// Milliseconds before a backlog that has changed is said.
@@ -78,7 +78,13 @@ impl Beat {
             let waited = now.since(*at);
             let another = said.state != status.state || said.roster_epoch != status.roster_epoch;
             let differs = said.backlog != status.backlog;
-            *on != connection || another || waited >= self.every || (differs && waited >= self.pause)
+            // what was said by a clock that was ahead is wrong until it is said again
+            let set_back = now < *at;
+            set_back
+                || *on != connection
+                || another
+                || waited >= self.every
+                || (differs && waited >= self.pause)
         });
         due.then(|| {
             self.said = Some((status.clone(), connection, now));
@@ -108,5 +114,7 @@ mod tests {
         assert!(says(report("up", 1, 0), 1, 61), "another connection");
         assert!(!says(report("up", 1, 5), 1, 70) && says(report("up", 1, 5), 1, 71), "another backlog");
         assert!(says(report("revoked", 1, 5), 1, 72) && says(report("revoked", 2, 5), 1, 73));
+        assert!(says(report("revoked", 2, 5), 1, 20), "the clock was set back");
+        assert!(!says(report("revoked", 2, 5), 1, 21));
     }
 }

@@ -90,7 +90,10 @@ pub async fn run<S: Store>(
             Some(request) = requests.recv() => request(&mut sink, &mut store, &mut rng)?,
             _ = tick.tick() => {
                 let mut sends = telemetry::timed("tick", || sink.tick(now(), &mut store))?;
-                if let Some(connection) = publisher.connection() {
+                if let Some(connection) = publisher.connection()
+                    // who can't listen is not up
+                    && *subscribed.borrow()
+                {
                     let now = now();
                     sends.extend(beat.say(&sink.status("up", now), connection, now));
                 }

@@ -237,13 +237,12 @@ fn check_broker(file: &Path, findings: &mut Findings) {
         for (path, end) in ends {
             let end = end.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let what = format!("the certificate in {}", path.display());
-            check_validity(
-                &what,
-                Timestamp(0),
-                Timestamp(end),
-                "type at the registrar's: wattveil rotate broker DIR",
-                findings,
-            );
+            let next = if Some(&path) == tls.client_authority.as_ref() {
+                "make a new deployment's authority, or name one of your own in [tls] and in every party's [broker.tls]"
+            } else {
+                "type at the registrar's: wattveil rotate broker DIR"
+            };
+            check_validity(&what, Timestamp(0), Timestamp(end), next, findings);
         }
     }
     closed(file, findings);

@@ -91,6 +91,9 @@ enum Step {
     Broker {
         /// The deployment's directory, with `authority`
         directory: PathBuf,
+        /// A name or address that the broker is reached by, besides those in the registrar's configuration
+        #[arg(long, value_name = "HOST")]
+        also: Vec<String>,
     },
 }
 
@@ -116,7 +119,7 @@ impl RotateArguments {
             Step::Accept { party, draft } => accept(&party, &draft),
             Step::Finish { directory, acceptances } => finish(&Directory::open(&directory)?, &acceptances),
             Step::Adopt { party, roster } => adopt(&party, &roster),
-            Step::Broker { directory } => broker::certify(&Directory::open(&directory)?),
+            Step::Broker { directory, also } => broker::certify(&Directory::open(&directory)?, also),
         }
     }
 }

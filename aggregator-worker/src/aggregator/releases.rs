@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::hedge::hedged;
 use protocol::id::{Hash, QueryId, ServicePoint};
 use protocol::release::answer::answers;
 use protocol::release::cut::Cut;
@@ -368,6 +369,11 @@ impl Releases {
                 release.lacked_at = Some(now);
                 continue;
             }
+            // neither noise nor boxes are made twice of one state for different contents, which follow from the cut and from
+            // which records are held
+            let mut held: Vec<u8> = found.iter().map(|answer| u8::from(answer.is_some())).collect();
+            let about: [&[u8]; 2] = [id.as_bytes(), vote.cut.as_bytes()];
+            let rng = &mut hedged(rng, &party.identity.key, &[b"pieces", about[0], about[1]]);
             let pieces = match selection.interval() {
                 Some(interval) => vectors.pieces(interval, party, store, rng)?,
                 None => None,
@@ -378,6 +384,8 @@ impl Releases {
             }
             let point = party.identity.point;
             let roster = party.rosters.of(vote);
+            held.push(u8::from(pieces.is_some()));
+            let rng = &mut hedged(rng, &party.identity.key, &[b"answer", about[0], about[1], &held]);
             let share = ResultShare::seal(*id, vote.cut, point, &found, pieces, roster, rng)?;
             let share = party.sign_under(share, vote.context());
             store.put(RESULT, id.as_bytes(), share.bytes())?;

@@ -40,6 +40,11 @@ impl Trail {
         }
     }
 
+    /// Whether a topic is one of its filters'.
+    pub(super) fn leads_to(&self, topic: &str) -> bool {
+        self.filters.iter().any(|(filter, _)| matches(topic, filter))
+    }
+
     /// Whether it is subscribed to a filter.
     pub(super) fn knows(&self, filter: &str) -> bool {
         self.filters.iter().any(|(known, _)| known == filter)

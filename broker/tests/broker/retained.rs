@@ -259,3 +259,59 @@ async fn what_is_hidden_stays_so() {
     }
     broker.stop().await;
 }
+
+/// What is unsubscribed from in a session that came back stays away, and one bad filter changes none of the others.
+#[tokio::test]
+async fn a_session_that_came_back_can_unsubscribe() {
+    let broker = start().await;
+    let mut reader = kept(broker.address(), false).await;
+    reader.send(&subscribe(1, "a/#", 1)).await;
+    reader.receive().await.unwrap();
+    let unsubscribe = |filters: &[&str]| {
+        let filters: Vec<u8> = filters.iter().flat_map(text).collect();
+        packet(0xa2, &[&[0, 9][..], &filters].concat())
+    };
+    reader.send(&unsubscribe(&["a/#", "b+"])).await;
+    assert!(reader.is_cut_off().await);
+    let mut writer = Client::connected(broker.address(), "writer").await;
+    let mut reader = kept(broker.address(), true).await;
+    writer.send(&publish(1, "a/1", b"still")).await;
+    writer.receive().await.unwrap();
+    let (first, body) = reader.receive().await.unwrap();
+    assert!(first == 0x32 && body.ends_with(b"still"), "the packet was refused whole");
+    reader.send(&puback([body[5], body[6]])).await;
+    reader.send(&unsubscribe(&["a/#"])).await;
+    assert_eq!(reader.receive().await, Some((0xb0, vec![0, 9])));
+    writer.send(&publish(2, "a/1", b"no more")).await;
+    writer.receive().await.unwrap();
+    assert!(reader.is_served().await);
+    // and what it is not to see does not stand in the way of what it is
+    reader.send(&subscribe(2, "b", 1)).await;
+    reader.receive().await.unwrap();
+    for number in 0..300 {
+        writer.send(&publish(3, if number % 3 == 0 { "b" } else { "a/1" }, &[1])).await;
+        writer.receive().await.unwrap();
+    }
+    for _ in 0..100 {
+        let (_, body) = reader.receive().await.unwrap();
+        assert_eq!(body[..3], text("b"));
+        reader.send(&puback([body[3], body[4]])).await;
+    }
+    broker.stop().await;
+}
+
+/// The watchdog's topic is nobody's to publish to: what is not its own would put it out of step.
+#[tokio::test]
+async fn the_watchdogs_topic_is_its_own() {
+    let broker = start().await;
+    let mut client = Client::connected(broker.address(), "x").await;
+    client.send(&publish(1, "broker/watchdog", &[7; 200])).await;
+    assert!(client.is_cut_off().await);
+    let mut client = Client::open(broker.address()).await;
+    let will = [text("y"), text("broker/watchdog"), text("last")];
+    client.send(&connect_with(4, 0b0000_0110, 0, &will)).await;
+    assert_eq!(client.receive().await, Some((0x20, vec![0, 5])));
+    let mut client = Client::connected(broker.address(), "z").await;
+    assert!(client.is_served().await);
+    broker.stop().await;
+}

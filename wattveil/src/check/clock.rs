@@ -15,7 +15,7 @@ const STALE: u64 = 60 + SKEW;
 pub(super) fn judge(now: Timestamp, heard: &[(String, Timestamp)]) -> (Grade, String) {
     let mut latest: Vec<&(String, Timestamp)> = heard.iter().collect();
     latest.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-    let Some((name, newest)) = latest.first() else {
+    let Some(newest_row @ (name, newest)) = latest.first().copied() else {
         return (
             Grade::Note,
             "no aggregator says what time it is, so that this machine's clock was not compared".to_owned(),
@@ -38,15 +38,18 @@ pub(super) fn judge(now: Timestamp, heard: &[(String, Timestamp)]) -> (Grade, St
             format!("this machine's clock is {seconds} s behind that of {name}; one of them is wrong"),
         );
     }
-    let behind = now.0.saturating_sub(newest.0);
+    // one that agrees may be as wrong: where there are several, two have to
+    let (_, recent) = latest.get(1).copied().unwrap_or(newest_row);
+    let behind = now.0.saturating_sub(recent.0);
     if behind > STALE {
         let text = format!(
-            "the last word of an aggregator is {behind} s old by this machine's clock: either none of them runs, or the clock is fast \
-             (type: timedatectl)"
+            "what aggregators said last is {behind} s old by this machine's clock: either no two of them run, or the clock is fast (type: \
+             timedatectl)"
         );
         return (Grade::Note, text);
     }
-    (Grade::Fine, format!("the clock agrees with those of {} aggregators", heard.len()))
+    let agree = heard.iter().filter(|(_, at)| now.0.abs_diff(at.0) <= STALE).count();
+    (Grade::Fine, format!("the clock agrees with those of {agree} of {} aggregators", heard.len()))
 }
 
 #[cfg(test)]
@@ -71,5 +74,9 @@ mod tests {
         let (grade, text) = judged(1_000, &[500, 700]);
         assert!(grade == Grade::Note && text.contains("300 s old"), "{text}");
         assert_eq!(judged(1_000, &[]).0, Grade::Note);
+        let (grade, text) = judged(1_000, &[1_000, 700, 690, 710]);
+        assert!(grade == Grade::Note && text.contains("290 s old"), "one may be as wrong: {text}");
+        let (grade, text) = judged(1_000, &[1_000, 990, 100]);
+        assert!(grade == Grade::Fine && text.contains("2 of 3 aggregators"), "{text}");
     }
 }

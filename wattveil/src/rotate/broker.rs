@@ -8,8 +8,9 @@ use crate::deployment::files::new_directory;
 use crate::directory::Directory;
 
 /// Signs a new key of the broker, in a directory of its own: whoever runs the broker puts both files in the place of the
-/// old ones.
-pub(super) fn certify(directory: &Directory) -> anyhow::Result<Rotated> {
+/// old ones. It is for the addresses that the registrar's configuration has, where the broker's listens if that is still
+/// here, and what else is said.
+pub(super) fn certify(directory: &Directory, also: Vec<String>) -> anyhow::Result<Rotated> {
     let root = directory.path.display();
     let home = directory.path.join("authority");
     anyhow::ensure!(
@@ -19,13 +20,18 @@ pub(super) fn certify(directory: &Directory) -> anyhow::Result<Rotated> {
         home.display()
     );
     let authority = Authority::read(&home, directory.roster.document().deployment.as_ref())?;
-    let names: Vec<String> = directory
-        .config
-        .broker
-        .address
-        .split(',')
+    let addresses = directory.config.broker.address.split(',');
+    let mut names: Vec<String> = addresses
         .filter_map(|address| Some(address.trim().rsplit_once(':')?.0.trim_matches(['[', ']']).to_owned()))
+        .chain(also)
         .collect();
+    let settings = directory.path.join("broker/broker.toml");
+    if settings.is_file() {
+        let listens = broker::Config::read(Some(&settings), &[])?.listen.ip();
+        names.extend((!listens.is_unspecified()).then(|| listens.to_string()));
+    }
+    names.sort_unstable();
+    names.dedup();
     let new = (2_u32..).map(|number| directory.path.join(format!("broker-{number}")));
     let new = new.into_iter().find(|path| !path.exists()).context("there are too many of them")?;
     authority.certify_broker(&new_directory(&new)?, &names)?;
@@ -33,7 +39,7 @@ pub(super) fn certify(directory: &Directory) -> anyhow::Result<Rotated> {
     Ok(Rotated {
         line: None,
         next: format!(
-            "The broker's new certificate, for {}, and its key are in {new}. Put broker.pem and broker.key in the place of the old ones, in \
+            "The broker's new certificate, for {} and this machine, and its key are in {new}; --also HOST adds a name. Put broker.pem and broker.key in the place of the old ones, in \
              the directory of the broker's broker.toml, and have the broker read them (systemctl reload wattveil-broker, or kill -HUP); then remove \
              {new}. Whoever took the word of {root}/authority takes it for the new one, too.\n",
             names.join(", "),

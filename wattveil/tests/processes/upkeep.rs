@@ -84,7 +84,7 @@ fn a_slow_clock_is_told() {
     made.says_the_time("agg-1", now);
     made.says_the_time("agg-2", now);
     let (well, said) = made.check("meters/b");
-    assert!(well && said.contains("the clock agrees with those of 2 aggregators"), "{said}");
+    assert!(well && said.contains("the clock agrees with those of 2 of 2 aggregators"), "{said}");
 }
 
 /// Everybody who runs is up for whoever asks, also where the broker was killed and has forgotten all.

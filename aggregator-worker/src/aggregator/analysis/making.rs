@@ -19,6 +19,7 @@ use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::contribution::{Contribution, Round, Step, commitment};
 use protocol::analysis::key::CollectiveKey;
 use protocol::analysis::plan::Plan;
+use protocol::hedge::hedged;
 use protocol::hpke_box::SealedBox;
 use protocol::id::Hash;
 use protocol::rule::Rule;
@@ -27,7 +28,7 @@ use protocol::signature::Signed;
 use protocol::topic::{Handled, Outgoing, Role};
 use protocol::unit::Moment;
 use protocol::wire;
-use rand::CryptoRng;
+use rand::{CryptoRng, Rng as _};
 use store::{Store, Table};
 use zeroize::Zeroizing;
 
@@ -162,6 +163,7 @@ impl Makings {
             return Ok(Handled::refused(Rule::KeyUnknown, error));
         }
         tracing::warn!(key = %key, profile = plan.profile.name(), "making a collective key: {CAUTION}");
+        let rng = &mut hedged(rng, &party.identity.key, &[b"making", key.as_bytes()]);
         let mut master = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut master[..]);
         store.put(PLAN, key.as_bytes(), plan.bytes())?;

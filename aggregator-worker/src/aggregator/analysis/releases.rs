@@ -15,6 +15,7 @@ use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
 use protocol::analysis::function::{Member, Subject, release_hash};
 use protocol::analysis::plan::Plan;
 use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
+use protocol::hedge::hedged;
 use protocol::id::{GroupId, Hash, MeterId, QueryId, ServicePoint};
 use protocol::release::query::Path;
 use protocol::rule::{Refusal, Rule};
@@ -197,6 +198,9 @@ impl Releases {
         };
         store.put(RESULT, id.as_bytes(), &result)?;
         let extents: Vec<Extent> = sets.iter().map(|set| Extent::of(set)).collect();
+        // two results under the same smudging would open this aggregator's secret
+        let set: Vec<u8> = open.members.iter().map(|member| u8::from(*member)).collect();
+        let rng = &mut hedged(rng, &party.identity.key, &[b"opening", id.as_bytes(), &set, &result]);
         let partials = ready.trustee.open(&ask.function, &extents, &result, &open.members, rng);
         let partials = match partials {
             Ok(partials) => partials,
