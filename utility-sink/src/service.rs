@@ -448,14 +448,31 @@ fn asked_as(name: &str, store: &dyn Store) -> anyhow::Result<Option<QueryId>> {
     Ok(Some(QueryId::from(bytes)))
 }
 
-/// Whether a bill of this name was asked for, and nothing has come of it yet.
+/// What has become of a release that may have been asked for before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Before {
+    /// It was not asked for, or was given up, so that it is asked for anew.
+    Never,
+    /// It is on its way.
+    Open,
+    /// It has ended.
+    Ended,
+}
+
+/// What has become of the release of this name.
 ///
 /// # Errors
 ///
 /// A store that can't be read.
-pub fn is_open(name: &str, store: &dyn Store) -> anyhow::Result<bool> {
-    let Some(id) = asked_as(name, store)? else { return Ok(false) };
-    Ok(!has_outcome(id, store)? && given_up(id, store)?.is_none())
+pub fn asked_before(name: &str, store: &dyn Store) -> anyhow::Result<Before> {
+    let Some(id) = asked_as(name, store)? else { return Ok(Before::Never) };
+    Ok(if has_outcome(id, store)? {
+        Before::Ended
+    } else if given_up(id, store)?.is_some() {
+        Before::Never
+    } else {
+        Before::Open
+    })
 }
 
 fn released(
