@@ -123,7 +123,7 @@ fn a_period_that_is_billed_needs_nobody() {
         &[
             "0 of 4 meters have their bill, 0 Wh in all",
             "4 bills of other days, from 2024-10-05T00:00:00-07:00 to 2024-11-02T00:00:00-07:00, 4000 Wh in all: home-1, home-2",
-            "type such as --period 2024-11-02..2024-11-30; to see what is billed type --period 2024-10-05..2024-11-02",
+            "type such as --period 2024-11-02..2024-11-30; to see what is billed, type --period 2024-10-05..2024-11-02",
         ],
     );
     for _ in 0..2 {

@@ -66,8 +66,9 @@ impl Ledger {
     ) -> anyhow::Result<Option<SlotRange>> {
         let until = self.store.as_ref().map(|store| billed_until(meter, store)).transpose()?.flatten();
         let revoked = self.revoked.get(&meter).and_then(|revocation| revocation.first_slot(slot));
-        let end = revoked.map_or(period.end(), |revoked| revoked.min(period.end()));
-        let left = SlotRange::new(until.unwrap_or(period.start()), end).ok();
+        let (start, end) = (period.start(), period.end());
+        let end = revoked.map_or(end, |revoked| revoked.min(end));
+        let left = SlotRange::new(until.unwrap_or(start), end).ok();
         Ok(left.filter(|left| policy.check_bill_window(*left, slot).is_ok()))
     }
 

@@ -142,10 +142,17 @@ impl Asked {
         let end = after.checked_add(i32::from(self.policy.bill_days).days()).ok();
         let (Some(next), Some(end)) = (next, end) else { return String::new() };
         let when = if end <= self.today { "type".to_owned() } else { format!("from {end} on type") };
+        let left = if billed.end() < self.period.end() {
+            let days = self.policy.bill_days;
+            format!(
+                "What is left of the period is shorter than the shortest bill of {days} days and comes with the next one"
+            )
+        } else {
+            "Nothing of the period is left: no slot is billed twice, and none that lies before a bill"
+                .to_owned()
+        };
         format!(
-            " What is left of the period is shorter than the shortest bill of {} days and comes with the next one: {when} such as \
-             --period {next}..{end}; to see what is billed type --period {from}..{after}",
-            self.policy.bill_days
+            " {left}. To bill on, {when} such as --period {next}..{end}; to see what is billed, type --period {from}..{after}"
         )
     }
 
@@ -172,49 +179,50 @@ impl Asked {
         let without = self.open(known).into_iter().filter(|row| self.run(row.meter, known.bills).is_none());
         let mut by_reason: BTreeMap<String, Vec<&MeterRow>> = BTreeMap::new();
         for row in without {
-            by_reason.entry(self.reason(row, known)).or_default().push(row);
+            by_reason.entry(reason(row, known)).or_default().push(row);
         }
         let line =
             |(reason, rows): (&String, &Vec<&MeterRow>)| format!("No bill for: {}. {reason}\n", names(rows));
         by_reason.iter().map(line).collect()
     }
+}
 
-    fn reason(&self, row: &MeterRow, known: &Known<'_>) -> String {
-        if let Some(rule) = known.unbilled.get(&row.meter) {
-            return by_rule(*rule);
+/// Why a meter has no bill.
+fn reason(row: &MeterRow, known: &Known<'_>) -> String {
+    if let Some(rule) = known.unbilled.get(&row.meter) {
+        return by_rule(*rule);
+    }
+    if !known.asked.contains(&row.meter) {
+        return "It is billed beyond the period, or its answers have not come; the sink takes them when they do.".to_owned();
+    }
+    match known.state {
+        Some(State::NotAsked(refusal)) => format!(
+            "It was not asked for alone, by rule {}: {}. What it used comes with its next bill, of a period in which the others are \
+             billed too.",
+            refusal.rule, refusal.detail
+        ),
+        Some(State::GivenUp(rule)) => format!(
+            "The aggregators refuse the whole question, so that it was given up; nothing is billed by it. {}",
+            by_rule(*rule)
+        ),
+        Some(State::Blocked(rule)) => format!(
+            "So many aggregators do not vote for it that no quorum is left. {} The question stays, and goes on if they vote: a \
+             running sink asks them again, and so does the same line.",
+            by_rule(*rule)
+        ),
+        Some(State::Waiting(what)) => {
+            let why = match known.ended {
+                Ended::Stopped => "It was stopped".to_owned(),
+                Ended::Patience(seconds) => format!("Nothing more came within {seconds} s"),
+                Ended::Done => "It has ended".to_owned(),
+            };
+            format!(
+                "{why} while it waited for {what}. Is everybody up (wattveil status), with nothing waiting? Type the same again: what \
+                 was asked is asked once, and goes on."
+            )
         }
-        if !known.asked.contains(&row.meter) {
-            return "It is billed beyond the period, or its answers have not come; the sink takes them when they do.".to_owned();
-        }
-        match known.state {
-            Some(State::NotAsked(refusal)) => format!(
-                "It was not asked for alone, by rule {}: {}. What it used comes with its next bill, of a period in which the others are \
-                 billed too.",
-                refusal.rule, refusal.detail
-            ),
-            Some(State::GivenUp(rule)) => format!(
-                "The aggregators refuse the whole question, so that it was given up; nothing is billed by it. {}",
-                by_rule(*rule)
-            ),
-            Some(State::Blocked(rule)) => format!(
-                "So many aggregators do not vote for it that no quorum is left. {} The question stays, and goes on if they vote: a \
-                 running sink asks them again, and so does the same line.",
-                by_rule(*rule)
-            ),
-            Some(State::Waiting(what)) => {
-                let why = match known.ended {
-                    Ended::Stopped => "It was stopped".to_owned(),
-                    Ended::Patience(seconds) => format!("Nothing more came within {seconds} s"),
-                    Ended::Done => "It has ended".to_owned(),
-                };
-                format!(
-                    "{why} while it waited for {what}. Is everybody up (wattveil status), with nothing waiting? Type the same again: what \
-                     was asked is asked once, and goes on."
-                )
-            }
-            Some(State::Ended) | None => {
-                "Its answers do not fit together yet: the sink takes what comes late.".to_owned()
-            }
+        Some(State::Ended) | None => {
+            "Its answers do not fit together yet: the sink takes what comes late.".to_owned()
         }
     }
 }

@@ -67,7 +67,7 @@ fn said(
     asked: &Asked,
     bills: &[&Bill],
     of: &[u8],
-    state: Option<State>,
+    state: Option<&State>,
     rules: &[(u8, Rule)],
 ) -> (String, bool) {
     let id = |number: &u8| MeterId::from([*number; 16]);
@@ -82,7 +82,7 @@ fn said(
         revoked: &revoked.into(),
         asked: &of.iter().map(id).collect(),
         unbilled: &rules.iter().map(|(number, rule)| (id(number), *rule)).collect(),
-        state: state.as_ref(),
+        state,
         ended: Ended::Patience(600),
     };
     (asked.summary(&known), asked.open(&known).is_empty())
@@ -99,8 +99,8 @@ fn has(text: &str, all: &[&str]) {
 #[test]
 fn revoked_meters_are_said() {
     let asked = asked(vec![row("early", 1), row("late", 2), row("silent", 3)]);
-    let waiting = Some(State::Waiting("votes: 1 of the 3 that are needed".to_owned()));
-    let (text, closed) = said(&asked, &[&bill(2, hours(0, 650))], &[1, 2, 3], waiting, &[]);
+    let waiting = State::Waiting("votes: 1 of the 3 that are needed".to_owned());
+    let (text, closed) = said(&asked, &[&bill(2, hours(0, 650))], &[1, 2, 3], Some(&waiting), &[]);
     has(
         &text,
         &[
@@ -126,7 +126,7 @@ fn bills_of_other_days_are_not_counted() {
         &[
             "1 of 3 meters have their bill, 7 Wh in all",
             "2 bills of other days, from 2024-10-08T00:00:00+00:00 to 2024-11-02T04:00:00+00:00, 14 Wh in all: two, three.",
-            "from 2024-12-01 on type such as --period 2024-11-02..2024-12-01; to see what is billed type --period 2024-10-08..2024-11-03",
+            "from 2024-12-01 on type such as --period 2024-11-02..2024-12-01; to see what is billed, type --period 2024-10-08..2024-11-03",
         ],
     );
     assert!(!closed && !text.contains("No bill for"), "{text}");
@@ -138,7 +138,7 @@ fn bills_of_other_days_are_not_counted() {
     has(&text, &["1 of 1 meters have their bill, 14 Wh in all"]);
     assert!(closed && !text.contains("other days"), "{text}");
     // a meter that came later has what there is of the period
-    let (text, closed) = said(&one, &[&bill(3, hours(200, 672))], &[3], Some(State::Ended), &[]);
+    let (text, closed) = said(&one, &[&bill(3, hours(200, 672))], &[3], Some(&State::Ended), &[]);
     has(
         &text,
         &["0 of 1 meters have their bill", "a bill of other days", "what has no record is not billed"],
@@ -152,7 +152,7 @@ fn missing_bills_are_told_by_their_rule() {
     let asked = asked(vec![row("one", 3), row("two", 4), row("three", 5)]);
     let whole = bill(3, hours(0, 672));
     let rules = [(4, Rule::Differencing), (5, Rule::Anchor)];
-    let (text, _) = said(&asked, &[&whole], &[3, 4, 5], Some(State::Ended), &rules);
+    let (text, _) = said(&asked, &[&whole], &[3, 4, 5], Some(&State::Ended), &rules);
     has(
         &text,
         &[
@@ -162,15 +162,15 @@ fn missing_bills_are_told_by_their_rule() {
             "wattveil status",
         ],
     );
-    let (text, _) = said(&asked, &[], &[3, 4, 5], Some(State::Blocked(Rule::Differencing)), &[]);
+    let (text, _) = said(&asked, &[], &[3, 4, 5], Some(&State::Blocked(Rule::Differencing)), &[]);
     has(
         &text,
         &["No bill for: one, two, three.", "no quorum is left", "Rule differencing", "goes on if they vote"],
     );
-    let (text, _) = said(&asked, &[], &[3, 4, 5], Some(State::GivenUp(Rule::Cell)), &[]);
+    let (text, _) = said(&asked, &[], &[3, 4, 5], Some(&State::GivenUp(Rule::Cell)), &[]);
     has(&text, &["refuse the whole question", "Rule cell"]);
     let refusal = Refusal::new(Rule::TariffMeters, "1 meter is asked for");
-    let (text, _) = said(&asked, &[&whole], &[4, 5], Some(State::NotAsked(refusal)), &[]);
+    let (text, _) = said(&asked, &[&whole], &[4, 5], Some(&State::NotAsked(refusal)), &[]);
     has(
         &text,
         &["No bill for: two, three. It was not asked for alone, by rule tariff-meters: 1 meter is asked for"],

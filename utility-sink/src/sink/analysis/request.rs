@@ -198,7 +198,9 @@ impl Request {
         let willing = self.holdings.values().filter(|holding| holding.is_ok()).count();
         if willing < q {
             let refused = self.holdings.values().filter_map(|holding| holding.as_ref().err());
-            let refused: String = refused.map(|rule| format!("; one refuses by rule {rule}")).collect();
+            let says = |rule: &Rule| format!("; one refuses by rule {rule}");
+            let refused: Vec<String> = refused.map(says).collect();
+            let refused = refused.concat();
             return format!(
                 "loads: {willing} of the {q} aggregators that are needed have said whose they hold{refused}"
             );
