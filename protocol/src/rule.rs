@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// Defines the rules: number on the wire, name for logs, sentence for people.
 macro_rules! rules {
-    ($($(#[$doc:meta])* $rule:ident = $code:literal, $name:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $rule:ident = $code:literal, $name:literal;)*) => {
         /// Why a message, a target or a release was refused.
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         #[serde(try_from = "u8", into = "u8")]
         #[repr(u8)]
         pub enum Rule {
-            $($(#[$doc])* $rule = $code,)*
+            $($(#[doc = $doc])* $rule = $code,)*
         }
 
         impl Rule {
@@ -22,6 +22,11 @@ macro_rules! rules {
             /// Its name in logs, in kebab case.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$rule => $name,)* }
+            }
+
+            /// What it says, in a sentence for people.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$rule => concat!($($doc),*).trim_ascii(),)* }
             }
         }
 
@@ -130,6 +135,28 @@ rules! {
     ActiveSet = 67, "active-set";
 }
 
+impl Rule {
+    /// Whether time may heal it: what is refused by it now may be taken later as it is, once a document, a record or a release that
+    /// is on its way has arrived.
+    pub fn heals(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownMeter
+                | Self::RosterOld
+                | Self::TooEarly
+                | Self::NotTheRegistrar
+                | Self::NotTheUtility
+                | Self::NotTheAggregator
+                | Self::TariffUnknown
+                | Self::Continuity
+                | Self::InventoryMissing
+                | Self::QueryUnknown
+                | Self::MemberSet
+                | Self::KeyUnknown
+        )
+    }
+}
+
 /// A number that names no rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0} is not the number of a rule")]
@@ -168,12 +195,13 @@ impl Refusal {
 mod tests {
     use super::*;
 
-    /// Numbers and names are unique, and numbers round-trip.
+    /// Numbers and names are unique, numbers round-trip, and every rule has its sentence.
     #[test]
     fn rules_have_one_number_and_one_name() {
         for (i, &rule) in Rule::ALL.iter().enumerate() {
             assert_eq!(Rule::try_from(u8::from(rule)), Ok(rule));
             assert!(Rule::ALL[..i].iter().all(|other| other.name() != rule.name()));
+            assert!(rule.meaning().ends_with('.') && !rule.meaning().contains('['), "{rule}");
         }
         assert_eq!(Rule::try_from(0), Err(RuleError(0)));
     }

@@ -7,6 +7,7 @@ use protocol::id::{Hash, Rid};
 use protocol::receipt::Receipt;
 use protocol::record::Record;
 use protocol::release::inventory::{Held, Inventory};
+use protocol::release::objection::Objection;
 use protocol::release::query::{Ask, Query};
 use protocol::release::result::{Pieces, ResultError, ResultShare};
 use protocol::release::vote::Vote;
@@ -248,6 +249,7 @@ fn points_out_of_range_are_refused() {
         let outcome = with(&samples::outcome(), "5.0", bad);
         assert_eq!(decodes::<protocol::release::outcome::Outcome>(&outcome), fits, "outcome naming {bad}");
         assert_eq!(decodes::<ResultShare>(&with(&samples::result(&deployment), "2", bad)), fits, "{bad}");
+        assert_eq!(decodes::<Objection>(&with(&samples::objection(), "2", bad)), fits, "objection of {bad}");
         let document = deployment.roster.document();
         assert_eq!(decodes::<RosterDocument>(&with(document, "8.0.1", bad)), fits, "roster with {bad}");
         let share = &samples::sealed(&deployment).messages[0].1;
@@ -287,6 +289,8 @@ fn unknown_rules_are_refused() {
         assert_eq!(decodes::<Receipt>(&with(&receipt, "5.0.1", number)), known, "receipt: rule {number}");
         let inventory = with(&samples::refusing_inventory(), "2.Refused", number);
         assert_eq!(decodes::<Inventory>(&inventory), known, "inventory: rule {number}");
+        let objection = with(&samples::objection(), "3", number);
+        assert_eq!(decodes::<Objection>(&objection), known, "objection: rule {number}");
     }
 }
 

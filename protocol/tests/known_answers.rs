@@ -10,6 +10,7 @@ use protocol::receipt::Receipt;
 use protocol::record::Record;
 use protocol::release::cut::Cut;
 use protocol::release::inventory::Inventory;
+use protocol::release::objection::Objection;
 use protocol::release::outcome::Outcome;
 use protocol::release::query::Query;
 use protocol::release::result::ResultShare;
@@ -251,6 +252,13 @@ fn result() {
     let (answers, pieces) = result.open(&deployment.sink, &deployment.roster, &[2, 1]).unwrap();
     assert_eq!(answers, samples::answers());
     assert_eq!(pieces, Some(samples::pieces()));
+}
+
+/// An objection.
+#[test]
+fn objection() {
+    let (_, context) = deployment();
+    is::<Objection>(samples::objection(), messages::OBJECTION, &signer(3), &context);
 }
 
 /// An outcome, a tariff, a status.

@@ -17,6 +17,7 @@ use protocol::record::{Head, Kind, Record};
 use protocol::release::cut::Cut;
 use protocol::release::exclusion::Exclusion;
 use protocol::release::inventory::{Held, HeldVector, Holding, Inventory, InventoryAnswer};
+use protocol::release::objection::Objection;
 use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Path, Query};
 use protocol::release::result::{Answers, Pieces, ResultShare};
@@ -251,6 +252,15 @@ pub(crate) fn result(deployment: &Deployment) -> ResultShare {
     ResultShare::seal(query, cut, point(1), &answers(), Some(pieces()), &deployment.roster, rng).unwrap()
 }
 
+pub(crate) fn objection() -> Objection {
+    Objection {
+        query: QueryId::from([0x51; 16]),
+        cut: Hash::from([0xcc; 32]),
+        point: point(3),
+        rule: Rule::Differencing,
+    }
+}
+
 pub(crate) fn outcome() -> Outcome {
     Outcome {
         query: QueryId::from([0x51; 16]),
@@ -402,6 +412,9 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
         of("result", &Signed::sign(result(deployment), &signer(1), &context), |d, bytes| {
             Signed::<ResultShare>::open(bytes, &signer(1).verifying_key(), &d.roster.context())
                 .is_ok_and(|result| result.open(&d.sink, &d.roster, &[2, 1]).is_ok())
+        }),
+        of("objection", &Signed::sign(objection(), &signer(3), &context), |d, bytes| {
+            opens::<Objection>(bytes, &signer(3).verifying_key(), &d.roster.context())
         }),
         of("outcome", &Signed::sign(outcome(), by_utility, &context), |d, bytes| {
             opens::<Outcome>(bytes, &d.utility.verifying_key(), &d.roster.context())

@@ -28,8 +28,8 @@ fn table(first: &str) -> Vec<Vec<&'static str>> {
 /// A row of the table of topics.
 struct Row {
     topic: &'static str,
-    /// The document, and whether it goes in parts.
-    payload: &'static str,
+    /// The document, or the several that it may be, and whether they go in parts.
+    payloads: Vec<&'static str>,
     in_parts: bool,
     qos: &'static str,
     retained: bool,
@@ -41,7 +41,7 @@ fn rows() -> Vec<Row> {
         let document = payload.strip_prefix("`part` of ");
         Row {
             topic: topic.trim_matches('`'),
-            payload: document.unwrap_or(payload).trim_matches('`'),
+            payloads: document.unwrap_or(payload).split(" or ").map(|name| name.trim_matches('`')).collect(),
             in_parts: document.is_some(),
             qos,
             retained: match retained {
@@ -89,6 +89,12 @@ fn variant(channel: &Channel) -> &'static str {
             AnalysisChannel::Reply(_) => "reply",
         },
     }
+}
+
+/// The kinds of samples that travel on a channel.
+fn kinds(channel: &Channel) -> Vec<&'static str> {
+    let beside = matches!(channel, Channel::Result(_)).then_some("objection");
+    [variant(channel)].into_iter().chain(beside).collect()
 }
 
 /// Every channel.
@@ -170,7 +176,8 @@ fn qos_and_retained() {
 #[test]
 fn the_cddl_is_closed() {
     let cddl = cddl();
-    let mut named: BTreeSet<String> = rows().iter().map(|row| row.payload.to_owned()).collect();
+    let payloads = rows().into_iter().flat_map(|row| row.payloads);
+    let mut named: BTreeSet<String> = payloads.map(str::to_owned).collect();
     named.extend(["part", "share-plaintext", "result-plaintext"].map(str::to_owned));
     named.extend(cddl.references());
     named.retain(|name| !["bstr", "tstr", "null"].contains(&name.as_str()));
@@ -185,27 +192,24 @@ fn messages_are_as_described() {
     let deployment = samples::deployment();
     let samples = samples::all(&deployment);
     for row in rows() {
-        let name = variant(&examples(row.topic)[0].channel);
-        let of_row: Vec<_> =
-            samples.iter().filter(|sample| sample.name.split('-').next() == Some(name)).collect();
-        assert!(!of_row.is_empty(), "no sample of {name}");
-        for sample in of_row {
-            assert_eq!(cddl.check(row.payload, &sample.bytes), Ok(()), "{}", sample.name);
-            if row.in_parts {
-                let parts = protocol::part::split(&sample.bytes);
-                assert!(parts.iter().all(|part| cddl.check("part", part) == Ok(())), "{name} in parts");
-            }
-            let body = row.payload.strip_prefix("signed-").unwrap_or(row.payload);
-            if row.payload.starts_with("signed-") {
-                assert_eq!(cddl.check(body, &sample.body), Ok(()), "body of {}", sample.name);
-            }
-            for other in rows().iter().filter(|other| other.payload != row.payload) {
-                assert!(
-                    cddl.check(other.payload, &sample.bytes).is_err(),
-                    "{} as {}",
-                    sample.name,
-                    other.payload
-                );
+        let kinds = kinds(&examples(row.topic)[0].channel);
+        assert_eq!(kinds.len(), row.payloads.len(), "{}", row.topic);
+        for (name, payload) in kinds.into_iter().zip(&row.payloads) {
+            let of_kind: Vec<_> =
+                samples.iter().filter(|sample| sample.name.split('-').next() == Some(name)).collect();
+            assert!(!of_kind.is_empty(), "no sample of {name}");
+            for sample in of_kind {
+                assert_eq!(cddl.check(payload, &sample.bytes), Ok(()), "{}", sample.name);
+                if row.in_parts {
+                    let parts = protocol::part::split(&sample.bytes);
+                    assert!(parts.iter().all(|part| cddl.check("part", part) == Ok(())), "{name} in parts");
+                }
+                if let Some(body) = payload.strip_prefix("signed-") {
+                    assert_eq!(cddl.check(body, &sample.body), Ok(()), "body of {}", sample.name);
+                }
+                for other in rows().iter().flat_map(|row| &row.payloads).filter(|other| *other != payload) {
+                    assert!(cddl.check(other, &sample.bytes).is_err(), "{} as {other}", sample.name);
+                }
             }
         }
     }
@@ -223,6 +227,7 @@ fn fields_are_named_in_order() {
     let cddl = cddl();
     for (rule, fields) in [
         ("vote", "query cut point height previous"),
+        ("objection", "query cut point rule"),
         ("outcome", "query cut path taken used faulty result at"),
         ("policy", "k bill-days coverage functionals smallest-cell tariff-meters late-grace grid-interval"),
         ("head", "version kind roster-epoch meter seq sealed-anew first slots flags"),

@@ -4,11 +4,14 @@ use anyhow::Context as _;
 use clap::Parser;
 use host::config::ConfigArguments;
 use host::telemetry;
+use protocol::rule::Rule;
 use protocol::shamir::Point;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
+use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::service::{self, Released};
+use crate::service::{self, Released, State};
 use crate::sink::Agreement;
 
 /// Asks for certified releases, decodes them, keeps the ledger of bills and curves, until it is stopped
@@ -38,8 +41,33 @@ impl Command {
         telemetry::serve_metrics(config.metrics)?;
         let directory = self.config.directory();
         let done = service::run_configured(&config, directory, self.until_done, stopped).await;
-        print(&done.context("the utility sink stopped")?).context("cannot print what was released")
+        let released = done.context("the utility sink stopped")?;
+        if self.until_done {
+            close(&released);
+        }
+        print(&released).context("cannot print what was released")
     }
+}
+
+/// Says what was released and what was not.
+fn close(released: &Released) {
+    for standing in released.standings.iter().filter(|standing| standing.state != State::Ended) {
+        warn!("not released: {standing}");
+    }
+    let mut unbilled: BTreeMap<Rule, usize> = BTreeMap::new();
+    for rule in released.unbilled.values() {
+        *unbilled.entry(*rule).or_default() += 1;
+    }
+    for (rule, meters) in unbilled {
+        warn!(rule = rule.name(), meters, "not billed: {}", rule.meaning());
+    }
+    info!(
+        bills = released.bills.len(),
+        curve_days = released.curves.len(),
+        intervals = released.intervals.len(),
+        findings = released.findings.len(),
+        "ended: this is what was released"
+    );
 }
 
 fn print(released: &Released) -> io::Result<()> {

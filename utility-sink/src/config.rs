@@ -50,7 +50,7 @@ pub struct Config {
     #[serde(default)]
     pub tariffs: Vec<PathBuf>,
     /// What to ask for.
-    #[serde(default, rename = "release")]
+    #[serde(default, rename = "release", skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<ReleaseConfig>,
     /// Patience.
     #[serde(default)]

@@ -12,6 +12,7 @@ use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
+use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
 use protocol::status::Beat;
 use protocol::topic::Outgoing;
@@ -22,13 +23,18 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use crate::config::{Config, ReleaseConfig};
+use crate::config::{AnalysisConfig, Config, ReleaseConfig};
 use crate::sink::analysis::Finding;
 use crate::sink::analysis::finding::wrong_sets_of;
 use crate::sink::ledger::{bills_of, curve_of, intervals_of};
-use crate::sink::{Bill, Curve, Interval, Sink, revoked_in};
+use crate::sink::release::has_outcome;
+use crate::sink::release::refusals::{forget_given_up, given_up, unbilled};
+use crate::sink::{Bill, Curve, Interval, Sink, SinkError, revoked_in};
 
 mod questions;
+mod standing;
+
+pub use self::standing::{Standing, State};
 
 /// How often time passes for the role.
 const TICK: Duration = Duration::from_millis(100);
@@ -179,6 +185,10 @@ pub struct Released {
     pub intervals: Vec<Interval>,
     /// The meters that are revoked.
     pub revoked: Vec<Revocation>,
+    /// The meters that were asked for and are not billed, by the rule, if all else of their query was released.
+    pub unbilled: BTreeMap<MeterId, Rule>,
+    /// How far each release and question had come, as last seen.
+    pub standings: Vec<Standing>,
 }
 
 /// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until
@@ -193,6 +203,22 @@ pub async fn run_configured(
     until_done: bool,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<Released> {
+    run_reporting(config, directory, until_done, shutdown, |_| ()).await
+}
+
+/// The same; whenever it has looked whether all have ended it shows `report` how far each has come. If nothing is left to wait for
+/// from the beginning, it does not connect.
+///
+/// # Errors
+///
+/// As [`run_configured`].
+pub async fn run_reporting(
+    config: &Config,
+    directory: &Path,
+    until_done: bool,
+    shutdown: impl Future<Output = ()>,
+    mut report: impl FnMut(&[Standing]),
+) -> anyhow::Result<Released> {
     let (identity, roster) = config.identity(directory)?;
     let tariffs = config.read_tariffs(directory, roster.slot())?;
     let path = directory.join(&config.store);
@@ -202,9 +228,11 @@ pub async fn run_configured(
     let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &mut store, now())?;
     // A roster that is new is durable before anything is said under it.
     store.commit()?;
-    if let Some(analysis) = &config.analysis {
+    let mut analysis = config.analysis.clone().unwrap_or_default();
+    let mut refused = Vec::new();
+    if config.analysis.is_some() {
         sink = sink.with_analysis(analysis.to_pace(), &store, now())?;
-        questions::plan_once(analysis, &mut sink, &mut store, &mut rng)?;
+        refused = questions::plan_once(&mut analysis, &mut sink, &mut store, &mut rng)?;
     }
     let mut published = BTreeMap::new();
     for tariff in tariffs {
@@ -213,40 +241,62 @@ pub async fn run_configured(
     }
     let (mut asked, mut watched) = (Vec::new(), Vec::new());
     for release in &config.releases {
-        match Watched::of(release, sink.roster())? {
-            Some(of_group) => watched.push(of_group),
-            None => asked.push(ask_once(release, &published, &mut sink, &mut store, &mut rng)?),
-        }
+        let name = release.name().to_owned();
+        let not_asked = match Watched::of(release, sink.roster())? {
+            Some(of_group) => match of_group.check(&sink, &store, &mut rng)? {
+                Ok(()) => {
+                    watched.push(of_group);
+                    continue;
+                }
+                Err(refusal) => refusal,
+            },
+            None => match ask_once(release, &published, &mut sink, &mut store, &mut rng)? {
+                Ok(id) => {
+                    asked.push((name, id));
+                    continue;
+                }
+                Err(refusal) => refusal,
+            },
+        };
+        warn!(release = name, rule = not_asked.rule.name(), "not asked: {}", not_asked.detail);
+        refused.push(Standing { name, state: State::NotAsked(not_asked) });
     }
     store.commit()?;
+    let mut standings = standings_of(&asked, &analysis, &refused, &sink, &store)?;
+    if until_done && watched.is_empty() && standings.iter().all(|standing| standing.state.is_over()) {
+        return released(config, standings, &asked, &store);
+    }
     let (requests, receiver) = mpsc::channel::<Request>(1);
-    let analysis = Arc::new(config.analysis.clone().unwrap_or_default());
+    let analysis = Arc::new(analysis);
     let asking = questions::ask_all(Arc::clone(&analysis), requests.clone());
     let ended = async {
         if !until_done && watched.is_empty() {
             return std::future::pending().await;
         }
         loop {
-            let (answer, done) = tokio::sync::oneshot::channel();
+            let (answer, heard) = tokio::sync::oneshot::channel();
             let (asked, watched, analysis) = (asked.clone(), watched.clone(), Arc::clone(&analysis));
+            let refused = refused.clone();
             let request: Request = Box::new(move |sink, store, rng| {
-                let mut open = analysis.questions.len() - questions::found(&analysis, store)?.len();
                 let mut sends = Vec::new();
-                for id in &asked {
-                    open += usize::from(!sink.has_ended(*id, store)?);
-                }
+                let mut standings = standings_of(&asked, &analysis, &refused, sink, store)?;
                 for of_group in &watched {
-                    open += of_group.ask_what_is_due(sink, store, rng, &mut sends)?;
+                    standings.push(of_group.ask_what_is_due(sink, store, rng, &mut sends)?);
                 }
                 // Nobody waits for the answer of a sink that is stopping.
-                let unheard = answer.send(open == 0).is_err();
+                let unheard = answer.send(standings).is_err();
                 anyhow::ensure!(!unheard, "nobody waits for the releases any more");
                 Ok(sends)
             });
-            let done = requests.send(request).await.is_err() || done.await.unwrap_or(true);
-            if done && until_done {
+            if requests.send(request).await.is_err() {
                 return;
             }
+            let Ok(now) = heard.await else { return };
+            standings = now;
+            if until_done && standings.iter().all(|standing| standing.state.is_over()) {
+                return;
+            }
+            report(&standings);
             tokio::time::sleep(if until_done { TICK } else { WATCH }).await;
         }
     };
@@ -262,12 +312,29 @@ pub async fn run_configured(
         }
     };
     run(sink, store, link, receiver, stop).await?;
-    released(config, &FileStore::open(&path, CACHE)?)
+    released(config, standings, &asked, &FileStore::open(&path, CACHE)?)
+}
+
+/// How far everything but the grid path's intervals has come.
+fn standings_of(
+    asked: &[(String, QueryId)],
+    analysis: &AnalysisConfig,
+    refused: &[Standing],
+    sink: &Sink,
+    store: &dyn Store,
+) -> anyhow::Result<Vec<Standing>> {
+    let mut standings = refused.to_vec();
+    for (name, id) in asked {
+        standings.push(Standing { name: name.clone(), state: State::of(*id, sink, store)? });
+    }
+    standings.extend(questions::standings(analysis, sink, store)?);
+    Ok(standings)
 }
 
 /// A group whose intervals are asked for as they end.
 #[derive(Clone, Debug)]
 struct Watched {
+    name: String,
     group: GroupId,
     window: SlotRange,
     members: Vec<MeterId>,
@@ -290,52 +357,79 @@ impl Watched {
         let starts = (first..=window.end().0.saturating_sub(slots)).step_by(slots as usize);
         let interval = |start: u32| SlotRange::new(Slot(start), Slot(start + slots));
         let intervals = starts.map(interval).collect::<Result<_, _>>()?;
-        Ok(Some(Self { group, window, members, intervals }))
+        Ok(Some(Self { name: name.clone(), group, window, members, intervals }))
     }
 
-    /// Asks for the intervals that have ended and were not asked for; gives how many are not released yet.
+    /// Whether its intervals may be asked for at all.
+    fn check(&self, sink: &Sink, store: &dyn Store, rng: &mut StdRng) -> anyhow::Result<Result<(), Refusal>> {
+        let Some(first) = self.intervals.first() else { return Ok(Ok(())) };
+        let slots = (*first, self.window);
+        match sink.check_interval(slots, self.group.clone(), &self.members, store, rng) {
+            Ok(()) => Ok(Ok(())),
+            Err(SinkError::Refused(refusal)) => Ok(Err(refusal)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks for the intervals that have ended and were not asked for; gives how far it has come.
     fn ask_what_is_due(
         &self,
         sink: &mut Sink,
         store: &mut dyn Store,
         rng: &mut StdRng,
         sends: &mut Vec<Outgoing>,
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<Standing> {
         let released: BTreeSet<SlotRange> =
             intervals_of(&self.group, store)?.into_iter().map(|interval| interval.slots).collect();
-        let mut open = 0;
+        let (mut open, mut stage, mut given_up) = (0, None, None);
         for interval in &self.intervals {
             let over = sink.roster().slot().start_of(interval.end()) <= now().timestamp();
             if released.contains(interval) {
                 continue;
             }
+            let slots = (*interval, self.window);
+            if over && let Some(rule) = sink.interval_refused(&self.group, slots, &self.members, store)? {
+                given_up = Some(rule);
+                continue;
+            }
             open += 1;
-            if over && !sink.is_asked(&self.group, *interval) {
-                let slots = (*interval, self.window);
+            if over && sink.is_asked(&self.group, *interval) {
+                stage = stage.or_else(|| sink.interval_stage(&self.group, *interval));
+            } else if over {
                 let (id, more) =
                     sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng)?;
                 info!(group = %self.group, first_slot = %interval.start(), query = %id, "asked");
                 sends.extend(more);
             }
         }
-        Ok(open)
+        let state = match (open, given_up) {
+            (0, None) => State::Ended,
+            (0, Some(rule)) => State::GivenUp(rule),
+            _ => {
+                let stage = stage.unwrap_or_else(|| "the next one's end".to_owned());
+                State::Waiting(format!("{open} of {} intervals; {stage}", self.intervals.len()))
+            }
+        };
+        Ok(Standing { name: self.name.clone(), state })
     }
 }
 
-/// Asks for a configured release, unless it was asked for before.
+/// Asks for a configured release, unless it was asked for before and not given up; or says why the rules do not allow it.
 fn ask_once(
     release: &ReleaseConfig,
     published: &BTreeMap<String, Hash>,
     sink: &mut Sink,
     store: &mut dyn Store,
     rng: &mut StdRng,
-) -> anyhow::Result<QueryId> {
-    if let Some(bytes) = store.get(ASKED, release.name().as_bytes())? {
-        let bytes = <[u8; 16]>::try_from(&bytes[..]).context("a query's id in the store can't be read")?;
-        return Ok(QueryId::from(bytes));
+) -> anyhow::Result<Result<QueryId, Refusal>> {
+    if let Some(id) = asked_as(release.name(), store)? {
+        if sink.given_up(id, store)?.is_none() {
+            return Ok(Ok(id));
+        }
+        forget_given_up(id, store)?;
     }
     let (period, meters) = (release.period()?, release.meters()?);
-    let (id, _) = match release {
+    let asked = match release {
         ReleaseConfig::Bill { name, tariffs, .. } => {
             let known = published.keys().cloned().collect::<Vec<_>>().join(", ");
             let hashes: Vec<Hash> = tariffs
@@ -347,19 +441,66 @@ fn ask_once(
                     })
                 })
                 .collect::<anyhow::Result<_>>()?;
-            sink.ask_bills(period, &hashes, &meters, now(), store, rng)?
+            sink.ask_bills(period, &hashes, &meters, now(), store, rng)
         }
         ReleaseConfig::Curve { group, .. } | ReleaseConfig::Grid { group, .. } => {
-            sink.ask_curve(period, group.parse()?, &meters, now(), store, rng)?
+            sink.ask_curve(period, group.parse()?, &meters, now(), store, rng)
         }
+    };
+    let id = match asked {
+        Ok((id, _)) => id,
+        Err(SinkError::Refused(refusal)) => return Ok(Err(refusal)),
+        Err(error) => return Err(error.into()),
     };
     store.put(ASKED, release.name().as_bytes(), id.as_bytes())?;
     info!(release = release.name(), query = %id, "asked");
-    Ok(id)
+    Ok(Ok(id))
 }
 
-fn released(config: &Config, store: &dyn Store) -> anyhow::Result<Released> {
-    let mut released = Released { revoked: revoked_in(store)?, ..Released::default() };
+/// The query that a release of this name was last asked by.
+fn asked_as(name: &str, store: &dyn Store) -> anyhow::Result<Option<QueryId>> {
+    let Some(bytes) = store.get(ASKED, name.as_bytes())? else { return Ok(None) };
+    let bytes = <[u8; 16]>::try_from(&bytes[..]).context("a query's id in the store can't be read")?;
+    Ok(Some(QueryId::from(bytes)))
+}
+
+/// What has become of a release that may have been asked for before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Before {
+    /// It was not asked for, or was given up, so that it is asked for anew.
+    Never,
+    /// It is on its way.
+    Open,
+    /// It has ended.
+    Ended,
+}
+
+/// What has become of the release of this name.
+///
+/// # Errors
+///
+/// A store that can't be read.
+pub fn asked_before(name: &str, store: &dyn Store) -> anyhow::Result<Before> {
+    let Some(id) = asked_as(name, store)? else { return Ok(Before::Never) };
+    Ok(if has_outcome(id, store)? {
+        Before::Ended
+    } else if given_up(id, store)?.is_some() {
+        Before::Never
+    } else {
+        Before::Open
+    })
+}
+
+fn released(
+    config: &Config,
+    standings: Vec<Standing>,
+    asked: &[(String, QueryId)],
+    store: &dyn Store,
+) -> anyhow::Result<Released> {
+    let mut released = Released { revoked: revoked_in(store)?, standings, ..Released::default() };
+    for (_, id) in asked {
+        released.unbilled.extend(unbilled(*id, store)?);
+    }
     if let Some(analysis) = &config.analysis {
         released.findings = questions::found(analysis, store)?;
         for (name, finding) in &released.findings {

@@ -15,12 +15,13 @@ use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
 use protocol::release::exclusion::Exclusion;
-use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, GroupAsk, Query};
+use protocol::release::objection::Objection;
+use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::roster::chain::{Chain, ChainError};
-use protocol::rule::Rule;
-use protocol::signature::{Context, Document, OpenError, Signed, SigningKey, Unverified, VerifyingKey, hash};
+use protocol::rule::{Refusal, Rule};
+use protocol::signature::{Context, Document, OpenError, Signed, SigningKey, Unverified, VerifyingKey};
 use protocol::status::{Report, Status};
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -34,8 +35,10 @@ use self::release::Release;
 
 pub mod analysis;
 pub mod checks;
+mod intervals;
 pub mod ledger;
 pub mod release;
+mod rules;
 
 pub use self::ledger::{Agreement, Bill, Curve, Interval};
 
@@ -104,6 +107,9 @@ pub enum SinkError {
     /// A query names a tariff that was not published.
     #[error("tariff {0} was not published by this sink")]
     TariffUnknown(Hash),
+    /// Every aggregator would refuse the query, so that it is not asked.
+    #[error("the rules do not allow it")]
+    Refused(#[source] Refusal),
 }
 
 /// What is the same for every message.
@@ -169,6 +175,8 @@ pub struct Sink {
     party: Party,
     tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
     releases: BTreeMap<QueryId, Release>,
+    /// Queries that were given up since this start.
+    given_up: BTreeMap<QueryId, (Query, Rule)>,
     revoked: BTreeMap<MeterId, Signed<Revocation>>,
     /// When the registrar's documents are said again, and how long after that once more.
     say_again: (Moment, u64),
@@ -240,9 +248,10 @@ impl Sink {
                 .map_err(|_| SinkError::Damaged("a revocation can't be read"))?;
             revoked.insert(revocation.meter, revocation);
         }
-        let (releases, assembly) = (BTreeMap::new(), Assembly::default());
+        let (releases, given_up, assembly) = (BTreeMap::new(), BTreeMap::new(), Assembly::default());
         let say_again = (now, party.pace.resend);
-        let mut sink = Self { party, tariffs, releases, revoked, say_again, assembly, analysis: None };
+        let mut sink =
+            Self { party, tariffs, releases, given_up, revoked, say_again, assembly, analysis: None };
         for query in release::unfinished(&sink.party, store)? {
             let tariffs = sink.tariffs_of(&query)?;
             let published = sink.publishing(&query);
@@ -351,8 +360,8 @@ impl Sink {
         self.ask(period, ask, meters, now, store, rng)
     }
 
-    /// Asks for bills as if none had been given before: aggregators refuse what they have released. For those who want to
-    /// see that they do.
+    /// Asks for bills as if none had been given before and whatever the rules say: aggregators refuse what they have released,
+    /// and what is against the rules. For those who want to see that they do.
     ///
     /// # Errors
     ///
@@ -368,7 +377,8 @@ impl Sink {
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
         let targets = meters.iter().map(|meter| BillTarget { meter: *meter, opening: None }).collect();
         let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
-        self.ask(period, ask, meters, now, store, rng)
+        let query = self.query(period, ask, meters, rng);
+        self.begin(query, now, store)
     }
 
     /// Asks for a group's curve over a period of whole days.
@@ -389,64 +399,6 @@ impl Sink {
         self.ask(period, ask, members, now, store, rng)
     }
 
-    /// Asks for an interval of a group on the grid path, of the bill window that it is in. The members are those of the
-    /// window's other intervals, if there are any; else `members`, and while no aggregator has voted those of them that
-    /// have sent nothing are left out in time.
-    ///
-    /// # Errors
-    ///
-    /// [`SinkError`].
-    pub fn ask_interval<R: CryptoRng>(
-        &mut self,
-        (interval, window): (SlotRange, SlotRange),
-        group: GroupId,
-        members: &[MeterId],
-        now: Moment,
-        store: &mut dyn Store,
-        rng: &mut R,
-    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
-        let fixed = ledger::members_of(&group, window, store)?;
-        let members = fixed.unwrap_or_else(|| members.to_vec());
-        let ask = Ask::Grid(GridAsk { group, members: members.clone(), window });
-        self.ask(interval, ask, &members, now, store, rng)
-    }
-
-    /// Asks again without the members that lack something, where patience is over and no interval has fixed the set.
-    fn narrow(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
-        let mut sends = Vec::new();
-        let patience = self.party.pace.settle * release::HESITATION;
-        let ids: Vec<QueryId> = self.releases.keys().copied().collect();
-        for id in ids {
-            let Some(release) = self.releases.get(&id) else { continue };
-            let Ask::Grid(ask) = &release.query().ask else { continue };
-            let lacking = release.lacking(self.party.roster(), patience, now);
-            if lacking.is_empty() {
-                continue;
-            }
-            let members = match ledger::members_of(&ask.group, ask.window, store)? {
-                Some(fixed) if fixed == ask.members => continue,
-                Some(fixed) => fixed,
-                None => ask.members.iter().filter(|meter| !lacking.contains(meter)).copied().collect(),
-            };
-            if self.party.roster().policy().check_group(members.len()).is_err() {
-                continue;
-            }
-            // The new name follows from the old one, so that nothing depends on when this happens.
-            let name = hash("narrowed query", &[id.as_bytes()]);
-            let name: [u8; 16] = name.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
-            let (group, window, period) = (ask.group.clone(), ask.window, release.query().period);
-            let excluded = self.party.checks.exclusions(&members, self.party.roster());
-            let ask = Ask::Grid(GridAsk { group, members, window });
-            let query = self.party.sign(Query { id: QueryId::from(name), period, ask, excluded });
-            release::withdraw(id, store)?;
-            self.releases.remove(&id);
-            let narrowed = Release::begin(query, Vec::new(), Vec::new(), now, store)?;
-            sends.extend(narrowed.sends(&self.party));
-            self.releases.insert(narrowed.id(), narrowed);
-        }
-        Ok(sends)
-    }
-
     fn ask<R: CryptoRng>(
         &mut self,
         period: SlotRange,
@@ -456,8 +408,24 @@ impl Sink {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let query = self.query(period, ask, meters, rng);
+        rules::check(&query, self.party.roster(), &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
+        self.begin(query, now, store)
+    }
+
+    fn query<R: CryptoRng>(&self, period: SlotRange, ask: Ask, meters: &[MeterId], rng: &mut R) -> Query {
         let excluded: Vec<Exclusion> = self.party.checks.exclusions(meters, self.party.roster());
-        let query = self.party.sign(Query { id: QueryId::random(rng), period, ask, excluded });
+        Query { id: QueryId::random(rng), period, ask, excluded }
+    }
+
+    /// Stores a query, and gives what is to be sent.
+    fn begin(
+        &mut self,
+        query: Query,
+        now: Moment,
+        store: &mut dyn Store,
+    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
+        let query = self.party.sign(query);
         let tariffs = self.tariffs_of(&query)?;
         let published = self.publishing(&query);
         let release = Release::begin(query, tariffs, published, now, store)?;
@@ -531,6 +499,13 @@ impl Sink {
                 self.take(&document, Release::take_inventory, |i| (i.query, i.point), now, store)
             }
             Channel::Vote(_) => self.take(&document, Release::take_vote, |v| (v.query, v.point), now, store),
+            Channel::Result(_) if Unverified::<Objection>::parse(&document).is_ok() => self.take(
+                &document,
+                |release, objection, _, _, _| Ok(release.take_objection(&objection)),
+                |objection: &Objection| (objection.query, objection.point),
+                now,
+                store,
+            ),
             Channel::Result(_) => self.take(
                 &document,
                 |r, share, p, now, s| r.take_result(&share, p, now, s),
@@ -585,6 +560,7 @@ impl Sink {
     ///
     /// [`SinkError`].
     pub fn tick(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
+        self.give_up(store)?;
         let mut sends = self.narrow(now, store)?;
         sends.extend(self.say_again(now));
         for release in self.releases.values_mut() {
@@ -596,11 +572,23 @@ impl Sink {
         Ok(sends)
     }
 
-    /// Whether an interval of a group is asked for.
-    pub fn is_asked(&self, group: &GroupId, interval: SlotRange) -> bool {
-        self.releases.values().map(Release::query).any(
-            |query| matches!(&query.ask, Ask::Grid(ask) if ask.group == *group && query.period == interval),
-        )
+    /// Withdraws the queries that were refused by so many that no cut of them can be certified; see [`release::refusals`].
+    fn give_up(&mut self, store: &mut dyn Store) -> Result<(), SinkError> {
+        let roster = self.party.roster();
+        let refused = self.releases.values().filter(|release| release.selection().is_none());
+        let refused: Vec<(QueryId, Rule)> =
+            refused.filter_map(|release| Some((release.id(), release.refused(roster)?))).collect();
+        for (id, rule) in refused {
+            let Some(release) = self.releases.remove(&id) else { continue };
+            tracing::warn!(
+                query = %id, rule = rule.name(),
+                "the aggregators refuse the query: {} It is given up; nothing was released by it", rule.meaning()
+            );
+            release::withdraw(id, store)?;
+            release::refusals::keep_given_up(id, rule, store)?;
+            self.given_up.insert(id, (release.query().clone(), rule));
+        }
+        Ok(())
     }
 
     /// A release that was asked for since the store began, as far as it has come.
@@ -608,7 +596,16 @@ impl Sink {
         self.releases.get(&id)
     }
 
-    /// Whether a release has ended, now or before the sink was started.
+    /// The rule that a query was given up by: so many aggregators refused it that nothing will come of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn given_up(&self, id: QueryId, store: &dyn Store) -> Result<Option<Rule>, StoreError> {
+        release::refusals::given_up(id, store)
+    }
+
+    /// Whether a release has ended with an outcome, now or before the sink was started.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! `wattveil ask`: asks for a function of a group's encrypted loads (mode levelled), waits for the values, and exports them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -9,14 +10,23 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::analysis::function::Function;
+use protocol::id::MeterId;
+use protocol::roster::Roster;
 use protocol::shamir::Point;
 use protocol::signature::hash;
 use protocol::unit::{Slot, SlotLength};
 use serde_json::{Value, json};
+use store::FileStore;
 use utility_sink::config::{Config, KeyConfig, QuestionConfig, SubjectConfig};
+use utility_sink::service::State;
 use utility_sink::sink::analysis::Finding;
+use utility_sink::sink::revoked_in;
 
-use crate::release::released_within;
+use crate::directory::MetersFile;
+use crate::release::{Ended, explained, released_within};
+
+/// The cache of a store that is looked at once.
+const CACHE: usize = 4 << 20;
 
 /// Ask for a function of a group's loads, computed under encryption (mode levelled), and wait for the values
 #[derive(Clone, Debug, Args)]
@@ -67,7 +77,8 @@ impl AskArguments {
         }
         let mut config = Config::read(&self.config)?;
         let home = self.config.parent().unwrap_or_else(|| Path::new("."));
-        let slot = config.identity(home)?.1.slot();
+        let roster = config.identity(home)?.1;
+        let slot = roster.slot();
         let mut analysis = config.analysis.take().with_context(|| {
             let file = self.config.display();
             format!(
@@ -76,18 +87,17 @@ impl AskArguments {
         })?;
         let key = self.key_of(&analysis.keys)?.clone();
         let question = self.question(&key, slot)?;
+        let failed = "nothing was asked";
+        let store = home.join(&config.store);
+        let revoked = revoked(&store).map_err(|error| explained(error, failed, &store))?;
+        self.check_subjects(&question, &key, (home, &revoked), &roster)?;
         let name = question.name.clone();
         analysis.questions = vec![question];
         (config.analysis, config.releases) = (Some(analysis), Vec::new());
-        let released = released_within(self.patience, &config, home, "nothing was released").await?;
+        let (released, ended) = released_within(self.patience, &config, home, failed).await?;
+        let state = released.standings.into_iter().find(|standing| standing.name == name);
         let found = released.findings.into_iter().find(|(of, _)| *of == name);
-        let (_, finding) = found.with_context(|| {
-            format!(
-                "there are no values after {} s. Is everybody up (wattveil status), and has the group enough members with the whole \
-                 window? Type the same again: what was asked is asked once, and goes on",
-                self.patience
-            )
-        })?;
+        let (_, finding) = found.with_context(|| nothing(state.map(|standing| standing.state), ended))?;
         let wrong = released.wrong.get(&name).cloned().unwrap_or_default();
         let shown = Shown { finding, wrong, slot, window: key.window_slots };
         if let Some(file) = &self.json {
@@ -110,6 +120,58 @@ impl AskArguments {
             }
             (None, _) => anyhow::bail!("there are several keys; type --key with one of: {}", known()),
         }
+    }
+
+    /// Checks that the windows are over, and that the groups are as large as is wanted, where the utility's list of meters is.
+    fn check_subjects(
+        &self,
+        question: &QuestionConfig,
+        key: &KeyConfig,
+        (home, revoked): (&Path, &[MeterId]),
+        roster: &Roster,
+    ) -> anyhow::Result<()> {
+        let now = host::now().timestamp();
+        for (subject, day) in question.subjects.iter().zip(self.day.iter().cycle()) {
+            let end =
+                subject.window.checked_add(1).and_then(|next| next.checked_mul(key.window_slots.into()));
+            let end = roster.slot().start_of(Slot(end.context("a day beyond the calendar of slots")?));
+            let seconds = i64::try_from(end.0)?;
+            anyhow::ensure!(
+                end <= now,
+                "the window of {day} is not over: it ends {}; ask then, or type --day with an earlier day",
+                Timestamp::from_second(seconds)?
+            );
+        }
+        let file = home.join("meters.csv");
+        if !file.is_file() {
+            return Ok(());
+        }
+        let rows = MetersFile::read(&file)?.0;
+        let groups: BTreeSet<&str> = rows.iter().map(|row| row.group.as_ref()).collect();
+        for SubjectConfig { group, .. } in &question.subjects {
+            anyhow::ensure!(
+                groups.contains(group.as_str()),
+                "there is no group `{group}` in {}; type --group with one of: {}",
+                file.display(),
+                groups.into_iter().collect::<Vec<_>>().join(", ")
+            );
+            let size = rows.iter().filter(|row| row.group.as_ref() == group).count();
+            // Whose line was taken out after its revocation may have been in any group.
+            let most =
+                size + revoked.iter().filter(|gone| rows.iter().all(|row| row.meter != **gone)).count();
+            let least = usize::from(key.k.max(roster.policy().k));
+            anyhow::ensure!(
+                most >= least,
+                "group `{group}` has {size} meters, and {least} are wanted at least (k of the key and of the roster's policy); enrol \
+                 more: wattveil enrol DIR NAME"
+            );
+            anyhow::ensure!(
+                self.members as usize <= most,
+                "group `{group}` has {size} meters, so that {} never come together; type --members {size} at most",
+                self.members
+            );
+        }
+        Ok(())
     }
 
     /// The question; the same one has the same name, and is asked once.
@@ -155,6 +217,42 @@ impl AskArguments {
             );
         }
         Ok(question)
+    }
+}
+
+/// The meters that the sink has heard to be revoked.
+fn revoked(store: &Path) -> anyhow::Result<Vec<MeterId>> {
+    if !store.exists() {
+        return Ok(Vec::new());
+    }
+    let revoked = revoked_in(&FileStore::open(store, CACHE)?)?;
+    Ok(revoked.into_iter().map(|revocation| revocation.meter).collect())
+}
+
+/// Why there are no values, and what to type.
+fn nothing(state: Option<State>, ended: Ended) -> String {
+    let again = "type the same again: what was asked is asked once, and goes on";
+    let what = match state {
+        Some(State::NotAsked(refusal)) => {
+            return format!("nothing was asked, by rule {}: {}", refusal.rule, refusal.detail);
+        }
+        Some(State::Blocked(rule) | State::GivenUp(rule)) => {
+            return format!(
+                "so many aggregators refuse the question by rule {rule} that no quorum is left: {} docs/analytics.md says what can be \
+                 asked of what",
+                rule.meaning()
+            );
+        }
+        Some(State::Waiting(what)) => what,
+        Some(State::Ended) | None => "the answers".to_owned(),
+    };
+    match ended {
+        Ended::Stopped => format!("it was stopped while it waited for {what}; {again}"),
+        Ended::Patience(seconds) => format!(
+            "there are no values after {seconds} s; it waited for {what}. Is everybody up (wattveil status), and has the group enough \
+             members with the whole window? Then {again}"
+        ),
+        Ended::Done => format!("there are no values; it waited for {what}; {again}"),
     }
 }
 

@@ -11,16 +11,25 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
 use protocol::certificate::deployment_context;
 use protocol::id::{Hash, MeterId};
-use protocol::release::selection::Scope;
+use protocol::policy::Policy;
 use protocol::revocation::Revocation;
+use protocol::rule::{Refusal, Rule};
 use protocol::signature::{Signed, hash};
 use protocol::tariff::TariffDocument;
-use protocol::unit::{Amount, Slot, SlotLength, SlotRange};
+use protocol::unit::{Amount, SlotLength, SlotRange};
 use utility_sink::config::{Config, ReleaseConfig};
+use utility_sink::service::State;
 use utility_sink::sink::Bill;
 
+use self::billed::{Ledger, scope};
+use self::summary::Known;
 use crate::directory::{MeterRow, MetersFile};
-use crate::release::released_within;
+use crate::release::{explained, released_within};
+
+mod billed;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 /// Close a period: ask for the meters' bills, wait for them, and export them
 #[derive(Clone, Debug, Args)]
@@ -63,9 +72,13 @@ pub struct Closed {
 }
 
 /// What is asked for.
+#[derive(Debug)]
 struct Asked {
     zone: TimeZone,
+    /// The day that it is, there.
+    today: Date,
     slot: SlotLength,
+    policy: Policy,
     period: SlotRange,
     tariffs: Vec<TariffDocument>,
     /// The tariffs' hashes, in the same order: bills name what priced them by it.
@@ -90,28 +103,58 @@ impl BillArguments {
         let mut config = Config::read(&self.config)?;
         let home = self.config.parent().unwrap_or_else(|| Path::new("."));
         let asked = self.asked(&config, home)?;
-        let meters: Vec<String> = asked.meters.iter().map(|row| row.meter.to_string()).collect();
-        let tariffs: Vec<String> = asked.tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
-        let (from, to) = (asked.period.start().0, asked.period.end().0);
-        // the same question has the same name, and is asked once
-        let name = hash("bill", &[meters.concat().as_bytes(), tariffs.join(",").as_bytes()]).to_string();
-        let name = format!("bill-{from}-{to}-{}", &name[..8]);
-        config.releases = vec![ReleaseConfig::Bill { name, period: (from, to), tariffs, meters }];
-        let released = released_within(self.patience, &config, home, "the period was not closed").await?;
-        let bills: Vec<&Bill> = released.bills.iter().filter(|bill| asked.concerns(bill)).collect();
+        let store = home.join(&config.store);
+        let failed = "the period was not closed";
+        let ledger = Ledger::open(&store).map_err(|error| explained(error, failed, &store))?;
+        let (name, meters) = asked.question(&ledger)?;
+        let asking: BTreeSet<MeterId> = meters.iter().copied().collect();
+        // the sink has the store from here on
+        drop(ledger);
+        let tariffs = asked.tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
+        let period = (asked.period.start().0, asked.period.end().0);
+        let meters = meters.iter().map(ToString::to_string).collect();
+        config.releases = vec![ReleaseConfig::Bill { name, period, tariffs, meters }];
+        if asking.is_empty() {
+            config.releases.clear();
+        }
+        // nobody waits for the answers to other questions
+        if let Some(analysis) = &mut config.analysis {
+            analysis.questions.clear();
+        }
+        let (released, ended) = released_within(self.patience, &config, home, failed).await?;
+        let ledger = Ledger::open(&store)?;
+        let mut all = Vec::new();
+        for row in &asked.meters {
+            all.extend(ledger.bills(row.meter)?);
+        }
+        let bills: Vec<&Bill> = all.iter().filter(|bill| asked.concerns(bill)).collect();
+        let state = released.standings.first().map(|standing| &standing.state);
+        if let (Some(State::NotAsked(refusal)), true) = (state, bills.is_empty()) {
+            anyhow::bail!("{}", self.not_asked(refusal));
+        }
         let (csv, json) = (asked.csv(&bills), asked.json(&bills));
         write_new(self.csv.as_deref(), &csv)?;
         write_new(self.json.as_deref(), &format!("{json:#}\n"))?;
-        let billed: BTreeSet<_> = bills.iter().map(|bill| bill.meter).collect();
         let revoked: BTreeMap<MeterId, Revocation> =
             released.revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
-        let without: Vec<&str> = asked
-            .meters
-            .iter()
-            .filter(|row| !billed.contains(&row.meter) && !revoked.contains_key(&row.meter))
-            .map(|row| row.name.as_str())
-            .collect();
-        Ok(Closed { csv, summary: asked.summary(&bills, &without, &revoked), complete: without.is_empty() })
+        let unbilled = &released.unbilled;
+        let known = Known { bills: &bills, revoked: &revoked, asked: &asking, unbilled, state, ended };
+        Ok(Closed { csv, summary: asked.summary(&known), complete: asked.open(&known).is_empty() })
+    }
+
+    /// What was found and what to type where the rules do not allow the question.
+    fn not_asked(&self, refusal: &Refusal) -> String {
+        let hint = match refusal.rule {
+            Rule::TariffMeters if self.group.is_some() || self.meters.is_some() => {
+                "; type it without --group and --meters, for all meters together"
+            }
+            Rule::Targets => "; type --group with one group, or --meters with a file of fewer lines",
+            Rule::TariffMeters => "; enrol more meters: wattveil enrol DIR NAME",
+            Rule::Functionals | Rule::Cell => "; type --tariffs with fewer of them, or a longer --period",
+            Rule::Window | Rule::TariffUnknown => "; type another --period",
+            _ => "",
+        };
+        format!("nothing was asked, by rule {}: {}{hint}", refusal.rule, refusal.detail)
     }
 
     fn asked(&self, config: &Config, home: &Path) -> anyhow::Result<Asked> {
@@ -154,15 +197,17 @@ impl BillArguments {
         }
         let now = Timestamp::from_second(i64::try_from(host::now().timestamp().0)?)?;
         let period = period(&self.period, &zone, roster.slot(), now)?;
-        let shortest = roster.policy().bill_slots(roster.slot());
+        let policy = roster.policy().clone();
+        let shortest = policy.bill_slots(roster.slot());
         anyhow::ensure!(
             period.len() >= shortest,
             "the period has {} slots, and the roster's policy wants {} days, {shortest} slots, at least; type such as --period {}d",
             period.len(),
-            roster.policy().bill_days,
-            roster.policy().bill_days
+            policy.bill_days,
+            policy.bill_days
         );
-        Ok(Asked { zone, slot: roster.slot(), period, tariffs, hashes, meters })
+        let today = now.to_zoned(zone.clone()).date();
+        Ok(Asked { zone, today, slot: roster.slot(), policy, period, tariffs, hashes, meters })
     }
 }
 
@@ -201,12 +246,28 @@ fn period(text: &str, zone: &TimeZone, slot: SlotLength, now: Timestamp) -> anyh
 }
 
 impl Asked {
-    fn time(&self, slot: Slot) -> String {
-        let seconds = i64::try_from(self.slot.start_of(slot).0).ok();
-        let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
-        time.map_or_else(String::new, |time| {
-            time.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-        })
+    /// What to ask, and by which name: for all meters, if that is on its way; else for those of which enough of the period is left.
+    fn question(&self, ledger: &Ledger) -> anyhow::Result<(String, Vec<MeterId>)> {
+        let all: Vec<MeterId> = self.meters.iter().map(|row| row.meter).collect();
+        let (name, on_its_way) = ledger.name(&self.name(&all))?;
+        if on_its_way {
+            return Ok((name, all));
+        }
+        let mut left = Vec::new();
+        for meter in all {
+            if ledger.left(meter, self.period, &self.policy, self.slot)?.is_some() {
+                left.push(meter);
+            }
+        }
+        Ok((ledger.name(&self.name(&left))?.0, left))
+    }
+
+    /// The same question has the same name.
+    fn name(&self, meters: &[MeterId]) -> String {
+        let meters: String = meters.iter().map(MeterId::to_string).collect();
+        let tariffs: Vec<&str> = self.tariffs.iter().map(|tariff| tariff.id.as_ref()).collect();
+        let name = hash("bill", &[meters.as_bytes(), tariffs.join(",").as_bytes()]).to_string();
+        format!("bill-{}-{}-{}", self.period.start().0, self.period.end().0, &name[..8])
     }
 
     /// Whether it is a bill of one of the meters, over a part of the period at least.
@@ -269,71 +330,6 @@ impl Asked {
         };
         bills.iter().filter_map(one).collect()
     }
-
-    fn summary(&self, bills: &[&Bill], without: &[&str], revoked: &BTreeMap<MeterId, Revocation>) -> String {
-        let energy: i64 = bills.iter().map(|bill| bill.energy.0).sum();
-        let mut text = format!(
-            "{} to {}: {} of {} meters have a bill, {energy} Wh in all.\n",
-            self.time(self.period.start()),
-            self.time(self.period.end()),
-            bills.iter().map(|bill| bill.meter).collect::<BTreeSet<_>>().len(),
-            self.meters.len()
-        );
-        // a record may lie across midnight, so a bill's ends are within a day of the period's
-        let day = 86_400 / self.slot.seconds();
-        let period = self.period;
-        let is_other = |bill: &&&Bill| {
-            let (from, to) = (bill.window.start(), bill.window.end());
-            from.0.abs_diff(period.start().0) > day || to.0.abs_diff(period.end().0) > day
-        };
-        let other: Vec<&&Bill> = bills.iter().filter(is_other).collect();
-        if let Some(first) = other.first() {
-            writeln!(
-                text,
-                "{} of these bills are of other days than were asked for, the first from {} to {}: no slot is billed twice, and what \
-                 has no record is not billed.",
-                other.len(),
-                self.time(first.window.start()),
-                self.time(first.window.end())
-            )
-            .expect("a String takes every text");
-        }
-        for bill in bills {
-            if let (Some(row), true) = (self.row_of(bill), bill.missing > 0) {
-                writeln!(
-                    text,
-                    "{}: {} slots without a record; their energy is in the registers' difference, at the substitute price.",
-                    row.name, bill.missing
-                )
-                .expect("a String takes every text");
-            }
-        }
-        for row in &self.meters {
-            let Some(revocation) = revoked.get(&row.meter) else { continue };
-            let last =
-                bills.iter().filter(|bill| bill.meter == row.meter).map(|bill| bill.window.end()).max();
-            let billed = match last {
-                Some(end) => format!("billed to its last record, which ends {}", self.time(end)),
-                None => {
-                    "no bill: what it measured since its last one is shorter than the shortest bill, or billed; read it off its register"
-                        .to_owned()
-                }
-            };
-            let from = self.slot.slot_at(revocation.from).map_or_else(String::new, |slot| self.time(slot));
-            writeln!(text, "{} is revoked as of {from} ({}): {billed}.", row.name, revocation.reason)
-                .expect("a String takes every text");
-        }
-        if !without.is_empty() {
-            writeln!(
-                text,
-                "No bill for: {}. Is everybody up (wattveil status), with nothing waiting? Type the same again: what was asked is \
-                 asked once, and goes on.",
-                without.join(", ")
-            )
-            .expect("a String takes every text");
-        }
-        text
-    }
 }
 
 /// What a bill comes to under the tariff of this hash, if it was asked for under it.
@@ -341,136 +337,8 @@ fn amount(bill: &Bill, tariff: &Hash) -> Option<Amount> {
     bill.amounts.iter().find(|(hash, _)| hash == tariff).map(|(_, amount)| *amount)
 }
 
-fn scope(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Complete => "complete",
-        Scope::Substituted => "substituted",
-        Scope::Registers => "registers",
-    }
-}
-
 fn write_new(file: Option<&Path>, text: &str) -> anyhow::Result<()> {
     let Some(file) = file else { return Ok(()) };
     // bills are for the utility's eyes
     crate::deployment::files::write_new(file, text.as_bytes(), 0o600)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slots(text: &str) -> Result<(u32, u32), String> {
-        let zone = TimeZone::get("Europe/Berlin").unwrap();
-        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let slots = period(text, &zone, SlotLength::try_from(3_600).unwrap(), now);
-        slots.map(|slots| (slots.start().0, slots.end().0)).map_err(|error| error.to_string())
-    }
-
-    /// Months and days are local: October has an hour more.
-    #[test]
-    fn periods_are_local_days() {
-        let (from, to) = slots("2026-10").unwrap();
-        assert_eq!(to - from, 31 * 24 + 1);
-        assert_eq!(slots("2026-10-01..2026-11-01"), Ok((from, to)));
-        let (from, to) = slots("28d").unwrap();
-        // the first of these days is the one with an hour more
-        assert_eq!((to - from, (to + 1) % 24), (28 * 24 + 1, 0));
-    }
-
-    /// Who is revoked is billed to its last record or read off its register, and is not asked for again.
-    #[test]
-    fn revoked_meters_are_said() {
-        let row = |name: &str, number: u8| MeterRow {
-            name: name.to_owned(),
-            meter: MeterId::from([number; 16]),
-            group: "group-1".parse().unwrap(),
-        };
-        let slot = SlotLength::try_from(3_600).unwrap();
-        let period = SlotRange::new(Slot(480_000), Slot(480_672)).unwrap();
-        let meters = vec![row("early", 1), row("late", 2), row("silent", 3)];
-        let asked =
-            Asked { zone: TimeZone::UTC, slot, period, tariffs: Vec::new(), hashes: Vec::new(), meters };
-        let bill = Bill {
-            meter: MeterId::from([2; 16]),
-            window: SlotRange::new(Slot(480_000), Slot(480_650)).unwrap(),
-            energy: protocol::unit::WattHours(7),
-            amounts: Vec::new(),
-            scope: Scope::Registers,
-            missing: 0,
-            unaccounted: None,
-            query: protocol::id::QueryId::from([9; 16]),
-        };
-        let revoked = [1, 2].map(|number| {
-            let (meter, from) = (MeterId::from([number; 16]), slot.start_of(Slot(480_650)));
-            (meter, Revocation { meter, from, reason: "moved out".parse().unwrap() })
-        });
-        let text = asked.summary(&[&bill], &["silent"], &revoked.into());
-        for words in [
-            "1 of 3 meters have a bill, 7 Wh in all",
-            "early is revoked as of 2024-10-31T02:00:00+00:00 (moved out): no bill",
-            "read it off its register",
-            "late is revoked as of 2024-10-31T02:00:00+00:00 (moved out): billed to its last record, which ends 2024-10-31T02:00",
-            "No bill for: silent.",
-        ] {
-            assert!(text.contains(words), "lacks `{words}`:\n{text}");
-        }
-    }
-
-    /// A price stands under the tariff that made it, whichever tariffs are asked for now; other days are told as such.
-    #[test]
-    fn prices_stand_under_their_tariffs() {
-        let tariff = |id: &str| TariffDocument {
-            id: id.parse().unwrap(),
-            currency: "USD".to_owned(),
-            zone: "UTC".to_owned(),
-            valid_from: Slot(0),
-            valid_to: Slot(1_000_000),
-            bands: Vec::new(),
-            windows: Vec::new(),
-            otherwise: 0,
-            substitute: 0,
-            offsets: Vec::new(),
-        };
-        let (flat, tou) = (hash("tariff", &[b"flat"]), hash("tariff", &[b"tou"]));
-        let window = SlotRange::new(Slot(480_000), Slot(480_672)).unwrap();
-        let bill = Bill {
-            meter: MeterId::from([1; 16]),
-            window,
-            energy: protocol::unit::WattHours(7),
-            amounts: vec![(flat, Amount(100_000_000)), (tou, Amount(200_000_000))],
-            scope: Scope::Complete,
-            missing: 0,
-            unaccounted: None,
-            query: protocol::id::QueryId::from([9; 16]),
-        };
-        let row = MeterRow { name: "home".to_owned(), meter: bill.meter, group: "group-1".parse().unwrap() };
-        let mut asked = Asked {
-            zone: TimeZone::UTC,
-            slot: SlotLength::try_from(3_600).unwrap(),
-            period: window,
-            tariffs: vec![tariff("tou")],
-            hashes: vec![tou],
-            meters: vec![row],
-        };
-        assert!(asked.csv(&[&bill]).contains(",7,2.00,0,"), "{}", asked.csv(&[&bill]));
-        assert_eq!(asked.json(&[&bill])[0]["amounts"]["tou"]["amount"], "2.00");
-        assert!(!asked.summary(&[&bill], &[], &BTreeMap::new()).contains("other days"));
-        asked.hashes = vec![hash("tariff", &[b"new"])];
-        assert!(asked.csv(&[&bill]).contains(",7,,0,"));
-        asked.period = SlotRange::new(Slot(479_400), Slot(480_072)).unwrap();
-        assert!(asked.concerns(&bill));
-        assert!(
-            asked.summary(&[&bill], &[], &BTreeMap::new()).contains("1 of these bills are of other days")
-        );
-    }
-
-    /// What is no period, or not over, says what to type.
-    #[test]
-    fn mistakes_say_what_to_type() {
-        for text in ["october", "2026-13", "0d", "2026-10-01"] {
-            assert!(slots(text).unwrap_err().contains("--period 2026-10"), "{text}");
-        }
-        assert!(slots("2026-11").unwrap_err().contains("close it on 2026-12-01"));
-        assert!(slots("2026-10-02..2026-10-01").unwrap_err().contains("earlier day first"));
-    }
 }

@@ -18,6 +18,7 @@ use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Inventory, InventoryAnswer};
+use protocol::release::objection::Objection;
 use protocol::release::outcome::Outcome;
 use protocol::release::query::{Ask, Query};
 use protocol::release::result::ResultShare;
@@ -182,6 +183,12 @@ fn document_says(channel: &Channel, document: &[u8]) -> String {
             Ok(votes) => format!("certificate of {} votes", votes.0.len()),
             Err(error) => bad(error),
         },
+        Channel::Result(_) if Unverified::<Objection>::parse(document).is_ok() => {
+            claim::<Objection>(document, |objection| {
+                let Objection { query, point, rule, .. } = objection;
+                format!("aggregator {point} does not vote on query {query}: {rule}")
+            })
+        }
         Channel::Result(_) => claim::<ResultShare>(document, |result| {
             let bytes = result.sealed.ciphertext_len();
             format!("{bytes} bytes of answers to query {}, sealed to the utility", result.query)

@@ -8,6 +8,7 @@ mod sim {
     pub(crate) mod homes;
     pub(crate) mod laws;
     pub(crate) mod network;
+    mod objections;
     pub(crate) mod party;
     mod snapshot;
     pub(crate) mod utility;

@@ -10,6 +10,7 @@ use protocol::id::{Hash, QueryId, ServicePoint};
 use protocol::release::answer::answers;
 use protocol::release::cut::Cut;
 use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer, MAX_RECORDS};
+use protocol::release::objection::Objection;
 use protocol::release::query::{Ask, GridAsk, GroupAsk, Path, Query};
 use protocol::release::result::ResultShare;
 use protocol::release::selection::Selection;
@@ -219,8 +220,33 @@ impl Releases {
         Ok(pending.take_if(|cut| cut.cited.iter().all(|(_, hash)| inventories.contains_key(hash))))
     }
 
-    /// Takes a cut: votes for it, once, if it follows from the inventories and no rule speaks against it.
+    /// Takes a cut: votes for it, once, if it follows from the inventories and no rule speaks against it. If one does, the
+    /// utility is told by which we don't vote, each time that the cut comes; nothing is kept of that.
     pub(super) fn take_cut(
+        &mut self,
+        cut: &Signed<Cut>,
+        now: Moment,
+        party: &Party,
+        registry: &Registry,
+        ledger: &mut Ledger,
+        store: &mut dyn Store,
+    ) -> Result<Handled, AggregatorError> {
+        let mut handled = self.vote_for(cut, now, party, registry, ledger, store)?;
+        // Of what is on its way it need not hear.
+        let passing = [Rule::QueryUnknown, Rule::InventoryMissing];
+        if let Some(rule) = handled.refusal.as_ref().map(|refusal| refusal.rule)
+            && !passing.contains(&rule)
+        {
+            let objection =
+                Objection { query: cut.query, cut: cut.hash(), point: party.identity.point, rule };
+            let objection = party.sign_under(objection, cut.context());
+            let topic = party.topic(Channel::Result(party.name.clone()));
+            handled.sends.extend(Outgoing::parts(&topic, objection.bytes()));
+        }
+        Ok(handled)
+    }
+
+    fn vote_for(
         &mut self,
         cut: &Signed<Cut>,
         now: Moment,
@@ -247,8 +273,10 @@ impl Releases {
             return refuse(Rule::TariffUnknown, &"a tariff is not published");
         }
         let own = release.inventories.values().find(|i| i.point == party.identity.point);
-        if own.is_none_or(|own| matches!(own.answer, InventoryAnswer::Refused(_))) {
-            return refuse(Rule::QueryUnknown, &"its query was refused");
+        match own.map(|own| &own.answer) {
+            Some(InventoryAnswer::Holdings(_)) => {}
+            Some(InventoryAnswer::Refused(rule)) => return refuse(*rule, &"its query was refused"),
+            None => return refuse(Rule::QueryUnknown, &"we have said nothing to its query"),
         }
         let cited: Vec<Signed<Inventory>> =
             cut.cited.iter().filter_map(|(_, hash)| release.inventories.get(hash).cloned()).collect();

@@ -595,6 +595,22 @@ pub(crate) const RESULT: &str = concat!(
     "8f50bb5c3712e208bc5c136d1126f2dfacdc73531a6474471ea569aee31d4408",
 );
 
+/// Aggregator 3 does not vote for the cut.
+pub(crate) const OBJECTION: &str = concat!(
+    "82",   // envelope: 2 fields
+    "5837", //   body: 55 bytes
+    "84",   //     objection: 4 fields
+    "50",   //       query: 16 bytes
+    "51515151515151515151515151515151",
+    "5820", //       cut: 32 bytes
+    "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+    "03",   //       point: 3
+    "1821", //       rule: differencing
+    "5840", //   signature: 64 bytes
+    "8792e25900afc665cc15eafb82afb5f8b15c0ad54d275b9286f3fe387afcc0bd",
+    "c81cef014cfc49a16327a5f06d0b9080378099718eb7389626a84f03166dfc05",
+);
+
 /// An outcome.
 pub(crate) const OUTCOME: &str = concat!(
     "82",   // envelope: 2 fields

@@ -24,10 +24,10 @@ pub struct AnalysisConfig {
     /// Whether several active sets open each result, so that one aggregator's wrong decryption is noticed.
     pub confirm: bool,
     /// Collective keys to plan, once each.
-    #[serde(rename = "key")]
+    #[serde(rename = "key", skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyConfig>,
     /// What to ask, once each.
-    #[serde(rename = "question")]
+    #[serde(rename = "question", skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<QuestionConfig>,
 }
 

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use host::now;
-use protocol::analysis::function::Subject;
+use protocol::analysis::function::{Function, Subject};
 use protocol::id::{Hash, QueryId};
+use protocol::rule::{Refusal, Rule};
 use protocol::unit::Slot;
 use rand::CryptoRng;
 use rand::rngs::StdRng;
 use store::{Store, Table};
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::Request;
-use crate::config::{AnalysisConfig, QuestionConfig};
+use super::{Request, Standing, State};
+use crate::config::{AnalysisConfig, KeyConfig, QuestionConfig};
 use crate::sink::Sink;
 use crate::sink::analysis::finding::finding_of;
 use crate::sink::analysis::{Finding, Question};
@@ -27,13 +28,14 @@ const NAMED: Table = Table("analysis-named");
 /// How often it is looked whether a key is made.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Checks the section, and plans every configured key that was not planned before.
+/// Checks the section, and plans every configured key that was not planned before. Questions that their key does not allow are
+/// taken out and given back: they are never asked.
 pub(super) fn plan_once<R: CryptoRng>(
-    config: &AnalysisConfig,
+    config: &mut AnalysisConfig,
     sink: &mut Sink,
     store: &mut dyn Store,
     rng: &mut R,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Standing>> {
     for key in &config.keys {
         let row = format!("key/{}", key.name);
         if store.get(NAMED, row.as_bytes())?.is_none() {
@@ -42,12 +44,90 @@ pub(super) fn plan_once<R: CryptoRng>(
             info!(key = %hash, name = key.name, "planned a collective key");
         }
     }
+    let mut refused = Vec::new();
     for question in &config.questions {
-        question.function()?;
         question.subjects()?;
-        config.key_of(question)?;
+        let key = config.key_of(question)?;
+        let row = store.get(NAMED, format!("key/{}", key.name).as_bytes())?;
+        if let Some(hash) = hash_in(row)
+            && let Some(detail) = not_allowed(question, key, &hash, sink)?
+        {
+            let refusal = Refusal::new(Rule::Function, detail);
+            warn!(question = question.name, rule = refusal.rule.name(), "not asked: {}", refusal.detail);
+            refused.push(Standing { name: question.name.clone(), state: State::NotAsked(refusal) });
+        }
     }
-    Ok(())
+    config.questions.retain(|question| refused.iter().all(|standing| standing.name != question.name));
+    Ok(refused)
+}
+
+/// Why a key does not allow a question, if it does not.
+fn not_allowed(
+    question: &QuestionConfig,
+    key: &KeyConfig,
+    hash: &Hash,
+    sink: &Sink,
+) -> anyhow::Result<Option<String>> {
+    let function = question.function()?;
+    let (name, wanted, found) = (function.name(), function.subjects(), question.subjects.len());
+    if wanted != found {
+        return Ok(Some(format!("{name} is a function of {wanted} (group, window)s; {found} are named")));
+    }
+    let slots = usize::from(key.window_slots);
+    if let Some(found) = function.weights().filter(|found| *found != slots) {
+        return Ok(Some(format!("there are {found} weights for the {slots} slots of a window")));
+    }
+    if sink.key_allows(hash, &function) != Some(false) {
+        return Ok(None);
+    }
+    let weightless = matches!(function, Function::Weighted(_) | Function::Forecast(_))
+        && question.weights.iter().all(|weight| *weight == 0);
+    if weightless {
+        return Ok(Some("all weights are 0; one of them is to be another number".to_owned()));
+    }
+    let profiles = match function {
+        Function::Sum | Function::Mean => "light, medium, strong or largest",
+        Function::Max | Function::Min => "largest",
+        _ => "medium, strong or largest",
+    };
+    Ok(Some(format!(
+        "{name} takes a key of profile {profiles}, and key `{}` is of profile {}; write another [[analysis.key]], with a name of its \
+         own",
+        key.name, key.profile
+    )))
+}
+
+fn hash_in(row: Option<Vec<u8>>) -> Option<Hash> {
+    row.and_then(|bytes| <[u8; 32]>::try_from(&bytes[..]).ok()).map(Hash::from)
+}
+
+/// How far the questions have come, in their order.
+pub(super) fn standings(
+    config: &AnalysisConfig,
+    sink: &Sink,
+    store: &dyn Store,
+) -> anyhow::Result<Vec<Standing>> {
+    let mut standings = Vec::new();
+    for question in &config.questions {
+        let state = match asked_as(question, store)? {
+            Some(id) if finding_of(id, store)?.is_some() => State::Ended,
+            Some(id) => match sink.analysis_refused(id).filter(|rule| !rule.heals()) {
+                Some(rule) => State::Blocked(rule),
+                None => State::Waiting(
+                    sink.analysis_stage(id).unwrap_or_else(|| "a key of the roster in force".to_owned()),
+                ),
+            },
+            None => {
+                let key = hash_in(store.get(NAMED, format!("key/{}", question.key).as_bytes())?);
+                State::Waiting(match key.and_then(|key| sink.key_stage(&key)) {
+                    Some(stage) => format!("its collective key: {stage}"),
+                    None => "the end of its windows".to_owned(),
+                })
+            }
+        };
+        standings.push(Standing { name: question.name.clone(), state });
+    }
+    Ok(standings)
 }
 
 /// Asks each question as soon as its key is made; ends when all are asked.
@@ -85,8 +165,7 @@ fn ask_once(
     rng: &mut StdRng,
 ) -> anyhow::Result<Option<Vec<protocol::topic::Outgoing>>> {
     let key = store.get(NAMED, format!("key/{}", question.key).as_bytes())?;
-    let key = key.and_then(|bytes| <[u8; 32]>::try_from(&bytes[..]).ok()).map(Hash::from);
-    let key = key.context("a planned key is not in the store")?;
+    let key = hash_in(key).context("a planned key is not in the store")?;
     if !sink.has_key(&key) {
         return Ok(None);
     }

@@ -207,6 +207,21 @@ impl Sink {
         self.analysis.as_ref().is_some_and(|analysis| analysis.keys.setup(key).is_some())
     }
 
+    /// Whether a key that is planned, made or not, allows a function; nothing if no such key is planned under this roster.
+    pub fn key_allows(&self, key: &Hash, function: &Function) -> Option<bool> {
+        self.analysis.as_ref()?.keys.planned(key).map(|setup| setup.allows(function))
+    }
+
+    /// What a key waits for until meters may have it, in words; nothing once they may.
+    pub fn key_stage(&self, key: &Hash) -> Option<String> {
+        self.analysis.as_ref()?.keys.stage(key, &self.party)
+    }
+
+    /// What a question waits for, in words, if it is open.
+    pub fn analysis_stage(&self, id: QueryId) -> Option<String> {
+        Some(self.analysis.as_ref()?.requests.get(&id)?.stage(&self.party))
+    }
+
     /// Asks for a function of one or two (group, window)s under a collective key.
     ///
     /// # Errors
@@ -232,7 +247,7 @@ impl Sink {
         Ok((id, sends))
     }
 
-    /// Why a question was refused, if more aggregators refuse it than a quorum can spare.
+    /// Why a question was refused, or is not voted for, if more aggregators refuse it than a quorum can spare.
     pub fn analysis_refused(&self, id: QueryId) -> Option<Rule> {
         self.analysis.as_ref()?.requests.get(&id)?.refused(&self.party)
     }

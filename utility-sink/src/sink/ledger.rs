@@ -147,7 +147,11 @@ pub(super) fn keep_billed_until(meter: MeterId, end: Slot, store: &mut dyn Store
 }
 
 /// Where a meter's last bill ended.
-pub(super) fn billed_until(meter: MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn billed_until(meter: MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
     let bytes = store.get(BILLED, meter.as_bytes())?;
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(|bytes| Slot(u32::from_be_bytes(bytes))))
 }

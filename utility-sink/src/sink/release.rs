@@ -35,6 +35,8 @@ use super::ledger::{
 };
 use super::{Party, SinkError};
 
+pub(crate) mod refusals;
+
 const QUERY: Table = Table("query");
 const CUT: Table = Table("cut");
 const INVENTORIES: Table = Table("inventories");
@@ -61,6 +63,8 @@ pub struct Release {
     inventories: BTreeMap<Point, Signed<Inventory>>,
     cut: Option<(Signed<Cut>, Selection)>,
     votes: BTreeMap<Point, Signed<Vote>>,
+    /// Who said that it does not vote for the cut, and by which rule, and has not voted since.
+    objections: BTreeMap<Point, Rule>,
     answers: BTreeMap<Point, Answers>,
     /// Pieces of an opening, of those that gave any.
     pieces: BTreeMap<Point, Pieces>,
@@ -74,7 +78,7 @@ pub struct Release {
     /// When the present stage had its quorum.
     quorum_at: Option<Moment>,
     sent_at: Moment,
-    /// Repeats since the release ended.
+    /// Repeats since the release ended, or since no quorum was left for its cut.
     repeats: u32,
     certificate_sent: bool,
     waiting: Option<DecodeError>,
@@ -131,7 +135,7 @@ pub(super) fn withdraw(id: QueryId, store: &mut dyn Store) -> Result<(), StoreEr
 }
 
 /// Whether a query has an outcome.
-pub(super) fn has_outcome(id: QueryId, store: &dyn Store) -> Result<bool, StoreError> {
+pub(crate) fn has_outcome(id: QueryId, store: &dyn Store) -> Result<bool, StoreError> {
     Ok(store.get(OUTCOME, id.as_bytes())?.is_some())
 }
 
@@ -156,6 +160,7 @@ impl Release {
             inventories: BTreeMap::new(),
             cut: None,
             votes: BTreeMap::new(),
+            objections: BTreeMap::new(),
             answers: BTreeMap::new(),
             pieces: BTreeMap::new(),
             garbled: BTreeSet::new(),
@@ -246,17 +251,6 @@ impl Release {
     /// What the aggregators said they hold or refuse.
     pub fn inventories(&self) -> impl Iterator<Item = &Inventory> {
         self.inventories.values().map(|inventory| &**inventory)
-    }
-
-    /// The rule by which so many aggregators refused that no quorum is left, if they did.
-    pub fn refused(&self, roster_n: usize, quorum: usize) -> Option<Rule> {
-        let mut rules: Vec<Rule> = Vec::new();
-        for inventory in self.inventories.values() {
-            if let InventoryAnswer::Refused(rule) = inventory.answer {
-                rules.push(rule);
-            }
-        }
-        (roster_n - rules.len() < quorum).then(|| rules.first().copied()).flatten()
     }
 
     /// Why it waits, or some of its bills do, if answers are there that do not decode.
@@ -374,6 +368,7 @@ impl Release {
             return Ok(Handled::refused(Rule::QueryUnknown, "a vote before its cut"));
         }
         if !self.votes.contains_key(&vote.point) {
+            self.objections.remove(&vote.point);
             store.put(VOTE, &point_key(self.id(), vote.point), vote.bytes())?;
             self.votes.insert(vote.point, vote);
         }
@@ -419,12 +414,16 @@ impl Release {
         store: &mut dyn Store,
     ) -> Result<Vec<Outgoing>, SinkError> {
         let complete = self.outcome.is_some() && self.answered() == party.roster().n();
+        let hopeless = self.blocked(party.roster()).is_some();
+        if self.outcome.is_none() && !hopeless {
+            self.repeats = 0;
+        }
         let mut sends = if complete { Vec::new() } else { self.advance(party, now, store)? };
         let pause = party.pace.resend << self.repeats.min(DOUBLINGS);
         // Once everybody has answered only the outcome is said again, a few times: meters do not acknowledge it.
         if now.since(self.sent_at) >= pause && !(complete && self.repeats >= DOUBLINGS) {
             self.sent_at = now;
-            self.repeats += u32::from(self.outcome.is_some());
+            self.repeats += u32::from(self.outcome.is_some() || hopeless);
             sends.extend(if complete { self.outcome_sends(party) } else { self.sends(party) });
         }
         Ok(sends)
@@ -546,6 +545,7 @@ impl Release {
             return Ok(Vec::new());
         }
         self.keep(selection, &entries, opened.as_ref(), store)?;
+        self.keep_unbilled(selection, party.roster().q(), store)?;
         let outcome = Outcome {
             query: self.id(),
             cut: cut.hash(),
@@ -559,7 +559,10 @@ impl Release {
         let outcome = party.sign_under(outcome, self.query.context());
         store.put(OUTCOME, self.id().as_bytes(), outcome.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Outcome), outcome.bytes());
-        self.outcome = Some(outcome);
+        if self.outcome.replace(outcome).is_none() {
+            self.repeats = 0;
+            self.objections.clear();
+        }
         Ok(sends)
     }
 

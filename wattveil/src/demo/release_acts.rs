@@ -167,13 +167,16 @@ impl Play {
         let tariff = attack::crafted_tariff(&self.deployment, period.start(), period.end())?;
         let crafted = self.sink.ask(move |sink, store, _| Ok(sink.publish_tariff(tariff, store)?)).await?;
         let meters: Vec<MeterId> = self.halves(false).concat().into_iter().take(GROUP).collect();
-        let id = self.ask_bills(meters.clone(), vec![crafted], period).await?;
-        let (n, q) = (self.deployment.roster.n(), self.deployment.roster.q());
+        let asked = meters.clone();
+        let id = self
+            .sink
+            .ask(move |sink, store, rng| {
+                Ok(sink.ask_bills_unanchored(period, &[crafted], &asked, host::now(), store, rng)?)
+            })
+            .await?;
         let rule = self
             .sink
-            .wait_for("refusing a crafted tariff", move |sink, _| {
-                Ok(sink.release(id).and_then(|release| release.refused(n, q)))
-            })
+            .wait_for("refusing a crafted tariff", move |sink, store| Ok(sink.given_up(id, store)?))
             .await?;
         self.acts.push(Act {
             name: "a crafted tariff spells single readings".into(),
@@ -188,6 +191,7 @@ impl Play {
             Slot(period.end().0 + self.homes.slot().per_day()),
         )?;
         let id = self.ask_overlapping(meters, shifted).await?;
+        let q = self.deployment.roster.q();
         let rules = self
             .sink
             .wait_for("refusing an overlapping query", move |sink, _| {

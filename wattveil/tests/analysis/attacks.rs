@@ -9,7 +9,7 @@ use protocol::analysis::function::{Function, Member};
 use protocol::analysis::plan::Profile;
 use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
 use protocol::analysis::upload::Upload;
-use protocol::id::{Hash, QueryId};
+use protocol::id::{Hash, MeterId, QueryId};
 use protocol::part::Assembly;
 use protocol::roster::assemble;
 use protocol::rule::Rule;
@@ -21,7 +21,7 @@ use protocol::wire;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde_bytes::ByteBuf;
-use store::Table;
+use store::{Store as _, Table};
 use utility_sink::sink::analysis::finding::wrong_sets_of;
 
 use crate::world::{FIRST, Gate, Name, Scene, WINDOW, World};
@@ -539,4 +539,27 @@ fn bills_less_curves_are_nobodys_window() {
     let alone = sorted[0].1;
     let window: i64 = world.homes[alone][usize::from(WINDOW)..].iter().sum();
     assert_ne!(difference, window, "home {alone} used {window} Wh in the second window");
+}
+
+/// A bill that would tell something beside analytics is not released, and the utility learns by which rule.
+#[test]
+fn a_bill_beside_analytics_is_refused_by_its_rule() {
+    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..Scene::default() };
+    let mut world = World::new(scene);
+    let key = world.make_key(60);
+    world.find(key, &Function::Sum, &[World::subject(1, 0)], 60);
+    // half of the window: less the curve it would be the other half
+    let first = FIRST * u32::from(WINDOW);
+    let period = SlotRange::new(Slot(first), Slot(first + u32::from(WINDOW) / 2)).unwrap();
+    let meters: Vec<_> = world.deployment.meters.iter().map(|keys| keys.meter).collect();
+    let id = world
+        .with_sink(|sink, now, store, rng| sink.ask_bills(period, &[], &meters, now, store, rng).unwrap());
+    let kept = |world: &World| {
+        let store = &world.parties[&Name::Sink].store;
+        store.get(Table("unbilled"), id.as_bytes()).unwrap()
+    };
+    world.until("a reason", 400, |world| kept(world).is_some());
+    let unbilled: Vec<(MeterId, Rule)> = wire::decode(&kept(&world).unwrap()).unwrap();
+    let wanted: Vec<(MeterId, Rule)> = meters.iter().map(|meter| (*meter, Rule::Differencing)).collect();
+    assert_eq!(unbilled, wanted);
 }

@@ -7,11 +7,13 @@ use protocol::id::{AggregatorId, Hash, MeterId, QueryId, Rid};
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::release::inventory::Inventory;
+use protocol::release::objection::Objection;
 use protocol::release::outcome::Outcome;
 use protocol::release::result::ResultShare;
 use protocol::release::vote::Vote;
 use protocol::roster::Roster;
 use protocol::roster::chain::Chain;
+use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::share::ShareMessage;
 use protocol::signature::{Document, Signed, Unverified};
@@ -37,6 +39,8 @@ pub(crate) struct Witness {
     pub(crate) said: BTreeMap<(&'static str, QueryId, Point), Vec<u8>>,
     /// Every vote.
     pub(crate) votes: BTreeMap<QueryId, BTreeMap<Point, Hash>>,
+    /// Every aggregator's last objection.
+    pub(crate) objections: BTreeMap<QueryId, BTreeMap<Point, Rule>>,
     /// The ledgers as they were published: height → vote.
     chain: BTreeMap<(Point, u64), Hash>,
     /// Every outcome.
@@ -82,6 +86,14 @@ impl Witness {
                 self.votes.entry(vote.query).or_default().insert(vote.point, vote.cut);
                 let durable = rows(Table("own-vote"), &committed(store));
                 assert!(durable.contains(&document), "a vote left before it was durable");
+            }
+            // An objection may be made again by another rule, and binds nobody.
+            (Name::Aggregator(_), Channel::Result(_))
+                if Unverified::<Objection>::parse(&document).is_ok() =>
+            {
+                let objection = Unverified::<Objection>::parse(&document).expect("it is one");
+                let (query, point) = (objection.claim().query, objection.claim().point);
+                self.objections.entry(query).or_default().insert(point, objection.claim().rule);
             }
             (Name::Aggregator(_), Channel::Result(_)) => {
                 let result = self.once::<ResultShare>(&document, |result| (result.query, result.point));

@@ -90,11 +90,11 @@ impl Releases {
             Ok(sends) => Handled::sending(sends),
             Err(refusal) => {
                 let detail = format!("analysis {id}: {}", refusal.detail);
-                let step = ReplyStep::Refused(refusal.rule);
-                let sends = match &direction.step {
-                    // Only a question is answered with a refusal; a cut may come again when more has come.
-                    DirectionStep::Ask(_) => reply(id, step, party),
-                    _ => Vec::new(),
+                // It binds nobody: the same may come again when more has come here. Of what is on its way the utility need not hear.
+                let sends = if refusal.rule == Rule::QueryUnknown {
+                    Vec::new()
+                } else {
+                    reply(id, ReplyStep::Refused(refusal.rule), party)
                 };
                 Handled { sends, refusal: Some(Refusal::new(refusal.rule, detail)) }
             }

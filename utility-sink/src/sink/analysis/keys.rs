@@ -94,6 +94,24 @@ impl Keys {
         self.keys.get(key).filter(|key| key.announced()).map(|key| &key.setup)
     }
 
+    /// The lattice of a key that is planned, made or not.
+    pub(super) fn planned(&self, key: &Hash) -> Option<&Setup> {
+        self.keys.get(key).map(|key| &key.setup)
+    }
+
+    /// What a key waits for, in words, until it is announced.
+    pub(super) fn stage(&self, key: &Hash, party: &Party) -> Option<String> {
+        let Some(key) = self.keys.get(key) else {
+            return Some("it was planned under an earlier roster; plan another".to_owned());
+        };
+        let (made, n) = (key.made.len(), party.roster().n());
+        match (key.announced(), &key.agreed) {
+            (true, _) => None,
+            (false, Some(_)) => Some("all have made it, and its bytes are on their way".to_owned()),
+            (false, None) => Some(format!("{made} of {n} aggregators have made it; all of them must be up")),
+        }
+    }
+
     /// Takes an aggregator's word for a key; the other contributions are not for us.
     pub(super) fn take(
         &mut self,

@@ -11,7 +11,7 @@ use grid::levelled::opening::{self, Values};
 use grid::levelled::setup::Setup;
 use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
-use protocol::analysis::function::Member;
+use protocol::analysis::function::{Member, Subject};
 use protocol::analysis::reply::{Opened, Reply, ReplyStep};
 use protocol::id::{Hash, QueryId};
 use protocol::rule::{Refusal, Rule};
@@ -43,6 +43,8 @@ pub(super) struct Request {
     holdings: BTreeMap<Point, Result<Vec<Vec<Member>>, Rule>>,
     cut: Option<Signed<Direction>>,
     votes: BTreeMap<Point, Signed<Reply>>,
+    /// Who said that it does not go on with the cut, and by which rule, and has not voted since.
+    objections: BTreeMap<Point, Rule>,
     open: Option<Signed<Direction>>,
     /// By active set.
     answers: BTreeMap<Vec<Point>, BTreeMap<Point, Opened>>,
@@ -115,6 +117,7 @@ impl Request {
             holdings: BTreeMap::new(),
             cut: None,
             votes: BTreeMap::new(),
+            objections: BTreeMap::new(),
             open: None,
             answers: BTreeMap::new(),
             values: BTreeMap::new(),
@@ -167,10 +170,67 @@ impl Request {
         }
     }
 
-    /// Why it is refused, if more refuse than a quorum can spare.
+    /// Why it is refused, or its cut is not voted for, if more refuse than a quorum can spare.
     pub(super) fn refused(&self, party: &Party) -> Option<Rule> {
-        let rules: Vec<Rule> = self.holdings.values().filter_map(|holding| holding.clone().err()).collect();
+        let rules: Vec<Rule> = match &self.cut {
+            None => self.holdings.values().filter_map(|holding| holding.clone().err()).collect(),
+            Some(_) => self.objections.values().copied().filter(|rule| !rule.heals()).collect(),
+        };
         (rules.len() > party.roster().n() - party.roster().q()).then(|| rules[0])
+    }
+
+    /// What it waits for, in words.
+    pub(super) fn stage(&self, party: &Party) -> String {
+        let (t, q) = (party.roster().t(), party.roster().q());
+        let says =
+            |(point, rule): (&Point, &Rule)| format!("; aggregator {point} does not go on, by rule {rule}");
+        let objections: String = self.objections.iter().map(says).collect();
+        if self.cut.is_some() && self.votes.len() < q {
+            return format!("votes: {} of the {q} that are needed{objections}", self.votes.len());
+        }
+        if let Some(open) = self.opening() {
+            let sets = self.values.values().flatten().count();
+            let answers = self.answers.get(&open.members).map_or(0, BTreeMap::len);
+            return format!(
+                "openings: {sets} sets of {t} aggregators have opened it; {answers} of the next {t} have answered{objections}"
+            );
+        }
+        let willing = self.holdings.values().filter(|holding| holding.is_ok()).count();
+        if willing < q {
+            let refused = self.holdings.values().filter_map(|holding| holding.as_ref().err());
+            let says = |rule: &Rule| format!("; one refuses by rule {rule}");
+            let refused: Vec<String> = refused.map(says).collect();
+            let refused = refused.concat();
+            return format!(
+                "loads: {willing} of the {q} aggregators that are needed have said whose they hold{refused}"
+            );
+        }
+        let least = usize::from(party.roster().policy().k).max(self.members as usize);
+        let subjects = self.asked().subjects.iter().zip(self.held_by_quorum(q));
+        let of = |(subject, set): (&Subject, Vec<Member>)| {
+            format!("{} homes of {} for the whole window, of {least}", set.len(), subject.group)
+        };
+        format!(
+            "loads: a quorum of aggregators holds those of {}",
+            subjects.map(of).collect::<Vec<_>>().join(" and ")
+        )
+    }
+
+    /// The members of each subject that a quorum holds all of.
+    fn held_by_quorum(&self, quorum: usize) -> Vec<Vec<Member>> {
+        let willing = || self.holdings.values().filter_map(|holding| holding.as_ref().ok());
+        let of = |index: usize| {
+            let mut holders: BTreeMap<&Member, usize> = BTreeMap::new();
+            for member in willing().filter_map(|held| held.get(index)).flatten() {
+                *holders.entry(member).or_default() += 1;
+            }
+            holders
+                .into_iter()
+                .filter(|(_, count)| *count >= quorum)
+                .map(|(member, _)| member.clone())
+                .collect()
+        };
+        (0..self.asked().subjects.len()).map(of).collect()
     }
 
     /// What it waits to be answered, as stored.
@@ -214,12 +274,15 @@ impl Request {
                 refusal = Some(Refusal::new(*rule, detail));
                 if self.cut.is_none() {
                     self.holdings.insert(point, Err(*rule));
+                } else if self.objections.insert(point, *rule) == Some(*rule) {
+                    refusal = None;
                 }
             }
             ReplyStep::Vote(cut) => {
                 if self.cut.as_ref().is_none_or(|ours| ours.hash() != *cut) {
                     return Ok(Handled::refused(Rule::SplitView, "a vote for a cut that is not ours"));
                 }
+                self.objections.remove(&point);
                 if !self.votes.contains_key(&point) {
                     store.put(VOTE, &row(self.id(), point, &[]), reply.bytes())?;
                     self.votes.insert(point, reply);
@@ -312,32 +375,20 @@ impl Request {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<Vec<Outgoing>, SinkError> {
-        let willing: Vec<&Vec<Vec<Member>>> =
-            self.holdings.values().filter_map(|holding| holding.as_ref().ok()).collect();
+        let willing = self.holdings.values().filter(|holding| holding.is_ok()).count();
         let q = party.roster().q();
-        if willing.len() < q {
+        if willing < q {
             return Ok(Vec::new());
         }
         let since = *self.quorum_at.get_or_insert(now);
-        if willing.len() < party.roster().n() && now.since(since) < pace.settle {
+        if willing < party.roster().n() && now.since(since) < pace.settle {
             return Ok(Vec::new());
         }
-        let mut sets = Vec::new();
-        for index in 0..self.asked().subjects.len() {
-            let mut holders: BTreeMap<&Member, usize> = BTreeMap::new();
-            for member in willing.iter().filter_map(|held| held.get(index)).flatten() {
-                *holders.entry(member).or_default() += 1;
-            }
-            let set: Vec<Member> = holders
-                .into_iter()
-                .filter(|(_, count)| *count >= q)
-                .map(|(member, _)| member.clone())
-                .collect();
-            if set.len() < usize::from(party.roster().policy().k).max(self.members as usize) {
-                // Too few yet: the question goes again, and more may have come by then.
-                return Ok(Vec::new());
-            }
-            sets.push(set);
+        let sets = self.held_by_quorum(q);
+        let least = usize::from(party.roster().policy().k).max(self.members as usize);
+        if sets.iter().any(|set| set.len() < least) {
+            // Too few yet: the question goes again, and more may have come by then.
+            return Ok(Vec::new());
         }
         let cut = party.sign(Direction { request: self.id(), step: DirectionStep::Cut(sets) });
         store.put(CUT, self.id().as_bytes(), cut.bytes())?;

@@ -1,0 +1,173 @@
+//! What speaks against a release: queries that are refused, targets that are not billed, votes that are not cast.
+//!
+//! Rows: `given-up` query id → the rule by which it was refused; `unbilled` query id → the targets of its cut that are not billed,
+//! each with the rule.
+//!
+//! # When a query is given up
+//!
+//! An aggregator has one inventory a query, stored before it is sent, and votes for no cut of a query that it has refused. So once more
+//! than n − q have refused a query no cut of it can be certified, now or later, whatever the rule was; what time heals, it heals for
+//! another query. And as long as no cut was made - it is stored before it is sent, and the sink alone makes one - nobody can have voted.
+//! Such a query is withdrawn: nothing was taken by it, nothing is lost by asking anew.
+//!
+//! Once there is a cut nothing is ever given up: votes for it may be on their way, and whoever objects now may vote later. Where
+//! objections leave no quorum, the cut is repeated ever more rarely, and whoever waits is told.
+
+use std::collections::BTreeMap;
+
+use protocol::id::{MeterId, QueryId};
+use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
+use protocol::release::objection::Objection;
+use protocol::release::selection::{BillEntry, Selection};
+use protocol::roster::Roster;
+use protocol::rule::{Refusal, Rule};
+use protocol::shamir::Point;
+use protocol::signature::Signed;
+use protocol::topic::Handled;
+use protocol::wire;
+use store::{Store, StoreError, Table};
+
+use super::Release;
+
+const GIVEN_UP: Table = Table("given-up");
+const UNBILLED: Table = Table("unbilled");
+
+/// The rule that a query was given up by, if it was.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub(crate) fn given_up(id: QueryId, store: &dyn Store) -> Result<Option<Rule>, StoreError> {
+    let row = store.get(GIVEN_UP, id.as_bytes())?;
+    Ok(row.and_then(|row| row.first().copied()).and_then(|number| Rule::try_from(number).ok()))
+}
+
+/// Keeps that a query was given up.
+pub(in crate::sink) fn keep_given_up(
+    id: QueryId,
+    rule: Rule,
+    store: &mut dyn Store,
+) -> Result<(), StoreError> {
+    store.put(GIVEN_UP, id.as_bytes(), &[u8::from(rule)])
+}
+
+/// Forgets it: the same is asked anew, by another name.
+pub(crate) fn forget_given_up(id: QueryId, store: &mut dyn Store) -> Result<(), StoreError> {
+    store.remove(GIVEN_UP, id.as_bytes())
+}
+
+/// The targets of a query that its cut does not bill, each with the rule.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub(crate) fn unbilled(id: QueryId, store: &dyn Store) -> Result<Vec<(MeterId, Rule)>, StoreError> {
+    let row = store.get(UNBILLED, id.as_bytes())?;
+    Ok(row.and_then(|row| wire::decode_own(&row).ok()).unwrap_or_default())
+}
+
+/// The rule that most were refused by; of several the one with the smallest number.
+fn commonest(rules: impl Iterator<Item = Rule>) -> Option<Rule> {
+    let mut counts: BTreeMap<Rule, usize> = BTreeMap::new();
+    for rule in rules {
+        *counts.entry(rule).or_default() += 1;
+    }
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(rule, _)| rule)
+}
+
+impl Release {
+    /// The rule by which so many aggregators refused the query that no quorum is left, if they did.
+    pub fn refused(&self, roster: &Roster) -> Option<Rule> {
+        let rules: Vec<Rule> = self
+            .inventories()
+            .filter_map(|inventory| match inventory.answer {
+                InventoryAnswer::Refused(rule) => Some(rule),
+                InventoryAnswer::Holdings(_) => None,
+            })
+            .collect();
+        (roster.n() - rules.len() < roster.q()).then(|| commonest(rules.into_iter())).flatten()
+    }
+
+    /// Who does not vote for the cut, and by which rule, as far as they have said.
+    pub fn objections(&self) -> &BTreeMap<Point, Rule> {
+        &self.objections
+    }
+
+    /// The rule by which so many aggregators do not vote that no quorum is left, if they don't and time does not heal it.
+    pub fn blocked(&self, roster: &Roster) -> Option<Rule> {
+        let lasting: Vec<Rule> = self.objections.values().copied().filter(|rule| !rule.heals()).collect();
+        let left = roster.n() - lasting.len();
+        (self.outcome.is_none() && left < roster.q()).then(|| commonest(lasting.into_iter())).flatten()
+    }
+
+    /// What it waits for, in words.
+    pub fn stage(&self, roster: &Roster) -> String {
+        let (n, q) = (roster.n(), roster.q());
+        let (inventories, votes, answers) = self.progress();
+        if self.cut.is_none() {
+            let refusing = self.inventories().filter(|i| matches!(i.answer, InventoryAnswer::Refused(_)));
+            let refusing = match refusing.count() {
+                0 => String::new(),
+                count => format!(", {count} of them refuse the query"),
+            };
+            return format!(
+                "inventories: {inventories} of {n} aggregators have said what they hold{refusing}; {q} are needed"
+            );
+        }
+        if votes < q {
+            let says =
+                |(point, rule): (&Point, &Rule)| format!("; aggregator {point} does not vote by rule {rule}");
+            let objections: String = self.objections.iter().map(says).collect();
+            return format!("votes: {votes} of the {q} that are needed{objections}");
+        }
+        let why = self.waiting().map(|error| format!("; {error}")).unwrap_or_default();
+        format!("answers: {answers} of the {q} that are needed{why}")
+    }
+
+    /// Takes an aggregator's word that it does not vote for the cut now. It changes nothing but what is told.
+    pub(in crate::sink) fn take_objection(&mut self, objection: &Signed<Objection>) -> Handled {
+        let Objection { query, cut, point, rule } = **objection;
+        let ours = self.cut.as_ref().is_some_and(|(ours, _)| ours.hash() == cut);
+        let voted = self.votes.get(&point).is_some_and(|vote| vote.cut == cut);
+        if !ours || voted || self.objections.insert(point, rule) == Some(rule) {
+            return Handled::quietly();
+        }
+        let detail =
+            format_args!("aggregator {point} does not vote for the cut of query {query}: {}", rule.meaning());
+        Refusal::new(rule, detail).into()
+    }
+
+    /// Keeps which targets are not billed, so that people can be told.
+    pub(super) fn keep_unbilled(
+        &self,
+        selection: &Selection,
+        quorum: usize,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let Selection::Bill(entries) = selection else { return Ok(()) };
+        let refused = entries.iter().enumerate().filter_map(|(index, entry)| match entry {
+            BillEntry::Billed(_) => None,
+            BillEntry::Refused(meter, rule) => Some((*meter, self.refusing(index, quorum).unwrap_or(*rule))),
+        });
+        let refused: Vec<(MeterId, Rule)> = refused.collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        store.put(UNBILLED, self.id().as_bytes(), &wire::encode(&refused))
+    }
+
+    /// The rule by which so many of the cited aggregators refuse a target that no quorum of them is left.
+    fn refusing(&self, index: usize, quorum: usize) -> Option<Rule> {
+        let (cut, _) = self.cut.as_ref()?;
+        let cited = self.inventories.values().filter(|i| cut.cited.contains(&(i.point, i.hash())));
+        let of = |inventory: &&Signed<Inventory>| match &inventory.answer {
+            InventoryAnswer::Holdings(holdings) => match holdings.get(index) {
+                Some(Holding::Refused(rule)) => Some(*rule),
+                _ => None,
+            },
+            InventoryAnswer::Refused(_) => None,
+        };
+        let rules: Vec<Rule> = cited.clone().filter_map(|inventory| of(&inventory)).collect();
+        (cited.count() - rules.len() < quorum).then(|| commonest(rules.into_iter())).flatten()
+    }
+}

@@ -1,0 +1,61 @@
+//! The rules that every aggregator checks of a query, checked here first: what they would refuse is not asked.
+
+use protocol::release::query::{Ask, MAX_MEMBERS, MAX_PERIOD_DAYS, MAX_TARGETS, Path, Query};
+use protocol::roster::Roster;
+use protocol::rule::{Refusal, Rule};
+use protocol::tariff::Tariff;
+
+/// Checks a query as every aggregator does before it looks at records.
+///
+/// # Errors
+///
+/// The [`Refusal`], with what was found and what is wanted.
+pub(super) fn check(query: &Query, roster: &Roster, tariffs: &[Tariff]) -> Result<(), Refusal> {
+    query.check(roster, tariffs).map_err(|rule| Refusal::new(rule, found_and_wanted(rule, query, roster)))
+}
+
+fn found_and_wanted(rule: Rule, query: &Query, roster: &Roster) -> String {
+    let (policy, slot) = (roster.policy(), roster.slot());
+    let targets = query.meters().len();
+    let window = match &query.ask {
+        Ask::Grid(ask) => ask.window,
+        Ask::Bill(_) | Ask::Group(_) => query.period,
+    };
+    match rule {
+        Rule::Targets => {
+            let most = if query.path() == Path::Bill { MAX_TARGETS } else { MAX_MEMBERS };
+            format!("{targets} meters are named; 1 to {most} are taken in one query, each once")
+        }
+        Rule::Window => format!(
+            "the period has {} slots; wanted are {} days, {} slots, at least, {MAX_PERIOD_DAYS} days at most, and whole days for a \
+             curve",
+            window.len(),
+            policy.bill_days,
+            policy.bill_slots(slot)
+        ),
+        Rule::TariffUnknown => {
+            "a tariff is not valid for the whole period; ask for a period within its validity".to_owned()
+        }
+        Rule::Functionals => {
+            format!("one bill has 1 to {} tariffs; ask for fewer", policy.functionals)
+        }
+        Rule::Cell => format!(
+            "some slots that all tariffs price alike are fewer than {}, so that their sum would tell of single readings; ask for \
+             fewer tariffs, or for a longer period",
+            policy.smallest_cell
+        ),
+        Rule::TariffMeters => format!(
+            "{targets} {} asked for by a tariff; {} are wanted in one query at least (tariff_meters of the roster's policy)",
+            if targets == 1 { "meter is" } else { "meters are" },
+            policy.tariff_meters
+        ),
+        Rule::GroupSize => {
+            format!(
+                "the group has {targets} members; {} are wanted at least (k of the roster's policy)",
+                policy.k
+            )
+        }
+        Rule::Interval => "the roster has no grid path, or the slots are not one of its intervals".to_owned(),
+        other => other.meaning().to_owned(),
+    }
+}
