@@ -36,7 +36,8 @@ const D0: &str = include_str!("../../data/telegrams/de_d0.txt");
 const SML: &[u8] = &[
     0x76, 0x02, 0x01, 0x62, 0x00, 0x62, 0x00, // message: transaction 01, group 0, abort on error 0
     0x72, 0x63, 0x07, 0x01, // body: GetList.Res
-    0x77, 0x01, 0x05, 0x0a, 0x01, 0x45, 0x4d, 0x01, 0x01, // no client, server 0a01454d, no list name, no time
+    0x77, 0x01, 0x05, 0x0a, 0x01, 0x45, 0x4d, 0x01,
+    0x01, // no client, server 0a01454d, no list name, no time
     0x72, // two registers
     0x77, 0x07, 0x01, 0x00, 0x01, 0x08, 0x00, 0xff, // 1-0:1.8.0*255
     0x01, 0x01, 0x62, 0x1e, 0x52, 0xff, // no status, no time, Wh, 10^-1
@@ -179,10 +180,9 @@ async fn a_changed_byte_is_found() {
 /// and the first whole telegram is read.
 #[tokio::test]
 async fn a_device_goes_away_and_comes_back() {
-    for (kind, bytes, wanted) in [
-        ("p1", D0.as_bytes().to_vec(), "12345678.9"),
-        ("sml", transmission(SML), "12345678.9"),
-    ] {
+    for (kind, bytes, wanted) in
+        [("p1", D0.as_bytes().to_vec(), "12345678.9"), ("sml", transmission(SML), "12345678.9")]
+    {
         let mut device = Device::new();
         let mut hears = device.heard(kind, "");
         device.write(&bytes).await;
