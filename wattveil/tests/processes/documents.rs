@@ -15,6 +15,7 @@
 //! | `cargo bench`, `cargo fuzz`, `cargo install` | not run, they take minutes: the benchmark or fuzz target has to exist |
 //! | `scp`, `python3` | a stand-in: what it copies has to be there, what it runs has to be Python |
 //! | `mosquitto`, `nats-server` | themselves, in tests that are ignored unless asked for, as `.ci/run` does |
+//! | `mosquitto_sub` | itself, in such a test, at this deployment's broker, until it has subscribed |
 //! | 127.0.0.1:8883 and broker.example.org:8883 | a port that is free |
 
 use std::collections::BTreeSet;

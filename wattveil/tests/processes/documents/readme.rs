@@ -3,7 +3,6 @@
 use std::fs;
 
 use super::page::{Page, root};
-use crate::alone::alone;
 use crate::shell::Shell;
 use crate::town::{Town, free_address};
 
@@ -11,7 +10,6 @@ use crate::town::{Town, free_address};
 pub(super) fn demonstrations(page: &mut Page) {
     let shell = Shell::in_repository();
     while let Some(shown) = page.take() {
-        let _alone = alone();
         let out = shell.walk(std::slice::from_ref(&shown));
         let Some((_, arguments)) = shown.text.split_once(" -- ") else { continue };
         let wanted = match arguments.split(' ').take(2).collect::<Vec<_>>()[..] {
@@ -24,6 +22,12 @@ pub(super) fn demonstrations(page: &mut Page) {
             _ => "every message's way",
         };
         assert!(out.contains(wanted), "{shown}\n{out}");
+        // what so few can't show is left out, and nothing else
+        if arguments.starts_with("demo --meters 20 ") {
+            assert!(out.contains("20 of 20 bills equal") && !out.contains("left out: "), "{out}");
+        } else if arguments.starts_with("demo --meters 3 ") {
+            assert!(out.contains("3 of 3 bills equal") && out.contains("left out: "), "{out}");
+        }
     }
     assert!(shell.path("kept/agg-1/worker.redb").exists() && shell.path("kept/demo.log").exists());
 }
@@ -57,7 +61,6 @@ pub(super) fn more_seeds(page: &mut Page) {
 
 /// A meter has its receipts from roles that were started one by one.
 pub(super) fn roles(page: &mut Page) {
-    let _alone = alone();
     let shell = Shell::in_repository();
     shell.walk(&[page.next()]);
     // all then meet at 127.0.0.1:8883, where somebody else may be

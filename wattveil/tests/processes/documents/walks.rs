@@ -6,13 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 
 use super::page::Page;
-use crate::alone::alone;
 use crate::shell::Shell;
 use crate::town::free_address;
 
 /// Every home has a bill without a gap, and everybody is seen.
 pub(super) fn several_machines(page: &mut Page) {
-    let _alone = alone();
     let shell = Shell::new();
     let out = shell.walk(&page.rest());
     assert!(out.contains("home-1, meter ") && out.contains("Published."), "{out}");
@@ -32,7 +30,6 @@ pub(super) fn several_machines(page: &mut Page) {
 
 /// The day's mean curve of all homes comes out, and what it is off by is told; what this profile lacks is refused.
 pub(super) fn analytics_under_encryption(page: &mut Page) {
-    let _alone = alone();
     let shell = Shell::new();
     let mut commands = page.rest();
     for command in &mut commands {
