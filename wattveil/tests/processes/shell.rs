@@ -20,9 +20,13 @@ const SCP: &str = r#"[[ ${*: -1} == *:* ]] && ls -d "${@:2:$#-2}""#;
 /// What is installed has to be what `.ci/run` installs.
 const APT_GET: &str = r#"[ "$1" = install ] && for package in "${@:2}"; do grep -q "\b$package\b" "$WORKSPACE/.ci/run" || exit; done"#;
 
-/// An environment installs nothing and runs no script: what it would run has to be Python.
-const PYTHON: &str = r#"[ "$1 $2" = "-m venv" ] && mkdir -p "$3/bin" && cd "$3/bin" && printf '#!/bin/sh\n' > pip &&
-printf '#!/bin/sh\nexec /usr/bin/env -i PATH=/usr/bin:/usr/local/bin python3 -c "import ast; ast.parse(open(\\"$1\\").read())"\n' > python &&
+/// An environment installs nothing and runs no script: what it would run has to be Python, as far as there is one to say so.
+const PYTHON: &str = r#"[ "$1 $2" = "-m venv" ] && mkdir -p "$3/bin" && cd "$3/bin" && printf '#!/bin/sh\n' > pip && cat > python <<'END'
+#!/bin/sh
+PATH=/usr/bin:/usr/local/bin
+command -v python3 > /dev/null || exec test -s "$1"
+exec python3 -c "import ast; ast.parse(open('$1').read())"
+END
 chmod +x pip python"#;
 
 /// A directory and what is typed in it.
