@@ -166,7 +166,10 @@ impl Live {
                     let mut transmissions = Transmissions::default();
                     let decode = |bytes: Option<&[u8]>| {
                         let now = host::now().timestamp();
-                        let told = bytes.map_or_else(Vec::new, |bytes| transmissions.take(bytes, now));
+                        let told = match bytes {
+                            Some(bytes) => transmissions.take(bytes, now),
+                            None => transmissions.finish().map(Err).into_iter().collect(),
+                        };
                         told.into_iter().map(|told| Ok(told?)).collect()
                     };
                     input::read(&input, &directory, line, decode, &heard).await;

@@ -1,4 +1,4 @@
-//! Live sources hear what meters tell, over files, sockets, serial ports and brokers.
+//! Live sources hear what meters tell, over files, sockets and brokers; serial ports are in `serial.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
 
@@ -94,28 +94,6 @@ async fn a_socket_is_opened_again() {
     let (mut meter, _) = timeout(PATIENCE, converter.accept()).await.expect("again").unwrap();
     meter.write_all(NL5).await.unwrap();
     assert!(told(&mut hears).await.import == register("246913578"));
-}
-
-/// A serial port is read like a socket.
-#[tokio::test]
-async fn a_serial_port_is_read() {
-    use tokio_serial::{SerialPort as _, SerialStream};
-    let (mut meter, port) = SerialStream::pair().unwrap();
-    let path = PathBuf::from(port.name().expect("a pseudo-terminal has a name"));
-    // it is locked while it is open here
-    drop(port);
-    let mut hears = telegrams(Input::Serial(path)).listen(Path::new("."));
-    let write = async {
-        loop {
-            // until the agent has opened it, nobody reads
-            tokio::io::AsyncWriteExt::write_all(&mut meter, D0).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::select! {
-        () = write => unreachable!("it writes for ever"),
-        told = told(&mut hears) => assert!(told.import == register("12345678.9")),
-    }
 }
 
 /// Messages of a broker are read by a preset, and a bad one costs itself only.

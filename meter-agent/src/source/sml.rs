@@ -29,6 +29,9 @@ pub enum SmlError {
     /// Its checksum is another.
     #[error("a transmission's checksum is wrong: bytes were lost or changed on the way")]
     Checksum,
+    /// The port or the socket ended in the middle of it.
+    #[error("a transmission was cut off before its end")]
+    Cut,
     /// Bytes between transmissions that belong to none.
     #[error("{0} bytes belong to no SML transmission; is this a meter's port, at 9600 baud, 8N1?")]
     Noise(usize),
@@ -80,6 +83,12 @@ impl Transmissions {
             self.since = 0;
         }
         told
+    }
+
+    /// The stream has ended: what comes after it is no part of what was cut off.
+    pub fn finish(&mut self) -> Option<SmlError> {
+        self.since = 0;
+        self.decoder.finalize().map(|_| SmlError::Cut)
     }
 }
 
@@ -222,6 +231,13 @@ mod tests {
         }
         let bad = transmission(&[entry(IMPORT, WATT_HOURS, 0, &FIVE)]);
         assert!(matches!(transmissions.take(&bad, NOW)[..], [Err(SmlError::Shape(_))]));
+        assert_eq!(transmissions.finish(), None);
+        // wherever a stream ends, the next one is read from its beginning
+        for end in 1..good.len() {
+            assert_eq!(transmissions.take(&good[..end], NOW), []);
+            assert_eq!(transmissions.finish(), Some(SmlError::Cut));
+            assert!(transmissions.take(&good, NOW)[0].is_ok(), "cut at {end}");
+        }
         assert_eq!(
             transmissions.take(&vec![0; 2 * LONGEST + 2], NOW),
             [Err(SmlError::TooLong), Err(SmlError::TooLong)]

@@ -1,4 +1,5 @@
-//! Every party a process of its own, on loopback: killed, stopped, started again, misconfigured.
+//! Everything as processes: parties that are killed, stopped, started again and misconfigured, what people type, and what the
+//! documents show.
 //!
 //! Each town has 13 real homes, 4 aggregators of which any 2 give a value and 3 must agree, a utility and a broker, and
 //! ends in bills and a load curve that equal the plaintext's.
@@ -7,16 +8,20 @@
 #![cfg(test)]
 
 mod alone;
-mod any_broker;
 mod crashes;
 mod disk;
+mod documents;
 mod levelled;
+mod manual;
 mod mistakes;
 mod observer;
 mod operation;
 mod oracle;
+mod packaging;
+mod people;
 mod process;
 mod rotation;
+mod shell;
 mod stops;
 mod town;
 mod upkeep;

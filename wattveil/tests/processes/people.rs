@@ -1,0 +1,251 @@
+//! The commands of people: what they print, and what they say to mistakes.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use protocol::roster::{Roster, sign};
+
+use crate::shell::Shell;
+use crate::town::free_address;
+
+/// What `init` makes is well, secret where it has to be, and never overwritten.
+#[test]
+fn a_new_directory_is_well() {
+    let home = Shell::with_town("");
+    let text = home.says("check town --offline");
+    assert!(text.ends_with("All is well.\n"), "{text}");
+    assert!(
+        text.contains("group-1 has 2 meters; for its curve there are to be 15: wattveil enrol town NAME"),
+        "{text}"
+    );
+    for secret in [
+        "registrar/sign.key",
+        "registrar/password",
+        "authority/ca.key",
+        "agg-1/box-1.key",
+        "meters/a/sign.key",
+        "broker/broker.toml",
+    ] {
+        let mode = fs::metadata(home.path(&format!("town/{secret}"))).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    let config = home.text("town/agg-2/worker.toml");
+    assert!(
+        config.contains("\n# The aggregator's name in the roster.\naggregator = \"agg-2\"\n"),
+        "{config}"
+    );
+    assert!(config.contains("\n#patience_s = 3600\n"), "defaults stay comments: {config}");
+    home.refuses("init town", &["is a deployment's directory already", "wattveil enrol town NAME"]);
+}
+
+/// What people get wrong at the beginning ends in what to type instead.
+#[test]
+fn mistakes_at_init_say_what_to_type() {
+    let home = Shell::new();
+    for (line, words) in [
+        ("init Town", &["`Town` is not a name", "--name NAME"][..]),
+        ("init t --meters a,a", &["meter `a` is named twice"]),
+        ("init t --meters Main-Street-5", &["is not a name", "--meters NAME,NAME"]),
+        ("init t --slot-minutes 20", &["a slot of 20 minutes is none", "--slot-minutes 15, 30 or 60"]),
+        (
+            "init t --broker example.org",
+            &["`example.org` is not HOST:PORT", "--broker broker.example.org:8883"],
+        ),
+        ("init t --aggregators 3 --threshold 4", &["n = 3, t = 4"]),
+        (
+            "init t --grid-hours 5",
+            &["a grid interval of 18000 s must be 0 or whole slots and a part of a day"],
+        ),
+        ("check nowhere", &["has no configuration of a role", "wattveil init nowhere"]),
+        ("explain .", &["has no roster.wv"]),
+        ("enrol . x", &["is no deployment's directory", "wattveil init ."]),
+    ] {
+        home.refuses(line, words);
+    }
+    assert_eq!(fs::read_dir(home.home()).unwrap().count(), 0, "nothing is half made");
+}
+
+/// Each thing that `check` finds wrong comes with what to type.
+#[test]
+fn check_says_what_to_type() {
+    let home = Shell::with_town("");
+    let path = |name: &str| home.path(&format!("town/{name}"));
+    fs::set_permissions(path("agg-1/sign.key"), Permissions::from_mode(0o644)).unwrap();
+    home.refuses(
+        "check town --offline",
+        &["WRONG  agg-1/worker.toml", "chmod 600 town/agg-1/sign.key", "1 thing is wrong"],
+    );
+    fs::set_permissions(path("agg-1/sign.key"), Permissions::from_mode(0o600)).unwrap();
+    fs::copy(path("meters/a/sign.key"), path("meters/b/sign.key")).unwrap();
+    home.refuses("check town/meters/b --offline", &["the certificate is of meter", "adopt the enrolment"]);
+    let config = fs::read_to_string(path("sink/sink.toml")).unwrap();
+    fs::write(path("sink/sink.toml"), format!("colour = 1\n{config}")).unwrap();
+    home.refuses("check town/sink --offline", &["line 1: unknown field `colour`"]);
+    // nobody listens there
+    home.refuses(
+        "check town/agg-2",
+        &["no use of the broker at 127.0.0.1:", "as agg-2", "wattveil broker --config broker.toml"],
+    );
+    home.refuses("status town", &["no use of the broker at", "wattveil broker --config broker.toml"]);
+    home.refuses("bill --config town/sink/sink.toml --period 2026-01", &["unknown field `colour`"]);
+    fs::write(path("sink/sink.toml"), config).unwrap();
+    home.refuses(
+        "bill --config town/sink/sink.toml --period soon",
+        &["`soon` is no period", "--period 2026-10"],
+    );
+    home.refuses("bill --config town/sink/sink.toml --period 7d", &["wants 28 days", "--period 28d"]);
+    home.refuses(
+        "bill --config town/sink/sink.toml --period 28d --tariffs peek",
+        &["no tariff `peek`", "flat,tou"],
+    );
+}
+
+/// A meter is enrolled once, and its line makes a directory that is well; half a line does not.
+#[test]
+fn a_meter_is_enrolled_and_adopted() {
+    let home = Shell::with_town("--no-tls");
+    let line = home.says("enrol town cellar");
+    let line = line.trim();
+    assert!(line.starts_with("wv1-") && line.lines().count() == 1, "{line}");
+    home.refuses("enrol town cellar", &["is enrolled already", "wattveil enrol town cellar-2"]);
+    home.refuses(
+        &format!("adopt cellar {}", &line[..line.len() - 9]),
+        &["a part of the enrolment is missing"],
+    );
+    home.refuses("adopt cellar hello", &["this is no enrolment", "wattveil enrol"]);
+    home.says(&format!("adopt cellar {line}"));
+    assert!(home.says("check cellar --offline").ends_with("All is well.\n"));
+    home.refuses(&format!("adopt cellar {line}"), &["agent.toml is there already"]);
+
+    // the key is made on the device, and the line is for no other
+    let public = home.says("key attic");
+    let line = home.says(&format!("enrol town attic --public-key {public}"));
+    home.refuses(&format!("adopt elsewhere {line}"), &["the one that `wattveil key` made"]);
+    home.says("key third");
+    home.refuses(&format!("adopt third {line}"), &["for another device's key", "--public-key"]);
+    home.says(&format!("adopt attic {line}"));
+    assert!(home.says("check attic --offline").ends_with("All is well.\n"));
+    let meters = home.text("town/sink/meters.csv");
+    assert_eq!(meters.lines().count(), 1 + 4, "{meters}");
+    home.refuses("key attic", &["never overwritten"]);
+}
+
+/// Who can learn what follows from the numbers.
+#[test]
+fn explanations_follow_the_roster() {
+    let home = Shell::with_town("--aggregators 5 --threshold 3 --smallest-group 20 --grid-hours 0");
+    let text = home.says("explain town");
+    for words in [
+        "any 3 of them give a value together, 4 must vote",
+        "each group of 20 homes or more: its load curve, once, after the period",
+        "Nor do 2 of them together",
+        "3 aggregators that collude read EVERY reading",
+        "1 aggregator may be away",
+        "NOT PROTECTED",
+    ] {
+        assert!(text.contains(words), "lacks `{words}`:\n{text}");
+    }
+    assert!(!text.contains("crafted ciphertext"));
+    let text = home.says("explain town/sink --analytics");
+    assert!(text.contains(protocol::analysis::CAUTION), "{text}");
+    assert!(text.contains("decrypts its part wrongly is noticed"), "{text}");
+    let home = Shell::with_town("--aggregators 2 --threshold 2");
+    assert!(home.says("explain town --analytics").contains("wrongly is NOT noticed"));
+}
+
+/// Analytics are asked for by name, and only with what makes sense.
+#[test]
+fn mistakes_at_ask_say_what_to_type() {
+    let home = Shell::with_town("--slot-minutes 60");
+    let asked = "ask --config town/sink/sink.toml --group group-1 --day 2026-01-02 --function";
+    home.refuses(&format!("{asked} sum"), &["has no [analysis] section", "docs/analytics.md"]);
+    home.refuses("init x --analytics huge", &["`huge` is no profile", "light, medium, strong, largest"]);
+    let home = Shell::with_town("--slot-minutes 60 --analytics light --smallest-group 2");
+    for (line, words) in [
+        ("median", &["asks for `median`", "time-variance"][..]),
+        ("max", &["max is a function of 2 (group, day)s; 1 were typed"]),
+        ("forecast --weights 1,-2", &["there are 2 weights for the 24 slots of a window"]),
+        ("weighted --weights -1", &["has a weight out of range"]),
+        ("sum --key other", &["there is no [[analysis.key]] `other`", "--key with one of: loads"]),
+        ("sum --day 2026-01-03", &["sum is a function of 1 (group, day)s; 2 were typed"]),
+    ] {
+        home.refuses(&format!("{asked} {line}"), words);
+    }
+}
+
+/// A rotation that is typed again changes nothing; what is missing, foreign or older is refused with what to type.
+#[test]
+fn mistakes_at_rotation_say_what_to_type() {
+    let home = Shell::new();
+    home.says(&format!("init town --meters 3 --broker {}", free_address()));
+    home.run(
+        "set -e
+        wattveil rotate draft town --key $(wattveil rotate key town/agg-1) --days 730
+        for party in town/agg-?; do wattveil rotate accept $party town/registrar/roster-2.draft; done > acceptances
+        wattveil rotate finish town --acceptances acceptances
+        for party in town/agg-? town/sink; do wattveil rotate adopt $party town/registrar/roster-2.wv; done
+        wattveil revoke town home-3 --reason moved --offline",
+    );
+    // every step again changes nothing
+    home.says("rotate adopt town/agg-1 town/registrar/roster-2.wv");
+    // a meter that is at hand need not wait for the utility
+    home.says("rotate adopt town/meters/home-1 town/registrar/roster-2.wv");
+    home.says("check town/meters/home-1 --offline");
+    home.says("revoke town home-3 --reason again --offline");
+    assert_eq!(fs::read_dir(home.path("town/registrar/revoked")).unwrap().count(), 1);
+    // and mistakes say what to type
+    for (line, words) in [
+        ("rotate adopt town/agg-2 town/agg-2/roster-1.wv", &["roster 1 is older than roster 2"][..]),
+        ("rotate adopt town/broker town/registrar/roster-2.wv", &["has no worker.toml"]),
+        ("rotate key town/meters/home-1", &["has no box keys"]),
+        ("rotate accept town/agg-3 town/registrar/roster-2.draft", &["does not follow roster 2"]),
+        ("rotate accept town/sink town/registrar/roster-2.draft", &["only aggregators accept"]),
+        ("rotate key town/observer", &["has no box keys"]),
+        ("rotate draft town --key wvk1-AAAAAAAA", &["a part of the line is missing"]),
+        ("revoke town home-9 --reason x --offline", &["no meter `home-9`", "home-1, home-2, home-3"]),
+        ("revoke town home-1 --reason x --from 2020-01-01T00:00:00Z --offline", &["is past", "--from"]),
+        ("revoke town home-1 --reason x --from soon --offline", &["`soon` is no time", "--from 2026-12-01T"]),
+        (
+            "revoke town home-1 --reason x",
+            &["it is signed and kept, and not published", "type the same again"],
+        ),
+    ] {
+        home.refuses(line, words);
+    }
+    // a second draft of a number is not accepted by whoever has accepted the first
+    home.says("rotate draft town --days 10");
+    home.says("rotate accept town/agg-1 town/registrar/roster-3.draft");
+    fs::remove_file(home.path("town/registrar/roster-3.draft")).unwrap();
+    home.says("rotate draft town --days 20");
+    home.refuses(
+        "rotate accept town/agg-1 town/registrar/roster-3.draft",
+        &["another draft of roster 3 was accepted here"],
+    );
+    a_registrar_makes_no_second_history(&home);
+    fs::write(home.path("none"), "").unwrap();
+    home.refuses(
+        "rotate finish town --acceptances none",
+        &["exactly one valid acceptance of aggregator 1", "wattveil rotate accept"],
+    );
+}
+
+/// A draft that skips a number would be a second successor of one roster, and one that goes back to an older box key would seal to
+/// what may have leaked: nobody accepts either, whatever the registrar signs.
+fn a_registrar_makes_no_second_history(home: &Shell) {
+    let registrar = keyfile::read_signing_key(&home.path("town/registrar/sign.key")).unwrap();
+    let roster = |path: &str| {
+        let bytes = fs::read(home.path(&format!("town/{path}"))).unwrap();
+        Roster::accept(&bytes, &registrar.verifying_key()).unwrap()
+    };
+    let (first, current) = (roster("agg-1/roster-1.wv"), roster("agg-1/roster.wv"));
+    let draft = |epoch, box_keys: &Roster| {
+        let mut document = current.document().clone();
+        (document.epoch, document.previous) = (epoch, Some(current.hash()));
+        document.aggregators.clone_from(&box_keys.document().aggregators);
+        fs::write(home.path("odd.draft"), sign(document, &registrar).bytes()).unwrap();
+    };
+    draft(4, &current);
+    home.refuses("rotate accept town/agg-2 odd.draft", &["draft of roster 4 does not follow roster 2"]);
+    draft(3, &first);
+    home.refuses("rotate accept town/agg-1 odd.draft", &["goes back to an older box key of `agg-1`"]);
+}
