@@ -53,7 +53,7 @@ runners! {
     walks::several_machines runs "docs/several-machines.md" "*";
     walks::analytics_under_encryption runs "docs/analytics.md" "*";
     walks::packages runs "docs/operating.md" "Services";
-    walks::operating runs "docs/operating.md" "Rotation", "docs/operating.md" "Revocation";
+    walks::operating runs "docs/operating.md" "Rotation", "docs/operating.md" "Revocation", "docs/operating.md" "What ends";
     crates::a_broker runs "broker/README.md" "The broker";
     crates::the_brokers_tests runs "broker/README.md" "Tests and measurements";
     crates::lattices runs "ckks/README.md" "*";
