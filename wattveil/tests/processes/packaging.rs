@@ -77,15 +77,18 @@ fn systemd_takes_the_units() {
     let home = tempfile::tempdir().unwrap();
     let units = home.path().join("etc/systemd/system");
     fs::create_dir_all(&units).unwrap();
-    fs::create_dir_all(home.path().join("usr/bin")).unwrap();
+    for directory in ["usr/bin", "bin"] {
+        fs::create_dir_all(home.path().join(directory)).unwrap();
+    }
     let mut command = Command::new("systemd-analyze");
     command.args(["verify", "--root"]).arg(home.path());
     for (role, _) in ROLES {
         let unit = unit(role);
-        let program =
-            values(&unit, "ExecStart")[0].split(' ').next().unwrap().trim_start_matches('/').to_owned();
-        fs::write(home.path().join(&program), "").unwrap();
-        fs::set_permissions(home.path().join(program), Permissions::from_mode(0o755)).unwrap();
+        for line in [values(&unit, "ExecStart"), values(&unit, "ExecReload")].concat() {
+            let program = line.split(' ').next().unwrap().trim_start_matches('/').to_owned();
+            fs::write(home.path().join(&program), "").unwrap();
+            fs::set_permissions(home.path().join(program), Permissions::from_mode(0o755)).unwrap();
+        }
         let name = format!("wattveil-{role}.service");
         fs::write(units.join(&name), unit).unwrap();
         command.arg(name);
