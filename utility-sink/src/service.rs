@@ -388,7 +388,7 @@ impl Watched {
     ) -> anyhow::Result<Standing> {
         let released: BTreeSet<SlotRange> =
             intervals_of(&self.group, store)?.into_iter().map(|interval| interval.slots).collect();
-        let (mut open, mut stage, mut given_up) = (0, None, None);
+        let (mut open, mut stage, mut given_up, mut not_asked) = (0, None, None, None);
         for interval in &self.intervals {
             let over = sink.roster().slot().start_of(interval.end()) <= now().timestamp();
             if released.contains(interval) {
@@ -403,15 +403,24 @@ impl Watched {
             if over && sink.is_asked(&self.group, *interval) {
                 stage = stage.or_else(|| sink.interval_stage(&self.group, *interval));
             } else if over {
-                let (id, more) =
-                    sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng)?;
+                let asked = sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng);
+                let (id, more) = match asked {
+                    Ok(asked) => asked,
+                    Err(SinkError::Refused(refusal)) => {
+                        open -= 1;
+                        not_asked = Some(refusal);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 info!(group = %self.group, first_slot = %interval.start(), query = %id, "asked");
                 sends.extend(more);
             }
         }
-        let state = match (open, given_up) {
-            (0, None) => State::Ended,
-            (0, Some(rule)) => State::GivenUp(rule),
+        let state = match (open, given_up, not_asked) {
+            (0, None, None) => State::Ended,
+            (0, Some(rule), _) => State::GivenUp(rule),
+            (0, None, Some(refusal)) => State::NotAsked(refusal),
             _ => {
                 let stage = stage.unwrap_or_else(|| "the next one's end".to_owned());
                 State::Waiting(format!("{open} of {} intervals; {stage}", self.intervals.len()))

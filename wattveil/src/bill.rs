@@ -69,7 +69,7 @@ pub struct Closed {
     pub csv: String,
     /// What happened, for people.
     pub summary: String,
-    /// Whether every meter has a bill, but for those that are revoked.
+    /// Whether every meter has its bill, and nothing is to come of those that are revoked.
     pub complete: bool,
 }
 

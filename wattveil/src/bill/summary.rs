@@ -147,8 +147,8 @@ impl Asked {
     fn next(&self, billed: SlotRange) -> String {
         let Some((from, after)) = self.days(billed) else { return String::new() };
         let next = self.zoned(billed.end()).map(|end| end.date());
-        let end = after.checked_add(i32::from(self.policy.bill_days).days()).ok();
-        let (Some(next), Some(end)) = (next, end) else { return String::new() };
+        let Some(end) = next.and_then(|next| self.shortest_to(next, after)) else { return String::new() };
+        let Some(next) = next else { return String::new() };
         let when = if end <= self.today { "type".to_owned() } else { format!("from {end} on type") };
         let left = if billed.end() < self.period.end() {
             let days = self.policy.bill_days;
@@ -162,6 +162,15 @@ impl Asked {
         format!(
             " {left}. To bill on, {when} such as --period {next}..{end}; to see what is billed, type --period {from}..{after}"
         )
+    }
+
+    /// The day up to which a period is to be asked for that begins on one day and bills what was measured from another on: the shortest
+    /// bill's days, and one more if one of them has an hour less.
+    fn shortest_to(&self, from: Date, after: Date) -> Option<Date> {
+        let end = after.checked_add(i32::from(self.policy.bill_days).days()).ok()?;
+        let second = |day: Date| Some(day.to_zoned(self.zone.clone()).ok()?.timestamp().as_second());
+        let shortest = i64::from(self.policy.bill_days) * 86_400;
+        if second(end)? - second(from)? < shortest { end.tomorrow().ok() } else { Some(end) }
     }
 
     fn revoked_lines(&self, known: &Known<'_>) -> String {
@@ -213,6 +222,9 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
     match state {
         None => "It was not asked for yet, since what was asked before is not answered. Type the same again."
             .to_owned(),
+        Some(State::NotAsked(refusal)) if refusal.rule != Rule::TariffMeters => {
+            format!("It was not asked for, by rule {}: {}.", refusal.rule, refusal.detail)
+        }
         Some(State::NotAsked(refusal)) => format!(
             "It was not asked for alone, by rule {}: {}. What it used comes with its next bill, of a period in which the others are \
              billed too.",
@@ -258,8 +270,9 @@ fn by_rule(rule: Rule) -> String {
             "Its certificate is published by its meter when it starts: start it, and type the same again."
         }
         Rule::Continuity | Rule::AlreadyReleased => {
-            "Aggregators have released these slots before. If the sink's store was brought back from a backup, what was billed since is \
-             lost to it; type a --period that begins later."
+            "Aggregators have billed it further than this sink knows. If the sink's store was lost or brought back from a backup, its \
+             bills since then are in the exports only, and this sink cannot bill it any more: docs/operating.md says what to do \
+             (Disaster). Else type the same again."
         }
         Rule::Targets => {
             "Its meters put few slots into a record, and their records are too many for one query of as few homes as a tariff may have. \

@@ -335,6 +335,24 @@ fn prices_stand_under_their_tariffs() {
     assert!(asked.concerns(&bill));
 }
 
+/// What is told to be typed is accepted, across a day with an hour less too; and what this sink can't bill any more is said.
+#[test]
+fn what_is_told_helps() {
+    let mut asked = asked(vec![row("one", 3)]);
+    asked.zone = TimeZone::get("Europe/Berlin").unwrap();
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let slot_of = |text: &str| period(text, &asked.zone, asked.slot, now).unwrap();
+    let (march, billed) = (slot_of("2025-03-01..2025-04-01"), slot_of("2025-02-05..2025-03-15"));
+    asked.period = march;
+    let (text, _) = said(&asked, &[&bill(3, billed)], &[], None, &[]);
+    let told = text.split("--period ").nth(1).unwrap().split(';').next().unwrap();
+    assert_eq!(told, "2025-03-15..2025-04-13");
+    let told = period(told, &asked.zone, asked.slot, now).unwrap();
+    assert!(told.len() >= asked.policy.bill_slots(asked.slot), "{told:?}");
+    let (text, _) = said(&asked, &[], &[3], Some(&State::Ended), &[(3, Rule::Continuity)]);
+    has(&text, &["this sink cannot bill it any more: docs/operating.md says what to do"]);
+}
+
 /// What is no period, or not over, says what to type.
 #[test]
 fn mistakes_say_what_to_type() {
