@@ -49,10 +49,10 @@ fn ask(world: &mut World, meters: &[MeterId]) -> Result<QueryId, Rule> {
 fn check(world: &World) {
     let party = &world.parties[&Name::Sink];
     for meter in world.meter_ids() {
-        let bills = bills_of(meter, &party.store).unwrap();
+        let bills = bills_of(meter, &party.store).expect("the store runs");
         assert_eq!(bills.iter().map(|bill| bill.window).collect::<Vec<_>>(), [day(0)], "{meter}");
     }
-    assert_eq!(party.sink().unwrap().status("up", world.now).status.backlog, 0);
+    assert_eq!(party.sink().expect("the sink is up").status("up", world.now).status.backlog, 0);
 }
 
 /// A query that has no cut gives way to those that ask for its meters anew, also after a restart; whoever has answered it votes for them.
