@@ -33,7 +33,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// A file that is not what it should be, and whatever makes going on impossible.
+    /// A file that is not what it should be, whatever makes going on impossible, and with `until_done` a release that did not end.
     pub async fn run(self) -> anyhow::Result<()> {
         let config: Config = self.config.read()?;
         telemetry::log_to_stderr(config.log);
@@ -45,7 +45,14 @@ impl Command {
         if self.until_done {
             close(&released);
         }
-        print(&released).context("cannot print what was released")
+        print(&released).context("cannot print what was released")?;
+        let lacking = released.standings.iter().filter(|standing| standing.state != State::Ended).count();
+        anyhow::ensure!(
+            !self.until_done || lacking == 0,
+            "{lacking} of {} releases were not released; what is above says why",
+            released.standings.len()
+        );
+        Ok(())
     }
 }
 

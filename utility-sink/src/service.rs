@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use host::{entropy, now, telemetry};
 use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
+use protocol::release::query::Ask;
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::rule::{Refusal, Rule};
@@ -27,8 +28,8 @@ use crate::config::{AnalysisConfig, Config, ReleaseConfig};
 use crate::sink::analysis::Finding;
 use crate::sink::analysis::finding::wrong_sets_of;
 use crate::sink::ledger::{bills_of, curve_of, intervals_of};
-use crate::sink::release::has_outcome;
 use crate::sink::release::refusals::{forget_given_up, given_up, unbilled};
+use crate::sink::release::{being_voted_for, has_outcome, is_stored};
 use crate::sink::{Bill, Curve, Interval, Sink, SinkError, revoked_in};
 
 mod questions;
@@ -240,6 +241,11 @@ pub async fn run_reporting(
         published.insert(name, sink.publish_tariff(tariff, &mut store)?.0);
     }
     let (mut asked, mut watched) = (Vec::new(), Vec::new());
+    // what is configured gives way to nothing else that is configured
+    let mut kept = BTreeSet::new();
+    for release in &config.releases {
+        kept.extend(asked_as(release.name(), &store)?);
+    }
     for release in &config.releases {
         let name = release.name().to_owned();
         let not_asked = match Watched::of(release, sink.roster())? {
@@ -250,8 +256,9 @@ pub async fn run_reporting(
                 }
                 Err(refusal) => refusal,
             },
-            None => match ask_once(release, &published, &mut sink, &mut store, &mut rng)? {
+            None => match ask_once(release, (&published, &kept), &mut sink, &mut store, &mut rng)? {
                 Ok(id) => {
+                    kept.insert(id);
                     asked.push((name, id));
                     continue;
                 }
@@ -381,7 +388,7 @@ impl Watched {
     ) -> anyhow::Result<Standing> {
         let released: BTreeSet<SlotRange> =
             intervals_of(&self.group, store)?.into_iter().map(|interval| interval.slots).collect();
-        let (mut open, mut stage, mut given_up) = (0, None, None);
+        let (mut open, mut stage, mut given_up, mut not_asked) = (0, None, None, None);
         for interval in &self.intervals {
             let over = sink.roster().slot().start_of(interval.end()) <= now().timestamp();
             if released.contains(interval) {
@@ -396,15 +403,24 @@ impl Watched {
             if over && sink.is_asked(&self.group, *interval) {
                 stage = stage.or_else(|| sink.interval_stage(&self.group, *interval));
             } else if over {
-                let (id, more) =
-                    sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng)?;
+                let asked = sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng);
+                let (id, more) = match asked {
+                    Ok(asked) => asked,
+                    Err(SinkError::Refused(refusal)) => {
+                        open -= 1;
+                        not_asked = Some(refusal);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 info!(group = %self.group, first_slot = %interval.start(), query = %id, "asked");
                 sends.extend(more);
             }
         }
-        let state = match (open, given_up) {
-            (0, None) => State::Ended,
-            (0, Some(rule)) => State::GivenUp(rule),
+        let state = match (open, given_up, not_asked) {
+            (0, None, None) => State::Ended,
+            (0, Some(rule), _) => State::GivenUp(rule),
+            (0, None, Some(refusal)) => State::NotAsked(refusal),
             _ => {
                 let stage = stage.unwrap_or_else(|| "the next one's end".to_owned());
                 State::Waiting(format!("{open} of {} intervals; {stage}", self.intervals.len()))
@@ -414,19 +430,20 @@ impl Watched {
     }
 }
 
-/// Asks for a configured release, unless it was asked for before and not given up; or says why the rules do not allow it.
+/// Asks for a configured release, unless it was asked for before and is on its way or has ended; or says why the rules do not allow it.
+/// The queries that are `kept` do not give way to it.
 fn ask_once(
     release: &ReleaseConfig,
-    published: &BTreeMap<String, Hash>,
+    (published, kept): (&BTreeMap<String, Hash>, &BTreeSet<QueryId>),
     sink: &mut Sink,
     store: &mut dyn Store,
     rng: &mut StdRng,
 ) -> anyhow::Result<Result<QueryId, Refusal>> {
-    if let Some(id) = asked_as(release.name(), store)? {
-        if sink.given_up(id, store)?.is_none() {
-            return Ok(Ok(id));
-        }
-        forget_given_up(id, store)?;
+    let before = asked_as(release.name(), store)?;
+    if let Some(id) = before
+        && !matches!(Before::of(id, store)?, Before::Never | Before::GivenUp(_))
+    {
+        return Ok(Ok(id));
     }
     let (period, meters) = (release.period()?, release.meters()?);
     let asked = match release {
@@ -441,6 +458,9 @@ fn ask_once(
                     })
                 })
                 .collect::<anyhow::Result<_>>()?;
+            if let Some(other) = sink.billing(&meters).into_iter().find(|id| kept.contains(id)) {
+                return Ok(Err(sink.on_its_way(other, &meters)));
+            }
             sink.ask_bills(period, &hashes, &meters, now(), store, rng)
         }
         ReleaseConfig::Curve { group, .. } | ReleaseConfig::Grid { group, .. } => {
@@ -453,6 +473,10 @@ fn ask_once(
         Err(error) => return Err(error.into()),
     };
     store.put(ASKED, release.name().as_bytes(), id.as_bytes())?;
+    // Only now nothing names it any more: what is not asked anew stays given up.
+    if let Some(before) = before {
+        forget_given_up(before, store)?;
+    }
     info!(release = release.name(), query = %id, "asked");
     Ok(Ok(id))
 }
@@ -467,12 +491,28 @@ fn asked_as(name: &str, store: &dyn Store) -> anyhow::Result<Option<QueryId>> {
 /// What has become of a release that may have been asked for before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Before {
-    /// It was not asked for, or was given up, so that it is asked for anew.
+    /// It was not asked for, or its query was withdrawn, so that it is asked for anew.
     Never,
+    /// It was given up by this rule, and is asked for anew.
+    GivenUp(Rule),
     /// It is on its way.
     Open,
     /// It has ended.
     Ended,
+}
+
+impl Before {
+    fn of(id: QueryId, store: &dyn Store) -> anyhow::Result<Self> {
+        Ok(if has_outcome(id, store)? {
+            Self::Ended
+        } else if let Some(rule) = given_up(id, store)? {
+            Self::GivenUp(rule)
+        } else if is_stored(id, store)? {
+            Self::Open
+        } else {
+            Self::Never
+        })
+    }
 }
 
 /// What has become of the release of this name.
@@ -481,14 +521,37 @@ pub enum Before {
 ///
 /// A store that can't be read.
 pub fn asked_before(name: &str, store: &dyn Store) -> anyhow::Result<Before> {
-    let Some(id) = asked_as(name, store)? else { return Ok(Before::Never) };
-    Ok(if has_outcome(id, store)? {
-        Before::Ended
-    } else if given_up(id, store)?.is_some() {
-        Before::Never
-    } else {
-        Before::Open
-    })
+    asked_as(name, store)?.map_or(Ok(Before::Never), |id| Before::of(id, store))
+}
+
+/// A configured release for bills that has a cut and has not ended: it keeps its meters until it has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OnItsWay {
+    /// Its name.
+    pub name: String,
+    /// Its period.
+    pub period: SlotRange,
+    /// The meters that it names.
+    pub meters: Vec<MeterId>,
+}
+
+/// The releases for bills that have a cut and have not ended.
+///
+/// # Errors
+///
+/// A store that can't be read.
+pub fn bills_on_their_way(store: &dyn Store) -> anyhow::Result<Vec<OnItsWay>> {
+    let mut found = Vec::new();
+    for (name, _) in store::entries(ASKED, store)? {
+        let name = String::from_utf8(name).context("a release's name in the store can't be read")?;
+        if let Some(id) = asked_as(&name, store)?
+            && let Some(query) = being_voted_for(id, store)?
+            && let Ask::Bill(_) = query.ask
+        {
+            found.push(OnItsWay { name, period: query.period, meters: query.meters() });
+        }
+    }
+    Ok(found)
 }
 
 fn released(

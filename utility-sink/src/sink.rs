@@ -5,6 +5,7 @@
 //! * a value is accepted only from a quorum of answers that agree up to what decoding corrects; else it waits;
 //! * whoever answered wrongly is named, also when the answer comes late;
 //! * a bill is kept once, in whole watt-hours and exact amounts;
+//! * no two queries that may still be voted for bill the same meter;
 //! * a revocation that it has is said again whenever it connects, and now and then: the broker may forget.
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
 use protocol::release::exclusion::Exclusion;
 use protocol::release::objection::Objection;
-use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
+use protocol::release::query::{Ask, GroupAsk, Query};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::roster::chain::{Chain, ChainError};
@@ -34,6 +35,7 @@ use self::checks::Checks;
 use self::release::Release;
 
 pub mod analysis;
+mod bills;
 pub mod checks;
 mod intervals;
 pub mod ledger;
@@ -335,50 +337,6 @@ impl Sink {
         let Ask::Bill(ask) = &query.ask else { return Vec::new() };
         let published = ask.tariffs.iter().filter_map(|hash| self.tariffs.get(hash));
         published.flat_map(|published| self.tariff_sends(published)).collect()
-    }
-
-    /// Asks for the bills of meters over a period, under published tariffs. Each bill starts where the meter's last one
-    /// ended.
-    ///
-    /// # Errors
-    ///
-    /// [`SinkError`].
-    pub fn ask_bills<R: CryptoRng>(
-        &mut self,
-        period: SlotRange,
-        tariffs: &[Hash],
-        meters: &[MeterId],
-        now: Moment,
-        store: &mut dyn Store,
-        rng: &mut R,
-    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
-        let mut targets = Vec::new();
-        for meter in meters {
-            targets.push(BillTarget { meter: *meter, opening: self.billed_until(*meter, store)? });
-        }
-        let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
-        self.ask(period, ask, meters, now, store, rng)
-    }
-
-    /// Asks for bills as if none had been given before and whatever the rules say: aggregators refuse what they have released,
-    /// and what is against the rules. For those who want to see that they do.
-    ///
-    /// # Errors
-    ///
-    /// [`SinkError`].
-    pub fn ask_bills_unanchored<R: CryptoRng>(
-        &mut self,
-        period: SlotRange,
-        tariffs: &[Hash],
-        meters: &[MeterId],
-        now: Moment,
-        store: &mut dyn Store,
-        rng: &mut R,
-    ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
-        let targets = meters.iter().map(|meter| BillTarget { meter: *meter, opening: None }).collect();
-        let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
-        let query = self.query(period, ask, meters, rng);
-        self.begin(query, now, store)
     }
 
     /// Asks for a group's curve over a period of whole days.

@@ -1,6 +1,6 @@
 //! `wattveil bill`: closes a period. It asks for the bills of the utility's meters, waits for them, and exports them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,19 +14,21 @@ use protocol::id::{Hash, MeterId};
 use protocol::policy::Policy;
 use protocol::revocation::Revocation;
 use protocol::rule::{Refusal, Rule};
-use protocol::signature::{Signed, hash};
+use protocol::signature::Signed;
 use protocol::tariff::TariffDocument;
 use protocol::unit::{Amount, SlotLength, SlotRange};
-use utility_sink::config::{Config, ReleaseConfig};
+use utility_sink::config::Config;
 use utility_sink::service::State;
 use utility_sink::sink::Bill;
 
 use self::billed::{Ledger, scope};
+use self::questions::{AT_ONCE, Question};
 use self::summary::Known;
 use crate::directory::{MeterRow, MetersFile};
-use crate::release::{explained, released_within};
+use crate::release::{Ended, explained, released_within};
 
 mod billed;
+mod questions;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -55,7 +57,7 @@ pub struct BillArguments {
     /// Write JSON there
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How many seconds to wait for answers
+    /// How many seconds to wait for the answers to what is asked at once, of up to four questions
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     patience: u64,
 }
@@ -67,7 +69,7 @@ pub struct Closed {
     pub csv: String,
     /// What happened, for people.
     pub summary: String,
-    /// Whether every meter has a bill, but for those that are revoked.
+    /// Whether every meter has its bill, and nothing is to come of those that are revoked.
     pub complete: bool,
 }
 
@@ -106,39 +108,54 @@ impl BillArguments {
         let store = home.join(&config.store);
         let failed = "the period was not closed";
         let ledger = Ledger::open(&store).map_err(|error| explained(error, failed, &store))?;
-        let (name, meters) = asked.question(&ledger)?;
-        let asking: BTreeSet<MeterId> = meters.iter().copied().collect();
+        let mut questions = VecDeque::from(asked.questions(&ledger)?);
         // the sink has the store from here on
         drop(ledger);
-        let tariffs = asked.tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
-        let period = (asked.period.start().0, asked.period.end().0);
-        let meters = meters.iter().map(ToString::to_string).collect();
-        config.releases = vec![ReleaseConfig::Bill { name, period, tariffs, meters }];
-        if asking.is_empty() {
-            config.releases.clear();
-        }
         // nobody waits for the answers to other questions
         if let Some(analysis) = &mut config.analysis {
             analysis.questions.clear();
         }
-        let (released, ended) = released_within(self.patience, &config, home, failed).await?;
-        let ledger = Ledger::open(&store)?;
+        let tariffs: Vec<String> = asked.tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
+        let (mut states, mut unbilled) = (BTreeMap::new(), BTreeMap::new());
+        let (ledger, revoked, ended) = loop {
+            let turn: Vec<Question> = questions.drain(..questions.len().min(AT_ONCE)).collect();
+            config.releases = turn.iter().map(|question| question.release(&tariffs)).collect();
+            let (released, ended) = released_within(self.patience, &config, home, failed).await?;
+            let ledger = Ledger::open(&store)?;
+            for question in turn {
+                let standing = released.standings.iter().find(|standing| standing.name == question.name());
+                let state = standing.map(|standing| standing.state.clone());
+                if let Some(state) = &state {
+                    questions.extend(asked.after(&question, state, &ledger)?);
+                }
+                states.extend(question.meters.into_iter().map(|meter| (meter, state.clone())));
+            }
+            unbilled.extend(released.unbilled);
+            if questions.is_empty() || ended != Ended::Done {
+                break (ledger, released.revoked, ended);
+            }
+        };
+        for question in questions {
+            states.extend(question.meters.into_iter().map(|meter| (meter, None)));
+        }
         let mut all = Vec::new();
         for row in &asked.meters {
             all.extend(ledger.bills(row.meter)?);
         }
         let bills: Vec<&Bill> = all.iter().filter(|bill| asked.concerns(bill)).collect();
-        let state = released.standings.first().map(|standing| &standing.state);
-        if let (Some(State::NotAsked(refusal)), true) = (state, bills.is_empty()) {
+        let refusals = states.values().map(|state| match state {
+            Some(State::NotAsked(refusal)) => Some(refusal),
+            _ => None,
+        });
+        if let (Some(Some(refusal)), true) = (refusals.min_by_key(Option::is_some), bills.is_empty()) {
             anyhow::bail!("{}", self.not_asked(refusal));
         }
         let (csv, json) = (asked.csv(&bills), asked.json(&bills));
         write_new(self.csv.as_deref(), &csv)?;
         write_new(self.json.as_deref(), &format!("{json:#}\n"))?;
         let revoked: BTreeMap<MeterId, Revocation> =
-            released.revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
-        let unbilled = &released.unbilled;
-        let known = Known { bills: &bills, revoked: &revoked, asked: &asking, unbilled, state, ended };
+            revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
+        let known = Known { bills: &bills, revoked: &revoked, asked: &states, unbilled: &unbilled, ended };
         Ok(Closed { csv, summary: asked.summary(&known), complete: asked.open(&known).is_empty() })
     }
 
@@ -148,7 +165,7 @@ impl BillArguments {
             Rule::TariffMeters if self.group.is_some() || self.meters.is_some() => {
                 "; type it without --group and --meters, for all meters together"
             }
-            Rule::Targets => "; type --group with one group, or --meters with a file of fewer lines",
+            Rule::Targets => "; take the lines out of the list of meters that name one twice",
             Rule::TariffMeters => "; enrol more meters: wattveil enrol DIR NAME",
             Rule::Functionals | Rule::Cell => "; type --tariffs with fewer of them, or a longer --period",
             Rule::Window | Rule::TariffUnknown => "; type another --period",
@@ -246,33 +263,17 @@ fn period(text: &str, zone: &TimeZone, slot: SlotLength, now: Timestamp) -> anyh
 }
 
 impl Asked {
-    /// What to ask, and by which name: for all meters, if that is on its way; else for those of which enough of the period is left.
-    fn question(&self, ledger: &Ledger) -> anyhow::Result<(String, Vec<MeterId>)> {
-        let all: Vec<MeterId> = self.meters.iter().map(|row| row.meter).collect();
-        let (name, on_its_way) = ledger.name(&self.name(&all))?;
-        if on_its_way {
-            return Ok((name, all));
-        }
-        let mut left = Vec::new();
-        for meter in all {
-            if ledger.left(meter, self.period, &self.policy, self.slot)?.is_some() {
-                left.push(meter);
-            }
-        }
-        Ok((ledger.name(&self.name(&left))?.0, left))
-    }
-
-    /// The same question has the same name.
-    fn name(&self, meters: &[MeterId]) -> String {
-        let meters: String = meters.iter().map(MeterId::to_string).collect();
-        let tariffs: Vec<&str> = self.tariffs.iter().map(|tariff| tariff.id.as_ref()).collect();
-        let name = hash("bill", &[meters.as_bytes(), tariffs.join(",").as_bytes()]).to_string();
-        format!("bill-{}-{}-{}", self.period.start().0, self.period.end().0, &name[..8])
-    }
-
     /// Whether it is a bill of one of the meters, over a part of the period at least.
     fn concerns(&self, bill: &Bill) -> bool {
-        self.period.overlaps(bill.window) && self.row_of(bill).is_some()
+        self.touches(bill) && self.row_of(bill).is_some()
+    }
+
+    /// Whether a bill is over a part of the period. One that begins within its last day and ends after it is the next period's: the
+    /// last record of a period may end hours before midnight.
+    fn touches(&self, bill: &Bill) -> bool {
+        let (period, window) = (self.period, bill.window);
+        let next = window.end() > period.end() && window.start().0 + self.slot.per_day() >= period.end().0;
+        period.overlaps(window) && !next
     }
 
     fn row_of(&self, bill: &Bill) -> Option<&MeterRow> {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -13,7 +14,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{ToSpan as _, Zoned};
 use protocol::id::{MeterId, QueryId};
+use protocol::release::query::Query;
 use protocol::release::selection::Scope;
+use protocol::rule::Rule;
+use protocol::signature::Unverified;
 use protocol::unit::{Slot, SlotRange, WattHours};
 use store::{FileStore, Store, Table};
 use tempfile::TempDir;
@@ -26,10 +30,14 @@ struct Town {
 
 impl Town {
     fn new(more: &str) -> Self {
+        let with = |flag: &str, usual: &str| {
+            if more.contains(flag) { String::new() } else { format!("{flag} {usual}") }
+        };
+        let (meters, slots) = (with("--meters", "4"), with("--slot-minutes", "60"));
         let home = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let town = Self { home };
-        let line = format!("init town --meters 4 --slot-minutes 60 --broker 127.0.0.1:{port} {more}");
+        let line = format!("init town {meters} {slots} --broker 127.0.0.1:{port} {more}");
         let (ended_well, text) = town.says(&line);
         assert!(ended_well, "{text}");
         town
@@ -101,6 +109,21 @@ impl Town {
 
     fn queries(&self) -> usize {
         store::entries(Table("query"), &self.store()).unwrap().len()
+    }
+
+    /// The meters of each query in the store.
+    fn asked_for(&self) -> Vec<Vec<MeterId>> {
+        let rows = store::entries(Table("query"), &self.store()).unwrap();
+        let queries = rows.iter().map(|(_, bytes)| Unverified::<Query>::parse(bytes).unwrap());
+        queries.map(|query| query.claim().meters()).collect()
+    }
+
+    /// Writes into the sink's store that a query was given up, as the sink does.
+    fn is_given_up(&self, id: &[u8], rule: Rule) {
+        let mut store = self.store();
+        store.remove(Table("query"), id).unwrap();
+        store.put(Table("given-up"), id, &[u8::from(rule)]).unwrap();
+        store.commit().unwrap();
     }
 }
 
@@ -187,13 +210,14 @@ fn a_selection_that_is_too_small_is_not_asked() {
     let config = fs::read_to_string(town.path("sink/sink.toml")).unwrap();
     fs::write(town.path("sink/sink.toml"), config + &releases.concat()).unwrap();
     town.tells(
-        true,
+        false,
         "utility-sink --config town/sink/sink.toml --until-done",
         &[
             "not asked: 1 meter is asked for by a tariff; 3 are wanted",
             "not released: `curve` was not asked, by rule group-size: the group has 1 members; 3 are wanted",
             "not released: `grid` was not asked, by rule group-size",
             "ended: this is what was released bills=0 curve_days=0 intervals=0 findings=0",
+            "3 of 3 releases were not released",
         ],
     );
     assert_eq!(town.queries(), 0, "nothing is stored");
@@ -240,11 +264,16 @@ fn a_running_sink_is_blamed_only_if_it_runs() {
 
 /// Runs a command that waits until it says for what, then stops it; what it says on standard error.
 fn stopped(town: &Town, line: &str) -> String {
+    stopped_at(town, line, "waiting for")
+}
+
+/// The same with a command that says something else.
+fn stopped_at(town: &Town, line: &str, says: &'static str) -> String {
     let mut child = town.command(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut errors = child.stderr.take().unwrap();
     let reader = thread::spawn(move || {
         let (mut text, mut piece) = (String::new(), [0; 4_096]);
-        while !text.contains("waiting for") {
+        while !text.contains(says) {
             let len = errors.read(&mut piece).unwrap();
             assert!(len > 0, "it ended by itself: {text}");
             text.push_str(&String::from_utf8_lossy(&piece[..len]));
@@ -281,4 +310,79 @@ fn whoever_waits_is_told_for_what() {
     }
     assert!(Path::new(&town.path("sink/sink.redb")).exists());
     assert_eq!(town.queries(), 1, "the question stays");
+}
+
+/// With what `init` makes, a town of any size is asked for by one line: in questions that aggregators take, the same ones whenever the
+/// line is typed; what was too large is asked for in halves.
+#[test]
+fn a_town_is_asked_for_in_chunks() {
+    let town = Town::new("--meters 60 --slot-minutes 15 --smallest-group 5");
+    let bill = format!("{BILL} 2024-10");
+    stopped(&town, &bill);
+    let asked = town.asked_for();
+    assert_eq!(asked.iter().map(Vec::len).collect::<Vec<_>>(), [20; 3]);
+    let homes = |asked: &[Vec<MeterId>]| asked.concat().into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(homes(&asked).len(), 60);
+    stopped(&town, &bill);
+    assert_eq!(town.asked_for(), asked);
+
+    let first = store::entries(Table("query"), &town.store()).unwrap()[0].0.clone();
+    town.is_given_up(&first, Rule::Targets);
+    for _ in 0..2 {
+        stopped(&town, &bill);
+        let halved = town.asked_for();
+        let mut sizes: Vec<usize> = halved.iter().map(Vec::len).collect();
+        sizes.sort_unstable();
+        assert_eq!((sizes, homes(&halved)), (vec![10, 10, 20, 20], homes(&asked)));
+    }
+}
+
+/// Who is asked for anew is in no other open query: what has no cut gives way.
+#[test]
+fn a_home_is_in_one_open_query() {
+    let town = Town::new("--meters 8 --smallest-group 3");
+    let bill = format!("{BILL} 2024-10");
+    stopped(&town, &bill);
+    let list = town.path("sink/meters.csv");
+    let all = fs::read_to_string(&list).unwrap();
+    let fewer: Vec<&str> = all.lines().take(6).collect();
+    fs::write(&list, fewer.join("\n") + "\n").unwrap();
+    stopped(&town, &bill);
+    assert_eq!(town.asked_for().iter().map(Vec::len).collect::<Vec<_>>(), [5], "the first gave way");
+
+    fs::write(&list, &all).unwrap();
+    stopped(&town, &bill);
+    assert_eq!(town.asked_for().iter().map(Vec::len).collect::<Vec<_>>(), [8], "and so did that one");
+}
+
+/// What was given up stays so until it is asked anew, however often the sink is started meanwhile.
+#[test]
+fn what_was_given_up_is_not_waited_for() {
+    let town = Town::new("--smallest-group 3");
+    let meters: Vec<String> =
+        town.meters().iter().map(|line| format!("{:?}", line.split(',').nth(1).unwrap())).collect();
+    let config = fs::read_to_string(town.path("sink/sink.toml")).unwrap();
+    let (from, to) = (slot("2024-10-01").0, slot("2024-11-01").0);
+    let write = |meters: &[String]| {
+        let release = format!(
+            "\n[[release]]\nkind = \"bill\"\nname = \"october\"\nperiod = [{from}, {to}]\ntariffs = [\"flat\"]\nmeters = [{}]\n",
+            meters.join(", ")
+        );
+        fs::write(town.path("sink/sink.toml"), config.clone() + &release).unwrap();
+    };
+    let sink = "utility-sink --config town/sink/sink.toml --until-done";
+    let mut store = town.store();
+    store.put(Table("asked"), b"october", &[5; 16]).unwrap();
+    store.commit().unwrap();
+    drop(store);
+    town.is_given_up(&[5; 16], Rule::Targets);
+    write(&meters[..1]);
+    for _ in 0..2 {
+        town.tells(false, sink, &["not released: `october` was not asked, by rule tariff-meters"]);
+    }
+    assert_eq!(town.queries(), 0);
+    write(&meters);
+    let text = stopped_at(&town, sink, "asked release=");
+    assert!(!text.contains("not asked"), "{text}");
+    assert_eq!(town.queries(), 1, "it is asked anew");
 }

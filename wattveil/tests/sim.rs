@@ -9,6 +9,7 @@ mod sim {
     pub(crate) mod laws;
     pub(crate) mod network;
     mod objections;
+    mod overlaps;
     pub(crate) mod party;
     mod snapshot;
     pub(crate) mod utility;

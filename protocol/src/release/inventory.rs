@@ -11,7 +11,7 @@ use crate::signature::Document;
 use crate::unit::SlotRange;
 
 /// The most records in one inventory: more would not fit a document.
-pub const MAX_RECORDS: usize = 20_000;
+pub const MAX_RECORDS: usize = 22_000;
 
 /// An aggregator's answer to a query.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
@@ -77,4 +77,32 @@ pub struct Held {
     pub slots: SlotRange,
     /// Its name.
     pub rid: Rid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::query::MAX_TARGETS;
+    use crate::shamir::MAX_PARTIES;
+    use crate::signature::{Context, Signed, SigningKey};
+    use crate::unit::Slot;
+    use crate::wire::MAX_DOCUMENT;
+
+    /// The largest inventory fits a document, whatever is in it.
+    #[test]
+    fn the_largest_inventory_fits_a_document() {
+        let slots = SlotRange::new(Slot(u32::MAX - 1), Slot(u32::MAX)).unwrap();
+        let record = Held { slots, rid: Rid::from([0xff; 32]) };
+        let mut holdings = vec![Holding::Records(vec![record; MAX_RECORDS - MAX_TARGETS + 1])];
+        holdings.extend((1..MAX_TARGETS).map(|_| Holding::Records(vec![record])));
+        let inventory = Inventory {
+            query: QueryId::from([0xff; 16]),
+            point: Point::first(MAX_PARTIES)[MAX_PARTIES - 1],
+            answer: InventoryAnswer::Holdings(holdings),
+            seen: vec![ByteBuf::from(vec![0; 512]); MAX_PARTIES],
+        };
+        let signed =
+            Signed::sign(inventory, &SigningKey::from_bytes(&[1; 32]), &Context::from(Hash::from([2; 32])));
+        assert!(signed.bytes().len() <= MAX_DOCUMENT, "{} bytes", signed.bytes().len());
+    }
 }

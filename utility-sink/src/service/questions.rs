@@ -111,7 +111,7 @@ pub(super) fn standings(
     for question in &config.questions {
         let state = match asked_as(question, store)? {
             Some(id) if finding_of(id, store)?.is_some() => State::Ended,
-            Some(id) => match sink.analysis_refused(id).filter(|rule| !rule.heals()) {
+            Some(id) => match sink.analysis_refused(id) {
                 Some(rule) => State::Blocked(rule),
                 None => State::Waiting(
                     sink.analysis_stage(id).unwrap_or_else(|| "a key of the roster in force".to_owned()),

@@ -21,7 +21,7 @@ use protocol::release::vote::{Vote, Votes};
 use protocol::roster::Roster;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
-use protocol::signature::{Signed, hash};
+use protocol::signature::{Signed, Unverified, hash};
 use protocol::tariff::Tariff;
 use protocol::topic::{Channel, Handled, Outgoing};
 use protocol::unit::{Amount, Moment, SlotRange, WattHours};
@@ -132,6 +132,23 @@ fn open_result(
 /// Forgets a query that no cut was made for: nobody has voted, so nothing was released.
 pub(super) fn withdraw(id: QueryId, store: &mut dyn Store) -> Result<(), StoreError> {
     store.remove(QUERY, id.as_bytes())
+}
+
+/// Whether a query was asked and not withdrawn.
+pub(crate) fn is_stored(id: QueryId, store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(store.get(QUERY, id.as_bytes())?.is_some())
+}
+
+/// A query that has a cut and no outcome.
+pub(crate) fn being_voted_for(id: QueryId, store: &dyn Store) -> Result<Option<Query>, SinkError> {
+    if store.get(CUT, id.as_bytes())?.is_none() || has_outcome(id, store)? {
+        return Ok(None);
+    }
+    // It was signed here before it was stored.
+    let damaged = || SinkError::Damaged("a query can't be read");
+    let bytes = store.get(QUERY, id.as_bytes())?.ok_or_else(damaged)?;
+    let query = Unverified::<Query>::parse(&bytes).map_err(|_| damaged())?;
+    Ok(Some(query.claim().clone()))
 }
 
 /// Whether a query has an outcome.
@@ -246,6 +263,17 @@ impl Release {
     /// The outcome, once it has ended.
     pub fn finished(&self) -> Option<&Signed<Outcome>> {
         self.outcome.as_ref()
+    }
+
+    /// The meters that it may yet bill: those of its cut, or all that it names while it has none; once it has ended, none.
+    pub(super) fn may_bill(&self) -> Vec<MeterId> {
+        match (&self.query.ask, &self.cut) {
+            (Ask::Bill(_), None) => self.query.meters(),
+            (Ask::Bill(_), Some((_, selection))) if self.outcome.is_none() => {
+                selection.billed().map(|billed| billed.meter).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What the aggregators said they hold or refuse.

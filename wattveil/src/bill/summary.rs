@@ -25,12 +25,10 @@ const NAMES: usize = 12;
 pub(super) struct Known<'a> {
     pub(super) bills: &'a [&'a Bill],
     pub(super) revoked: &'a BTreeMap<MeterId, Revocation>,
-    /// The meters that were asked for.
-    pub(super) asked: &'a BTreeSet<MeterId>,
+    /// The meters that were to be asked for, and how far the question for each had come; nothing if its turn had not come.
+    pub(super) asked: &'a BTreeMap<MeterId, Option<State>>,
     /// By meter, why all else of its query was released and it was not.
     pub(super) unbilled: &'a BTreeMap<MeterId, Rule>,
-    /// How far the question had come, if there was one.
-    pub(super) state: Option<&'a State>,
     pub(super) ended: Ended,
 }
 
@@ -65,18 +63,25 @@ impl Asked {
 
     /// A meter's bills of these days, as one.
     fn run<'a>(&self, meter: MeterId, bills: &'a [&'a Bill]) -> Option<Run> {
-        let period = self.period;
         let of = bills.iter().copied();
-        Run::of(of.filter(move |bill| bill.meter == meter && period.overlaps(bill.window)))
+        Run::of(of.filter(|bill| bill.meter == meter && self.touches(bill)))
     }
 
-    /// The meters whose period is not closed, those that are revoked aside.
+    /// The meters whose period is not closed. One that is revoked is closed unless it was to be asked for and something may come of
+    /// that.
     pub(super) fn open(&self, known: &Known<'_>) -> Vec<&MeterRow> {
-        let closed = |row: &&MeterRow| {
+        let open = |row: &&MeterRow| {
             let run = self.run(row.meter, known.bills);
-            run.is_some_and(|run| run.closes(self.period, &self.policy, self.slot))
+            if run.is_some_and(|run| run.closes(self.period, &self.policy, self.slot)) {
+                return false;
+            }
+            match (known.revoked.contains_key(&row.meter), known.asked.get(&row.meter)) {
+                (true, None) => false,
+                (true, Some(Some(State::Ended))) => run.is_none(),
+                _ => true,
+            }
         };
-        self.meters.iter().filter(|row| !known.revoked.contains_key(&row.meter) && !closed(row)).collect()
+        self.meters.iter().filter(open).collect()
     }
 
     pub(super) fn summary(&self, known: &Known<'_>) -> String {
@@ -95,17 +100,19 @@ impl Asked {
         text
     }
 
-    /// How many have their bill, and which have one of other days.
+    /// For how many the period is closed, and whose bills are of other days.
     fn headline(&self, known: &Known<'_>) -> String {
         let (mut count, mut energy) = (0, 0);
-        let mut others: BTreeMap<SlotRange, (Vec<&MeterRow>, i64)> = BTreeMap::new();
+        let mut others: BTreeMap<(SlotRange, bool), (Vec<&MeterRow>, i64)> = BTreeMap::new();
         for row in &self.meters {
             let Some(run) = self.run(row.meter, known.bills) else { continue };
-            if run.is_of(self.period, &self.policy, self.slot) {
+            let closes = run.closes(self.period, &self.policy, self.slot);
+            if closes {
                 count += 1;
                 energy += run.energy;
-            } else {
-                let other = others.entry(run.window).or_default();
+            }
+            if !run.is_of(self.period, &self.policy, self.slot) {
+                let other = others.entry((run.window, closes)).or_default();
                 other.0.push(row);
                 other.1 += run.energy;
             }
@@ -116,16 +123,17 @@ impl Asked {
             self.time(self.period.end()),
             self.meters.len()
         );
-        for (window, (rows, energy)) in &others {
+        for ((window, closes), (rows, energy)) in &others {
             let line = format!(
-                "Not counted above, {} of other days, from {} to {}, {energy} Wh in all: {}.",
+                "{} above, {} of other days, from {} to {}, {energy} Wh in all: {}.",
+                if *closes { "Counted" } else { "Not counted" },
                 if rows.len() == 1 { "a bill".to_owned() } else { format!("{} bills", rows.len()) },
                 self.time(window.start()),
                 self.time(window.end()),
                 names(rows)
             );
-            let asked = rows.iter().any(|row| known.asked.contains(&row.meter));
-            let more = if asked {
+            let asked = rows.iter().any(|row| known.asked.contains_key(&row.meter));
+            let more = if asked || *closes {
                 " No slot is billed twice, and what has no record is not billed.".to_owned()
             } else {
                 self.next(*window)
@@ -139,8 +147,8 @@ impl Asked {
     fn next(&self, billed: SlotRange) -> String {
         let Some((from, after)) = self.days(billed) else { return String::new() };
         let next = self.zoned(billed.end()).map(|end| end.date());
-        let end = after.checked_add(i32::from(self.policy.bill_days).days()).ok();
-        let (Some(next), Some(end)) = (next, end) else { return String::new() };
+        let Some(end) = next.and_then(|next| self.shortest_to(next, after)) else { return String::new() };
+        let Some(next) = next else { return String::new() };
         let when = if end <= self.today { "type".to_owned() } else { format!("from {end} on type") };
         let left = if billed.end() < self.period.end() {
             let days = self.policy.bill_days;
@@ -156,33 +164,49 @@ impl Asked {
         )
     }
 
+    /// The day up to which a period is to be asked for that begins on one day and bills what was measured from another on: the shortest
+    /// bill's days, and one more if one of them has an hour less.
+    fn shortest_to(&self, from: Date, after: Date) -> Option<Date> {
+        let end = after.checked_add(i32::from(self.policy.bill_days).days()).ok()?;
+        let second = |day: Date| Some(day.to_zoned(self.zone.clone()).ok()?.timestamp().as_second());
+        let shortest = i64::from(self.policy.bill_days) * 86_400;
+        if second(end)? - second(from)? < shortest { end.tomorrow().ok() } else { Some(end) }
+    }
+
     fn revoked_lines(&self, known: &Known<'_>) -> String {
         let mut text = String::new();
+        let open: BTreeSet<MeterId> = self.open(known).iter().map(|row| row.meter).collect();
         for row in &self.meters {
             let Some(revocation) = known.revoked.get(&row.meter) else { continue };
             let billed = match self.run(row.meter, known.bills) {
-                Some(run) => format!("billed to its last record, which ends {}", self.time(run.window.end())),
+                _ if open.contains(&row.meter) => format!("not billed to its last record. {}", reason(row, known)),
+                Some(run) => format!("billed to its last record, which ends {}.", self.time(run.window.end())),
                 None => {
-                    "no bill: what it measured since its last one is shorter than the shortest bill, or billed; read it off its register"
+                    "no bill: what it measured since its last one is shorter than the shortest bill, or billed; read it off its register."
                         .to_owned()
                 }
             };
             let from = self.slot.slot_at(revocation.from).map_or_else(String::new, |slot| self.time(slot));
-            writeln!(text, "{} is revoked as of {from} ({}): {billed}.", row.name, revocation.reason)
+            writeln!(text, "{} is revoked as of {from} ({}): {billed}", row.name, revocation.reason)
                 .expect("a String takes every text");
         }
         text
     }
 
-    /// Who has no bill of these days or others, and why.
+    /// Who has no bill of these days, or of a part of them only, and why; those that are revoked have been told.
     fn without_lines(&self, known: &Known<'_>) -> String {
-        let without = self.open(known).into_iter().filter(|row| self.run(row.meter, known.bills).is_none());
-        let mut by_reason: BTreeMap<String, Vec<&MeterRow>> = BTreeMap::new();
-        for row in without {
-            by_reason.entry(reason(row, known)).or_default().push(row);
+        let mut by_reason: BTreeMap<(bool, String), Vec<&MeterRow>> = BTreeMap::new();
+        for row in self.open(known).into_iter().filter(|row| !known.revoked.contains_key(&row.meter)) {
+            let partly = self.run(row.meter, known.bills).is_some();
+            // of what is billed otherwise, and was not to be asked for, the headline tells
+            if !partly || known.asked.contains_key(&row.meter) {
+                by_reason.entry((partly, reason(row, known))).or_default().push(row);
+            }
         }
-        let line =
-            |(reason, rows): (&String, &Vec<&MeterRow>)| format!("No bill for: {}. {reason}\n", names(rows));
+        let line = |((partly, reason), rows): (&(bool, String), &Vec<&MeterRow>)| {
+            let what = if *partly { "No bill of the rest" } else { "No bill" };
+            format!("{what} for: {}. {reason}\n", names(rows))
+        };
         by_reason.iter().map(line).collect()
     }
 }
@@ -192,10 +216,15 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
     if let Some(rule) = known.unbilled.get(&row.meter) {
         return by_rule(*rule);
     }
-    if !known.asked.contains(&row.meter) {
+    let Some(state) = known.asked.get(&row.meter) else {
         return "It is billed beyond the period, or its answers have not come; the sink takes them when they do.".to_owned();
-    }
-    match known.state {
+    };
+    match state {
+        None => "It was not asked for yet, since what was asked before is not answered. Type the same again."
+            .to_owned(),
+        Some(State::NotAsked(refusal)) if refusal.rule != Rule::TariffMeters => {
+            format!("It was not asked for, by rule {}: {}.", refusal.rule, refusal.detail)
+        }
         Some(State::NotAsked(refusal)) => format!(
             "It was not asked for alone, by rule {}: {}. What it used comes with its next bill, of a period in which the others are \
              billed too.",
@@ -221,7 +250,7 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
                  was asked is asked once, and goes on."
             )
         }
-        Some(State::Ended) | None => {
+        Some(State::Ended) => {
             "Its answers do not fit together yet: the sink takes what comes late.".to_owned()
         }
     }
@@ -241,8 +270,14 @@ fn by_rule(rule: Rule) -> String {
             "Its certificate is published by its meter when it starts: start it, and type the same again."
         }
         Rule::Continuity | Rule::AlreadyReleased => {
-            "Aggregators have released these slots before. If the sink's store was brought back from a backup, what was billed since is \
-             lost to it; type a --period that begins later."
+            "Aggregators have billed it further than this sink knows. If the sink's store was lost or brought back from a backup, its \
+             bills since then are in the exports only, and this sink cannot bill it any more: docs/operating.md says what to do \
+             (Disaster). Else type the same again."
+        }
+        Rule::Targets => {
+            "Its meters put few slots into a record, and their records are too many for one query of as few homes as a tariff may have. \
+             Type a shorter --period, or --group, if several groups are asked for together; and write a larger batch_slots into each \
+             agent.toml, for the periods to come."
         }
         Rule::LedgerRollback => {
             "An aggregator was brought back from a backup, and votes no more: see docs/operating.md."

@@ -1,7 +1,11 @@
 //! Periods, and what is said of them.
 
+use protocol::id::QueryId;
+use protocol::release::query::{Ask, BillAsk, BillTarget, Query};
 use protocol::release::selection::Scope;
+use protocol::signature::{SigningKey, hash};
 use protocol::unit::Slot;
+use store::{FileStore, Store as _, Table};
 
 use super::*;
 use crate::release::Ended;
@@ -27,8 +31,8 @@ fn periods_are_local_days() {
 /// Midnight of 2024-10-04 in hours since 1970.
 const FIRST: u32 = 480_000;
 
-fn hours(from: u32, to: u32) -> SlotRange {
-    SlotRange::new(Slot(FIRST + from), Slot(FIRST + to)).unwrap()
+fn hours(from: i32, to: i32) -> SlotRange {
+    SlotRange::new(Slot(FIRST.saturating_add_signed(from)), Slot(FIRST.saturating_add_signed(to))).unwrap()
 }
 
 fn row(name: &str, number: u8) -> MeterRow {
@@ -58,7 +62,7 @@ fn bill(number: u8, window: SlotRange) -> Bill {
         scope: Scope::Registers,
         missing: 0,
         unaccounted: None,
-        query: protocol::id::QueryId::from([9; 16]),
+        query: QueryId::from([9; 16]),
     }
 }
 
@@ -80,9 +84,8 @@ fn said(
     let known = Known {
         bills,
         revoked: &revoked.into(),
-        asked: &of.iter().map(id).collect(),
+        asked: &of.iter().map(|number| (id(number), state.cloned())).collect(),
         unbilled: &rules.iter().map(|(number, rule)| (id(number), *rule)).collect(),
-        state,
         ended: Ended::Patience(600),
     };
     (asked.summary(&known), asked.open(&known).is_empty())
@@ -100,7 +103,7 @@ fn has(text: &str, all: &[&str]) {
 fn revoked_meters_are_said() {
     let asked = asked(vec![row("early", 1), row("late", 2), row("silent", 3)]);
     let waiting = State::Waiting("votes: 1 of the 3 that are needed".to_owned());
-    let (text, closed) = said(&asked, &[&bill(2, hours(0, 650))], &[1, 2, 3], Some(&waiting), &[]);
+    let (text, closed) = said(&asked, &[&bill(2, hours(0, 650))], &[3], Some(&waiting), &[]);
     has(
         &text,
         &[
@@ -113,6 +116,23 @@ fn revoked_meters_are_said() {
         ],
     );
     assert!(!closed);
+    // who was asked for is not told to read off what may still be billed
+    let early = [asked.meters[0].clone()];
+    let asked = Asked { meters: early.into(), ..asked };
+    let (text, closed) = said(&asked, &[], &[1], Some(&waiting), &[]);
+    has(
+        &text,
+        &[
+            "(moved out): not billed to its last record. Nothing more came within 600 s while it waited for votes",
+        ],
+    );
+    assert!(!closed && !text.contains("read it off"), "{text}");
+    let (text, closed) = said(&asked, &[], &[1], Some(&State::Ended), &[(1, Rule::Anchor)]);
+    has(&text, &["(moved out): not billed to its last record. Rule anchor", "type the same again"]);
+    assert!(!closed);
+    let (text, closed) = said(&asked, &[&bill(1, hours(0, 640))], &[1], Some(&State::Ended), &[]);
+    has(&text, &["billed to its last record"]);
+    assert!(closed, "{text}");
 }
 
 /// Bills of other days are told apart, with what they are billed from and to and what comes next.
@@ -141,9 +161,82 @@ fn bills_of_other_days_are_not_counted() {
     let (text, closed) = said(&one, &[&bill(3, hours(200, 672))], &[3], Some(&State::Ended), &[]);
     has(
         &text,
-        &["0 of 1 meters have their bill", "a bill of other days", "what has no record is not billed"],
+        &[
+            "1 of 1 meters have their bill, 7 Wh in all",
+            "Counted above, a bill of other days",
+            "what has no record is not billed",
+        ],
     );
     assert!(closed, "{text}");
+}
+
+/// Whoever has a part of the period only is told why the rest is missing, by every rule and state.
+#[test]
+fn what_lacks_a_part_is_told_why() {
+    let asked = asked(vec![row("one", 3), row("two", 4)]);
+    let part = [3, 4].map(|number| bill(number, hours(0, 300)));
+    let bills = [&part[0], &part[1]];
+    let waiting = State::Waiting("votes: 1 of the 3 that are needed".to_owned());
+    for (state, rules, words) in [
+        (State::Ended, &[(3, Rule::Anchor), (4, Rule::Anchor)][..], "one, two. Rule anchor"),
+        (State::Blocked(Rule::Differencing), &[], "one, two. So many aggregators do not vote"),
+        (State::GivenUp(Rule::Cell), &[], "one, two. The aggregators refuse the whole question"),
+        (waiting, &[], "one, two. Nothing more came within 600 s while it waited for votes"),
+    ] {
+        let (text, closed) = said(&asked, &bills, &[3, 4], Some(&state), rules);
+        has(
+            &text,
+            &[
+                "0 of 2 meters have their bill",
+                "Not counted above, 2 bills",
+                "No bill of the rest for: ",
+                words,
+            ],
+        );
+        assert!(!closed, "{text}");
+    }
+    let (text, _) = said(&asked, &bills, &[3, 4], None, &[]);
+    has(&text, &["No bill of the rest for: one, two. It was not asked for yet", "Type the same again"]);
+}
+
+/// A period whose last record ends hours before midnight stays closed when the next one is, and no bill is in both.
+#[test]
+fn a_closed_period_stays_closed() {
+    let mut asked = asked(vec![row("one", 3)]);
+    let (first, second) = (bill(3, hours(0, 668)), bill(3, hours(668, 1_340)));
+    let all = [&first, &second];
+    let of = |asked: &Asked| {
+        let bills: Vec<&Bill> = all.into_iter().filter(|bill| asked.concerns(bill)).collect();
+        (bills.iter().map(|bill| bill.window).collect::<Vec<_>>(), said(asked, &bills, &[], None, &[]))
+    };
+    for (period, window) in [(hours(0, 672), first.window), (hours(672, 1_344), second.window)] {
+        asked.period = period;
+        let (windows, (text, closed)) = of(&asked);
+        assert_eq!(windows, [window]);
+        has(&text, &["1 of 1 meters have their bill, 7 Wh in all"]);
+        assert!(closed && !text.contains("other days"), "{text}");
+    }
+}
+
+/// Questions have as many homes as records allow and as a tariff wants, whatever the slots are; nobody is in two.
+#[test]
+fn homes_are_asked_for_in_chunks() {
+    let mut asked = asked(vec![row("one", 3)]);
+    asked.tariffs.push(tariff("flat"));
+    let least = usize::from(asked.policy.tariff_meters);
+    // months of quarters of an hour and of hours, the ones with an hour more
+    for (slots, most) in [(31 * 96 + 4, 29), (28 * 96, 32), (31 * 24 + 1, 116), (28, 256)] {
+        for count in 1..2_000 {
+            let meters: Vec<MeterId> =
+                (0..count).map(|index: u128| MeterId::from(index.to_be_bytes())).collect();
+            let chunks: Vec<&[MeterId]> = asked.chunks(&meters, slots).collect();
+            assert_eq!(chunks.concat(), meters);
+            let sizes = || chunks.iter().map(|chunk| chunk.len());
+            assert!(sizes().all(|size| size <= most), "{count} homes: {:?}", sizes().collect::<Vec<_>>());
+            assert!(sizes().all(|size| size >= least.min(meters.len())));
+        }
+    }
+    assert_eq!(asked.chunks(&[], 0).count(), 0);
 }
 
 /// Whoever has no bill is told by which rule, and what to do.
@@ -177,10 +270,43 @@ fn missing_bills_are_told_by_their_rule() {
     );
 }
 
-/// A price stands under the tariff that made it, whichever tariffs are asked for now.
+/// Homes of a question that may have been voted for are in no other one; once it has ended, what is left of this period is asked.
 #[test]
-fn prices_stand_under_their_tariffs() {
-    let tariff = |id: &str| TariffDocument {
+fn what_is_on_its_way_is_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("sink.redb");
+    let id = QueryId::from([9; 16]);
+    let meters: Vec<MeterId> = (1..=8).map(|number| MeterId::from([number; 16])).collect();
+    let targets = meters[..3].iter().map(|meter| BillTarget { meter: *meter, opening: None }).collect();
+    let ask = Ask::Bill(BillAsk { tariffs: Vec::new(), targets });
+    let query = Query { id, period: hours(-672, 0), ask, excluded: Vec::new() };
+    let context = deployment_context(&"town".parse().unwrap());
+    let query = Signed::sign(query, &SigningKey::from_bytes(&[7; 32]), &context);
+    let write = |table: &'static str, key: &[u8], value: &[u8]| {
+        let mut store = FileStore::open(&path, 1 << 20).unwrap();
+        store.put(Table(table), key, value).unwrap();
+        store.commit().unwrap();
+    };
+    write("asked", b"september", id.as_bytes());
+    write("query", id.as_bytes(), query.bytes());
+    let asked = asked((1..=8).map(|number| row("home", number)).collect());
+    let of =
+        |questions: &[Question]| questions.iter().map(|question| question.meters.clone()).collect::<Vec<_>>();
+    let plan = || asked.questions(&Ledger::open(&path).unwrap()).unwrap();
+    assert_eq!(of(&plan()).concat(), meters, "without a cut it gives way");
+    write("cut", id.as_bytes(), b"a cut");
+    let questions = plan();
+    assert_eq!(of(&questions), [meters[..3].to_vec(), meters[3..].to_vec()]);
+    assert_eq!(questions[0].name(), "september");
+    let next = |state| asked.after(&questions[0], &state, &Ledger::open(&path).unwrap()).unwrap();
+    assert_eq!(next(State::Waiting("votes".to_owned())), []);
+    assert_eq!(of(&next(State::Ended)), [meters[..3].to_vec()]);
+    write("outcome", id.as_bytes(), b"an outcome");
+    assert_eq!(of(&plan()), [meters], "what has ended keeps nobody");
+}
+
+fn tariff(id: &str) -> TariffDocument {
+    TariffDocument {
         id: id.parse().unwrap(),
         currency: "USD".to_owned(),
         zone: "UTC".to_owned(),
@@ -191,7 +317,12 @@ fn prices_stand_under_their_tariffs() {
         otherwise: 0,
         substitute: 0,
         offsets: Vec::new(),
-    };
+    }
+}
+
+/// A price stands under the tariff that made it, whichever tariffs are asked for now.
+#[test]
+fn prices_stand_under_their_tariffs() {
     let (flat, tou) = (hash("tariff", &[b"flat"]), hash("tariff", &[b"tou"]));
     let amounts = vec![(flat, Amount(100_000_000)), (tou, Amount(200_000_000))];
     let bill = Bill { amounts, scope: Scope::Complete, ..bill(1, hours(0, 672)) };
@@ -202,6 +333,24 @@ fn prices_stand_under_their_tariffs() {
     assert!(asked.csv(&[&bill]).contains(",7,,0,"));
     asked.period = SlotRange::new(Slot(479_400), Slot(480_072)).unwrap();
     assert!(asked.concerns(&bill));
+}
+
+/// What is told to be typed is accepted, across a day with an hour less too; and what this sink can't bill any more is said.
+#[test]
+fn what_is_told_helps() {
+    let mut asked = asked(vec![row("one", 3)]);
+    asked.zone = TimeZone::get("Europe/Berlin").unwrap();
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    let slot_of = |text: &str| period(text, &asked.zone, asked.slot, now).unwrap();
+    let (march, billed) = (slot_of("2025-03-01..2025-04-01"), slot_of("2025-02-05..2025-03-15"));
+    asked.period = march;
+    let (text, _) = said(&asked, &[&bill(3, billed)], &[], None, &[]);
+    let told = text.split("--period ").nth(1).unwrap().split(';').next().unwrap();
+    assert_eq!(told, "2025-03-15..2025-04-13");
+    let told = period(told, &asked.zone, asked.slot, now).unwrap();
+    assert!(told.len() >= asked.policy.bill_slots(asked.slot), "{told:?}");
+    let (text, _) = said(&asked, &[], &[3], Some(&State::Ended), &[(3, Rule::Continuity)]);
+    has(&text, &["this sink cannot bill it any more: docs/operating.md says what to do"]);
 }
 
 /// What is no period, or not over, says what to type.

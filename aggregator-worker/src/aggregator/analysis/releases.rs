@@ -341,14 +341,15 @@ fn check(
             return refuse(Rule::Window, "no such window");
         };
         for member in set {
-            let certificate = registry.certificates.get(&member.meter);
-            let Some(certificate) = certificate.filter(|certificate| certificate.group == subject.group)
-            else {
+            let Some(certificate) = registry.certificates.get(&member.meter) else {
+                return refuse(Rule::UnknownMeter, format_args!("no certificate of meter {}", member.meter));
+            };
+            if certificate.group != subject.group {
                 return refuse(
                     Rule::ForeignGroup,
                     format_args!("meter {} is not in the group", member.meter),
                 );
-            };
+            }
             let held = uploads::member(&ask.key, plan, subject.window, member.meter, known, store)?;
             if held.as_ref() != Some(member) {
                 return refuse(Rule::MemberSet, format_args!("we do not hold all of meter {}", member.meter));

@@ -25,6 +25,7 @@ use store::{Store, StoreError, Table};
 use super::finding::{Finding, finding_of, keep, keep_wrong};
 use super::keys::Keys;
 use super::{AnalysisPace, Question, topic};
+use crate::sink::release::refusals::lasting;
 use crate::sink::{Party, SinkError};
 
 const ASK: Table = Table("analysis-ask");
@@ -170,13 +171,13 @@ impl Request {
         }
     }
 
-    /// Why it is refused, or its cut is not voted for, if more refuse than a quorum can spare.
+    /// Why it is refused, or its cut is not voted for, if so many refuse that no quorum is left and time does not heal it.
     pub(super) fn refused(&self, party: &Party) -> Option<Rule> {
         let rules: Vec<Rule> = match &self.cut {
-            None => self.holdings.values().filter_map(|holding| holding.clone().err()).collect(),
-            Some(_) => self.objections.values().copied().filter(|rule| !rule.heals()).collect(),
+            None => self.holdings.values().filter_map(|holding| holding.as_ref().err()).copied().collect(),
+            Some(_) => self.objections.values().copied().collect(),
         };
-        (rules.len() > party.roster().n() - party.roster().q()).then(|| rules[0])
+        lasting(rules.into_iter(), party.roster().n(), party.roster().q())
     }
 
     /// What it waits for, in words.

@@ -75,6 +75,12 @@ fn commonest(rules: impl Iterator<Item = Rule>) -> Option<Rule> {
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(rule, _)| rule)
 }
 
+/// The rule by which so many of n aggregators refuse that no quorum of q is left, whatever time heals.
+pub(in crate::sink) fn lasting(rules: impl Iterator<Item = Rule>, n: usize, q: usize) -> Option<Rule> {
+    let lasting: Vec<Rule> = rules.filter(|rule| !rule.heals()).collect();
+    (n - lasting.len() < q).then(|| commonest(lasting.into_iter())).flatten()
+}
+
 impl Release {
     /// The rule by which so many aggregators refused the query that no quorum is left, if they did.
     pub fn refused(&self, roster: &Roster) -> Option<Rule> {
@@ -95,9 +101,8 @@ impl Release {
 
     /// The rule by which so many aggregators do not vote that no quorum is left, if they don't and time does not heal it.
     pub fn blocked(&self, roster: &Roster) -> Option<Rule> {
-        let lasting: Vec<Rule> = self.objections.values().copied().filter(|rule| !rule.heals()).collect();
-        let left = roster.n() - lasting.len();
-        (self.outcome.is_none() && left < roster.q()).then(|| commonest(lasting.into_iter())).flatten()
+        let rules = self.objections.values().copied();
+        lasting(rules, roster.n(), roster.q()).filter(|_| self.outcome.is_none())
     }
 
     /// What it waits for, in words.
@@ -169,5 +174,20 @@ impl Release {
         };
         let rules: Vec<Rule> = cited.clone().filter_map(|inventory| of(&inventory)).collect();
         (cited.count() - rules.len() < quorum).then(|| commonest(rules.into_iter())).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What time heals is no refusal, whoever says it first; and one liar does not say by which rule all refuse.
+    #[test]
+    fn what_time_heals_ends_nothing() {
+        let of = |rules: &[Rule]| lasting(rules.iter().copied(), 4, 3);
+        assert_eq!(of(&[Rule::Function, Rule::KeyUnknown]), None);
+        assert_eq!(of(&[Rule::Function, Rule::KeyUnknown, Rule::MemberSet, Rule::UnknownMeter]), None);
+        assert_eq!(of(&[Rule::Function, Rule::Exhausted, Rule::Exhausted]), Some(Rule::Exhausted));
+        assert_eq!(of(&[Rule::KeyUnknown, Rule::Function, Rule::Function]), Some(Rule::Function));
     }
 }
