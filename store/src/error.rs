@@ -23,7 +23,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The file is no store, or it was damaged.
-    #[error("the store {} is damaged or no store ({detail}); put a backup in its place", path.display())]
+    #[error("the store {} is damaged or no store ({detail}); put it aside and look up Disaster in docs/operating.md: what the role can do without it, and whether a backup may take its place", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,

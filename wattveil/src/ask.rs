@@ -23,6 +23,7 @@ use utility_sink::sink::analysis::Finding;
 use utility_sink::sink::revoked_in;
 
 use crate::directory::MetersFile;
+use crate::export::{self, Kind};
 use crate::release::{Ended, explained, released_within};
 
 /// The cache of a store that is looked at once.
@@ -68,12 +69,7 @@ impl AskArguments {
     /// A file or a question that is not what it should be; a sink that runs; no values in time.
     pub async fn run(self) -> anyhow::Result<String> {
         if let Some(file) = &self.json {
-            let there = file.exists();
-            anyhow::ensure!(
-                !there,
-                "{} is there already; name another file, or move it away",
-                file.display()
-            );
+            export::check(file, Kind::Json("standard_deviation_of_the_error"))?;
         }
         let mut config = Config::read(&self.config)?;
         let home = self.config.parent().unwrap_or_else(|| Path::new("."));
@@ -101,9 +97,7 @@ impl AskArguments {
         let wrong = released.wrong.get(&name).cloned().unwrap_or_default();
         let shown = Shown { finding, wrong, slot, window: key.window_slots };
         if let Some(file) = &self.json {
-            // values are for the utility's eyes
-            let text = format!("{:#}\n", shown.to_json());
-            crate::deployment::files::write_new(file, text.as_bytes(), 0o600)?;
+            export::write(file, &format!("{:#}\n", shown.to_json()))?;
         }
         shown.to_text()
     }
@@ -208,6 +202,11 @@ impl AskArguments {
             "{} is a function of {} (group, day)s; {count} were typed",
             wanted.name(),
             wanted.subjects()
+        );
+        anyhow::ensure!(
+            wanted.weights().is_some() || self.weights.is_empty(),
+            "{} takes no weights; leave out --weights, or ask for weighted or forecast",
+            wanted.name()
         );
         if let Some(found) = wanted.weights() {
             let slots = usize::from(key.window_slots);

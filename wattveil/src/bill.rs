@@ -25,6 +25,7 @@ use self::billed::{Ledger, scope};
 use self::questions::{AT_ONCE, Question};
 use self::summary::Known;
 use crate::directory::{MeterRow, MetersFile};
+use crate::export::{self, Kind};
 use crate::release::{Ended, explained, released_within};
 
 mod billed;
@@ -62,6 +63,9 @@ pub struct BillArguments {
     patience: u64,
 }
 
+/// The columns that every export begins with.
+const COLUMNS: &str = "name,meter,group,from,to,energy_wh";
+
 /// What a period came to.
 #[derive(Debug)]
 pub struct Closed {
@@ -95,12 +99,8 @@ impl BillArguments {
     ///
     /// A file or a period that is not what it should be; a sink that runs.
     pub async fn run(self) -> anyhow::Result<Closed> {
-        for file in [&self.csv, &self.json].into_iter().flatten() {
-            anyhow::ensure!(
-                !file.exists(),
-                "{} is there already; name another file, or move it away",
-                file.display()
-            );
+        for (file, kind) in [(&self.csv, Kind::Csv(COLUMNS)), (&self.json, Kind::Json("query"))] {
+            file.as_ref().map_or(Ok(()), |file| export::check(file, kind))?;
         }
         let mut config = Config::read(&self.config)?;
         let home = self.config.parent().unwrap_or_else(|| Path::new("."));
@@ -151,8 +151,8 @@ impl BillArguments {
             anyhow::bail!("{}", self.not_asked(refusal));
         }
         let (csv, json) = (asked.csv(&bills), asked.json(&bills));
-        write_new(self.csv.as_deref(), &csv)?;
-        write_new(self.json.as_deref(), &format!("{json:#}\n"))?;
+        self.csv.as_ref().map_or(Ok(()), |file| export::write(file, &csv))?;
+        self.json.as_ref().map_or(Ok(()), |file| export::write(file, &format!("{json:#}\n")))?;
         let revoked: BTreeMap<MeterId, Revocation> =
             revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
         let known = Known { bills: &bills, revoked: &revoked, asked: &states, unbilled: &unbilled, ended };
@@ -281,7 +281,7 @@ impl Asked {
     }
 
     fn csv(&self, bills: &[&Bill]) -> String {
-        let mut text = "name,meter,group,from,to,energy_wh".to_owned();
+        let mut text = COLUMNS.to_owned();
         for tariff in &self.tariffs {
             write!(text, ",{} {}", tariff.id, tariff.currency).expect("a String takes every text");
         }
@@ -336,10 +336,4 @@ impl Asked {
 /// What a bill comes to under the tariff of this hash, if it was asked for under it.
 fn amount(bill: &Bill, tariff: &Hash) -> Option<Amount> {
     bill.amounts.iter().find(|(hash, _)| hash == tariff).map(|(_, amount)| *amount)
-}
-
-fn write_new(file: Option<&Path>, text: &str) -> anyhow::Result<()> {
-    let Some(file) = file else { return Ok(()) };
-    // bills are for the utility's eyes
-    crate::deployment::files::write_new(file, text.as_bytes(), 0o600)
 }

@@ -276,6 +276,13 @@ fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
     let (identity, roster) = findings.expect(config.identity(home))?;
     check_roster(&roster, findings);
     let row = roster.aggregator(identity.point)?.clone();
+    if row.key != identity.key.verifying_key() {
+        let text = format!(
+            "the roster names another key for {}; bring the key and roster.wv back from one backup",
+            row.id
+        );
+        findings.add(Grade::Wrong, text);
+    }
     for key in &row.box_keys {
         if !identity.box_keys.iter().any(|own| own.sealing_key() == key.key) {
             let text = format!(
@@ -415,7 +422,7 @@ async fn check_connection(endpoint: &Endpoint, home: &Path, roster: &Roster, fin
     let settings = findings.expect(endpoint.settings(home, &user).map_err(Into::into));
     let Some(settings) = settings.filter(|_| !findings.unreachable) else { return };
     let filter = format!("wv/1/{}/status/agg/+", roster.document().deployment);
-    let mut subscriber = match subscribe(settings, filter).await {
+    let mut subscriber = match subscribe(settings, vec![filter]).await {
         Ok(subscriber) => subscriber,
         Err(error) => {
             // the others would only say so again

@@ -1,5 +1,6 @@
 //! A deployment's directory, as `wattveil init` made it and later commands find it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -142,17 +143,30 @@ impl MetersFile {
     ///
     /// # Errors
     ///
-    /// A file that can't be read, or a line that is not `name,meter,group`.
+    /// A file that can't be read, another first line than [`HEADER`](Self::HEADER), a line that is not `name,meter,group`, or a
+    /// meter that is named twice.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the meters of {}", path.display()))?;
+        let first = text.lines().next().unwrap_or_default();
+        anyhow::ensure!(
+            first.trim() == Self::HEADER.trim(),
+            "{}, line 1: the first line is `{first}`; it is to be {}",
+            path.display(),
+            Self::HEADER.trim()
+        );
         let rows = text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty());
         let rows = rows.map(|(index, line)| {
             row(line).with_context(|| {
                 format!("{}, line {}: it is not name,meter,group: `{line}`", path.display(), index + 1)
             })
         });
-        Ok(Self(rows.collect::<anyhow::Result<_>>()?))
+        let rows = rows.collect::<anyhow::Result<Vec<MeterRow>>>()?;
+        let mut meters = BTreeSet::new();
+        if let Some(twice) = rows.iter().find(|row| !meters.insert(row.meter)) {
+            anyhow::bail!("{}: meter {} ({}) is there twice", path.display(), twice.meter, twice.name);
+        }
+        Ok(Self(rows))
     }
 
     /// The meter of a home, by its name or its pseudonym.

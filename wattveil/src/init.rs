@@ -21,6 +21,9 @@ use crate::deployment::{Authority, Deployment, Plan, Setup};
 
 const DAY: u64 = 86_400;
 
+/// The zone of the example tariffs as they are.
+const ZONE: &str = "America/Los_Angeles";
+
 /// How far back synthetic homes go: a bill of 28 days and what the edges need.
 const SYNTHETIC_DAYS: u64 = 31;
 
@@ -69,8 +72,12 @@ pub struct InitArguments {
     /// Seal shares with X-Wing, against quantum computers, too
     #[arg(long)]
     post_quantum: bool,
+    /// The time zone of the example tariffs: whose midnight a period begins at [default: America/Los_Angeles; with --analytics
+    /// Etc/UTC]
+    #[arg(long)]
+    zone: Option<String>,
     /// For how many days the roster is valid; a successor follows it then, see `wattveil rotate`
-    #[arg(long, value_name = "DAYS", default_value_t = 730)]
+    #[arg(long, value_name = "DAYS", default_value_t = 730, value_parser = clap::value_parser!(u64).range(1..=36_525))]
     days: u64,
     /// Give each meter a made-up home with the last month's readings, to try it all out
     #[arg(long)]
@@ -111,8 +118,8 @@ impl InitArguments {
             analysis: self.analysis(slot)?,
             meters: self.pace(slot),
             tariffs: vec![
-                ("flat.toml".into(), include_str!("../assets/flat.toml").into()),
-                ("tou.toml".into(), include_str!("../assets/tou.toml").into()),
+                ("flat.toml".into(), self.tariff(include_str!("../assets/flat.toml"))?),
+                ("tou.toml".into(), self.tariff(include_str!("../assets/tou.toml"))?),
             ],
             ..Setup::new(listen)
         };
@@ -133,6 +140,16 @@ impl InitArguments {
         Ok(text)
     }
 
+    /// An example tariff, in the zone that is wanted.
+    fn tariff(&self, example: &str) -> anyhow::Result<String> {
+        // with analytics, a bill is from batch to batch, and batches of a day begin at midnight UTC
+        let standard = if self.analytics.is_some() { "Etc/UTC" } else { ZONE };
+        let zone = self.zone.as_deref().unwrap_or(standard);
+        jiff::tz::TimeZone::get(zone)
+            .with_context(|| format!("`{zone}` is no time zone; type such as --zone Europe/Berlin"))?;
+        Ok(example.replace(&format!("zone = \"{ZONE}\""), &format!("zone = \"{zone}\"")))
+    }
+
     fn plan(&self) -> anyhow::Result<Plan> {
         let name = match &self.name {
             Some(name) => name.clone(),
@@ -151,6 +168,14 @@ impl InitArguments {
              that; with 4 and 2 one may be away and one may lie"
         );
         let homes = names(&self.meters)?;
+        anyhow::ensure!(
+            self.group_size >= usize::from(self.smallest_group),
+            "groups of {} homes would never be released, since the smallest group has {}; type --group-size {} or more, or another \
+             --smallest-group",
+            self.group_size,
+            self.smallest_group,
+            self.smallest_group
+        );
         for home in &homes {
             home.parse::<protocol::id::ServicePoint>().context("type other names: --meters NAME,NAME")?;
         }
@@ -245,6 +270,9 @@ impl InitArguments {
                 plan.homes.len().max(2)
             )
             .expect("a String takes every text");
+        }
+        if fewest < 2 {
+            text.push_str("Note: with --smallest-group 1 a home's own curve may be released. Type --smallest-group 15, or 2 at least.\n");
         }
         if self.no_tls && !listen.ip().is_loopback() {
             text.push_str(

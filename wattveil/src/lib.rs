@@ -20,6 +20,7 @@ pub mod deployment;
 pub mod directory;
 pub mod enrol;
 pub mod explain;
+mod export;
 pub mod init;
 pub mod levelled;
 mod release;

@@ -1,6 +1,6 @@
 //! `wattveil status`: who is up, under which roster, and how much waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use host::membership::read_roster;
 use link::{Endpoint, Settings, Subscriber};
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::status::Status;
 use protocol::topic::{Channel, Role, Topic};
@@ -28,7 +29,7 @@ pub struct StatusArguments {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
-    /// End with 0 only if everybody is up
+    /// End with 0 only if everybody is up, but for meters that are revoked
     #[arg(long)]
     expect_up: bool,
 }
@@ -48,6 +49,8 @@ pub struct Heard {
     /// By role and name; `None` for those that are to be there and said nothing.
     parties: BTreeMap<(Role, String), Option<Status>>,
     names: BTreeMap<String, String>,
+    /// Meters of which nothing is to be heard any more.
+    revoked: BTreeSet<String>,
 }
 
 impl StatusArguments {
@@ -60,8 +63,11 @@ impl StatusArguments {
         let file = find(&self.config)?;
         let heard = listen(&file, Duration::from_secs(self.seconds)).await?;
         let text = if self.json { format!("{:#}\n", heard.to_json()) } else { heard.table() };
-        let is_up = |status: &Option<Status>| status.as_ref().is_some_and(|status| status.state == "up");
-        let well = !self.expect_up || heard.parties.values().all(is_up);
+        let is_up = |((role, id), status): (&(Role, String), &Option<Status>)| {
+            let revoked = *role == Role::Meter && heard.revoked.contains(id);
+            revoked || status.as_ref().is_some_and(|status| status.state == "up")
+        };
+        let well = !self.expect_up || heard.parties.iter().all(is_up);
         Ok((text, well))
     }
 }
@@ -84,7 +90,7 @@ fn find(path: &Path) -> anyhow::Result<PathBuf> {
 async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
     let home = file.parent().unwrap_or_else(|| Path::new("."));
     let config: Watching = host::config::read(file, &[])?;
-    let (_, roster) = read_roster(&home.join(&config.registrar), &home.join(&config.roster))?;
+    let (registrar, roster) = read_roster(&home.join(&config.registrar), &home.join(&config.roster))?;
     let user = config.broker.user.clone().unwrap_or_else(|| "observer".to_owned());
     let settings = config.broker.settings(home, &user)?;
     let mut parties = BTreeMap::from([((Role::Sink, "utility".to_owned()), None)]);
@@ -96,20 +102,30 @@ async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
         parties.insert((Role::Meter, row.meter.to_string()), None);
         names.insert(row.meter.to_string(), row.name);
     }
-    let filter = format!("wv/1/{}/status/#", roster.document().deployment);
-    let (mut subscriber, address) = (subscribe(settings, filter).await?, &config.broker.address);
+    let deployment = &roster.document().deployment;
+    let filters = ["status/#", "revoked/+"].map(|topics| format!("wv/1/{deployment}/{topics}")).to_vec();
+    let (mut subscriber, address) = (subscribe(settings, filters).await?, &config.broker.address);
+    let mut revoked = BTreeSet::new();
     let deadline = Instant::now() + time;
     while let Ok(delivery) = timeout_at(deadline, subscriber.recv()).await {
         let delivery = delivery.with_context(|| format!("the connection to {address} ended"))?;
-        if let (Ok(Topic { channel: Channel::Status(role, id), .. }), Ok(status)) =
-            (delivery.topic.parse(), Status::decode(&delivery.payload))
-        {
-            parties.insert((role, id), Some(status));
+        match delivery.topic.parse() {
+            Ok(Topic { channel: Channel::Status(role, id), .. }) => {
+                if let Ok(status) = Status::decode(&delivery.payload) {
+                    parties.insert((role, id), Some(status));
+                }
+            }
+            Ok(Topic { channel: Channel::Revoked(_), .. }) => {
+                let revocation = Revocation::open(&delivery.payload, &registrar, deployment);
+                let past = revocation.ok().filter(|revocation| revocation.from <= host::now().timestamp());
+                revoked.extend(past.map(|revocation| revocation.meter.to_string()));
+            }
+            _ => (),
         }
         subscriber.ack(delivery);
     }
     subscriber.close().await;
-    Ok(Heard { roster, parties, names })
+    Ok(Heard { roster, parties, names, revoked })
 }
 
 /// The meters that are to be there, as far as that is known here.
@@ -132,12 +148,12 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// # Errors
 ///
 /// What the broker, or the way to it, said.
-pub(crate) async fn subscribe(settings: Settings, filter: String) -> anyhow::Result<Subscriber> {
+pub(crate) async fn subscribe(settings: Settings, filters: Vec<String>) -> anyhow::Result<Subscriber> {
     let address = format!("{}:{}", settings.host, settings.port);
     // of several nodes one may be down
     let alone = settings.others.is_empty();
     let user = settings.login.as_ref().map_or_else(|| "nobody".to_owned(), |login| login.user.clone());
-    let subscriber = Subscriber::connect(Settings { keep_session: false, ..settings }, vec![filter]);
+    let subscriber = Subscriber::connect(Settings { keep_session: false, ..settings }, filters);
     let (mut subscribed, mut trouble) = (subscriber.subscribed(), subscriber.trouble());
     let answer = async {
         tokio::select! {
@@ -180,6 +196,7 @@ impl Heard {
                 Role::Sink => "sink",
             };
             let name = self.names.get(id).unwrap_or(id).clone();
+            let revoked = role == "meter" && self.revoked.contains(id);
             let [state, version, roster, waiting, said] = status.as_ref().map_or_else(
                 || ["silent", "-", "-", "-", "-"].map(str::to_owned),
                 |status| {
@@ -189,6 +206,7 @@ impl Heard {
                     [state, version, roster, status.backlog.to_string(), age(now.since(status.at))]
                 },
             );
+            let state = if revoked { "revoked".to_owned() } else { state };
             [role.to_owned(), name, state, version, roster, waiting, said]
         };
         let mut rows: Vec<_> = self.parties.iter().map(row).collect();

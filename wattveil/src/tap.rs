@@ -73,7 +73,7 @@ impl Command {
             Some(name) => format!("wv/1/{name}/#"),
             None => "wv/1/#".to_owned(),
         };
-        let mut subscriber = subscribe(settings, filter).await?;
+        let mut subscriber = subscribe(settings, vec![filter]).await?;
         let mut assembly = Assembly::default();
         let over = async {
             match self.seconds {

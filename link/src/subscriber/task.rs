@@ -1,5 +1,7 @@
 //! The task that owns the connection of a subscriber.
 
+use std::time::Duration;
+
 use rumqttc::mqttbytes::v4;
 use rumqttc::{Packet, QoS, SubscribeFilter, SubscribeReasonCode};
 use tokio::sync::{mpsc, watch};
@@ -11,6 +13,9 @@ use crate::Settings;
 use crate::connection::{End, Pauses};
 use crate::wire::Wire;
 
+/// For how long a connection is subscribed until it counts as one of use though nothing came.
+const WHILE: Duration = Duration::from_secs(5);
+
 struct Task {
     settings: Settings,
     connect: v4::Connect,
@@ -20,7 +25,7 @@ struct Task {
     inbox: Inbox,
     subscribed: watch::Sender<bool>,
     closing: watch::Receiver<bool>,
-    /// Whether something was acknowledged on the present connection.
+    /// Whether something was acknowledged on the present connection, or it was subscribed for a while.
     of_use: bool,
     /// Connections that were tried before.
     attempt: usize,
@@ -90,7 +95,7 @@ impl Task {
         if let Err(end) = wire.send(&Packet::Subscribe(subscribe)) {
             return end;
         }
-        let mut asked = false;
+        let (mut asked, mut since) = (false, None::<Instant>);
         loop {
             if let Err(end) = self.acknowledge(&mut wire) {
                 return end;
@@ -121,6 +126,7 @@ impl Task {
                         return End::SubscriptionRefused(filter);
                     }
                     self.subscribed.send_replace(true);
+                    since = Some(Instant::now());
                 }
                 Ok(Packet::Publish(publish)) => {
                     let token = self.inbox.received(publish.pkid);
@@ -133,7 +139,10 @@ impl Task {
                     }
                 }
                 Ok(_) => (),
-                Err(end) => return end,
+                Err(end) => {
+                    self.of_use |= since.is_some_and(|since| since.elapsed() >= WHILE);
+                    return end;
+                }
             }
         }
     }

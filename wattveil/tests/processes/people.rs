@@ -52,6 +52,9 @@ fn mistakes_at_init_say_what_to_type() {
             &["`example.org` is not HOST:PORT", "--broker broker.example.org:8883"],
         ),
         ("init t --aggregators 3 --threshold 4", &["n = 3, t = 4"]),
+        ("init t --smallest-group 20 --group-size 5", &["would never be released", "--group-size 20"]),
+        ("init t --zone Berlin", &["`Berlin` is no time zone", "--zone Europe/Berlin"]),
+        ("init t --days 0", &["0 is not in 1..=36525"]),
         (
             "init t --grid-hours 5",
             &["a grid interval of 18000 s must be 0 or whole slots and a part of a day"],
@@ -76,6 +79,8 @@ fn check_says_what_to_type() {
         &["WRONG  agg-1/worker.toml", "chmod 600 town/agg-1/sign.key", "1 thing is wrong"],
     );
     fs::set_permissions(path("agg-1/sign.key"), Permissions::from_mode(0o600)).unwrap();
+    fs::copy(path("agg-2/sign.key"), path("agg-1/sign.key")).unwrap();
+    home.refuses("check town/agg-1 --offline", &["the roster names another key for agg-1"]);
     fs::copy(path("meters/a/sign.key"), path("meters/b/sign.key")).unwrap();
     home.refuses("check town/meters/b --offline", &["the certificate is of meter", "adopt the enrolment"]);
     let config = fs::read_to_string(path("sink/sink.toml")).unwrap();
@@ -166,11 +171,33 @@ fn mistakes_at_ask_say_what_to_type() {
         ("max", &["max is a function of 2 (group, day)s; 1 were typed"]),
         ("forecast --weights 1,-2", &["there are 2 weights for the 24 slots of a window"]),
         ("weighted --weights -1", &["has a weight out of range"]),
+        ("mean --weights 1,2", &["mean takes no weights", "leave out --weights"]),
         ("sum --key other", &["there is no [[analysis.key]] `other`", "--key with one of: loads"]),
         ("sum --day 2026-01-03", &["sum is a function of 1 (group, day)s; 2 were typed"]),
     ] {
         home.refuses(&format!("{asked} {line}"), words);
     }
+}
+
+/// A list of meters has a header, and each of them once; an export is written again, and nothing else.
+#[test]
+fn mistakes_at_bill_say_what_to_type() {
+    let home = Shell::with_town("--slot-minutes 60");
+    let bill = "bill --config town/sink/sink.toml --period 28d";
+    let rows = home.text("town/sink/meters.csv");
+    let (header, row) = (rows.lines().next().unwrap(), rows.lines().nth(1).unwrap());
+    for (text, words) in [
+        (format!("{row}\n"), "line 1: the first line is `a,"),
+        (format!("{header}\n{row}\n{row}\n"), "is there twice"),
+        (format!("{header}\nx\n"), "line 2: it is not name,meter,group"),
+    ] {
+        fs::write(home.path("some.csv"), text).unwrap();
+        home.refuses(&format!("{bill} --meters some.csv"), &[words]);
+    }
+    fs::write(home.path("letter"), "Dear Sir").unwrap();
+    home.refuses(&format!("{bill} --csv letter"), &["letter is there already, and is no such export"]);
+    home.refuses(&format!("{bill} --json letter"), &["letter is there already"]);
+    assert_eq!(home.text("letter"), "Dear Sir");
 }
 
 /// A rotation that is typed again changes nothing; what is missing, foreign or older is refused with what to type.

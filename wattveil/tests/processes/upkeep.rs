@@ -110,6 +110,13 @@ fn everybody_is_up_after_the_brokers_restart() {
     let (_, said) = types(&["status", &town, "--seconds", "1"]);
     let of_b = said.lines().find(|line| line.starts_with("meter") && line.contains(" b ")).unwrap();
     assert!(of_b.contains("down") && of_b.ends_with("ago"), "{said}");
+    // of whom is revoked nothing is expected
+    let (done, said) = types(&["revoke", &town, "b", "--reason", "moved out"]);
+    assert!(done, "{said}");
+    wait_until("the revocation", all_up);
+    let (_, said) = types(&["status", &town, "--seconds", "1"]);
+    let of_b = said.lines().find(|line| line.starts_with("meter") && line.contains(" b ")).unwrap();
+    assert!(of_b.contains("revoked"), "{said}");
 }
 
 /// The broker's next certificate is taken by those who took the one before; a batch that no record holds is told.
