@@ -64,13 +64,12 @@ pub(crate) fn run(args: &[&str]) -> Running {
 
 #[tokio::test]
 async fn it_serves_until_it_is_told_to_stop() {
-    // without a file to be read again the end of a terminal is the end
-    for (signal, is_success) in [("TERM", true), ("INT", true), ("HUP", false)] {
+    for signal in ["TERM", "INT"] {
         let mut running = run(&["--listen", "127.0.0.1:0"]);
         let mut client = Client::subscribed(running.address(), "client", "#", 1).await;
         assert!(client.is_served().await);
         running.signal(signal);
-        assert_eq!(running.child.wait().unwrap().success(), is_success, "after {signal}");
+        assert!(running.child.wait().unwrap().success(), "after {signal}");
         assert!(client.is_cut_off().await);
         TcpListener::bind(&running.address).expect("the port is free");
     }

@@ -72,7 +72,7 @@ mod tests {
         let (grade, text) = judged(1_000, &[1_500, 1_000]);
         assert!(grade == Grade::Note && text.contains("500 s behind that of agg-1"), "{text}");
         let (grade, text) = judged(1_000, &[500, 700]);
-        assert!(grade == Grade::Note && text.contains("300 s old"), "{text}");
+        assert!(grade == Grade::Note && text.contains("500 s old"), "{text}");
         assert_eq!(judged(1_000, &[]).0, Grade::Note);
         let (grade, text) = judged(1_000, &[1_000, 700, 690, 710]);
         assert!(grade == Grade::Note && text.contains("290 s old"), "one may be as wrong: {text}");
