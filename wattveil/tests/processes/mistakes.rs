@@ -121,7 +121,11 @@ fn a_value_that_is_none() {
     still.edit("meters/h02/agent.toml", "column = \"h02\"", "column = \"h99\"");
     refuses("meter-agent", &still.files.meters[1], &["no column `h99`", "h01, h02"]);
     still.edit("meters/h03/agent.toml", "#batch_slots = 4", "batch_slots = 400");
-    refuses("meter-agent", &still.files.meters[2], &["a batch of 400 slots is not within 1 to 192"]);
+    refuses(
+        "meter-agent",
+        &still.files.meters[2],
+        &["pace.batch_slots is 400, and a record holds 1 to 192 slots"],
+    );
     still.edit("sink/sink.toml", "\"flat\"", "\"flatt\"");
     refuses("utility-sink", &still.files.sink, &["tariff `flatt`", "flat, tou"]);
     still.edit("sink/tou.toml", "America/Los_Angeles", "California");
