@@ -264,11 +264,11 @@ fn a_running_sink_is_blamed_only_if_it_runs() {
 
 /// Runs a command that waits until it says for what, then stops it; what it says on standard error.
 fn stopped(town: &Town, line: &str) -> String {
-    stopped_at(town, line, "waiting for")
+    stopped_at(town, line, "waiting for", 1)
 }
 
 /// The same with a command that says something else.
-fn stopped_at(town: &Town, line: &str, says: &'static str) -> String {
+fn stopped_at(town: &Town, line: &str, says: &'static str, code: i32) -> String {
     let mut child = town.command(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut errors = child.stderr.take().unwrap();
     let reader = thread::spawn(move || {
@@ -284,7 +284,7 @@ fn stopped_at(town: &Town, line: &str, says: &'static str) -> String {
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
     errors.read_to_string(&mut text).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{text}");
+    assert_eq!(child.wait().unwrap().code(), Some(code), "{text}");
     text
 }
 
@@ -382,7 +382,7 @@ fn what_was_given_up_is_not_waited_for() {
     }
     assert_eq!(town.queries(), 0);
     write(&meters);
-    let text = stopped_at(&town, sink, "asked release=");
+    let text = stopped_at(&town, sink, "asked release=", 0);
     assert!(!text.contains("not asked"), "{text}");
     assert_eq!(town.queries(), 1, "it is asked anew");
 }
