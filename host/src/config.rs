@@ -7,13 +7,16 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use figment::error::Kind;
 use figment::providers::Env;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 
 /// What variables of the environment begin with.
@@ -25,7 +28,7 @@ pub struct ConfigArguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Set a parameter over the file and the environment, such as --set pace.batch_slots=8
+    /// Set a parameter over the file and the environment, such as --set log=json
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -77,7 +80,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A flag that sets nothing.
-    #[error("--set {0} is not KEY=VALUE, such as --set pace.batch_slots=8")]
+    #[error("--set {0} is not KEY=VALUE, such as --set log=json")]
     Set(String),
 }
 
@@ -98,6 +101,37 @@ pub fn read<T: DeserializeOwned>(path: &Path, set: &[String]) -> Result<T, Confi
 /// [`ConfigError`].
 pub fn read_without_file<T: DeserializeOwned>(set: &[String]) -> Result<T, ConfigError> {
     layered(Path::new("without a configuration file"), "", set)
+}
+
+/// A choice between tables, such as `[source.KIND]`: exactly one may be there, of all layers together.
+///
+/// For `deserialize_with`; serde by itself takes one of several and says nothing of the others.
+///
+/// # Errors
+///
+/// Those of the choice, none, and more than one.
+pub fn only_one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct OnlyOne<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyOne<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("one table")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+            let one = T::deserialize(MapAccessDeserializer::new(&mut map))?;
+            match map.next_key::<String>()? {
+                None => Ok(one),
+                Some(other) => {
+                    Err(A::Error::custom(format_args!("`{other}` is not the only one there; keep one")))
+                }
+            }
+        }
+    }
+
+    deserializer.deserialize_map(OnlyOne(PhantomData))
 }
 
 fn layered<T: DeserializeOwned>(path: &Path, text: &str, set: &[String]) -> Result<T, ConfigError> {
@@ -276,8 +310,6 @@ fn line_of(text: &str, at: usize) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -287,7 +319,8 @@ mod tests {
         pace: Pace,
         #[serde(default)]
         release: Vec<Release>,
-        source: Option<Source>,
+        #[serde(deserialize_with = "only_one")]
+        source: Source,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -308,6 +341,7 @@ mod tests {
     #[serde(rename_all = "lowercase", deny_unknown_fields)]
     enum Source {
         Csv { file: PathBuf },
+        Lines { file: PathBuf },
     }
 
     const TEXT: &str = "# a comment\nname = \"a\"\n[pace]\nslots = 4\nseconds = 2\n[source.csv]\nfile = \"x.csv\"\n\
@@ -326,15 +360,18 @@ mod tests {
     fn flags_go_over_the_file() {
         let config = read_text(TEXT, &[]).unwrap();
         assert_eq!((config.pace.slots, config.pace.seconds), (4, 2.0));
-        assert_eq!(config.source, Some(Source::Csv { file: "x.csv".into() }));
+        assert_eq!(config.source, Source::Csv { file: "x.csv".into() });
         assert_eq!(config.release.len(), 2);
         let config =
             read_text(TEXT, &["pace.slots=8", "name=b c", "pace.seconds = 0.5", "source.csv.file=\"y\""])
                 .unwrap();
         assert_eq!((config.name.as_str(), config.pace.slots, config.pace.seconds), ("b c", 8, 0.5));
-        assert_eq!(config.source, Some(Source::Csv { file: "y".into() }));
+        assert_eq!(config.source, Source::Csv { file: "y".into() });
         // what only a flag says need not be in the file
-        assert_eq!(read_text("[pace]\n", &["name=x", "pace.slots=1"]).unwrap().pace.slots, 1);
+        assert_eq!(
+            read_text("[pace]\n", &["name=x", "pace.slots=1", "source.csv.file=x"]).unwrap().pace.slots,
+            1
+        );
     }
 
     /// What is wrong is said with its line, or its flag.
@@ -367,14 +404,23 @@ mod tests {
             ),
             ("[3, 4]", "[3, \"x\"]", "FILE, line 11: `release.1.period.1`: found string \"x\", expected u32"),
             ("file = ", "flie = ", "FILE, line 7: unknown field `flie`, expected `file`"),
-            ("source.csv", "source.cvs", "FILE, line 6: `source.cvs`: unknown `cvs`, expected `csv`"),
+            (
+                "source.csv",
+                "source.cvs",
+                "FILE, line 6: `source.cvs`: unknown `cvs`, expected one of `csv`, `lines`",
+            ),
+            (
+                "[source.csv]",
+                "[source.lines]\nfile = \"-\"\n[source.csv]",
+                "FILE, line 6: `source`: `lines` is not the only one there; keep one",
+            ),
         ] {
             assert_eq!(edit(from, to), message);
         }
         for (flag, message) in [
             ("pace.slots=x", "--set pace.slots: `pace.slots`: found string \"x\", expected u32"),
             ("pace.slits=4", "--set pace.slits: unknown field `slits`, expected one of `slots`, `seconds`"),
-            ("slots", "--set slots is not KEY=VALUE, such as --set pace.batch_slots=8"),
+            ("slots", "--set slots is not KEY=VALUE, such as --set log=json"),
         ] {
             assert_eq!(read_text(TEXT, &[flag]).unwrap_err(), message);
         }

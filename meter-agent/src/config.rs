@@ -56,6 +56,7 @@ pub struct Config {
     #[serde(default)]
     pub registers: RegistersConfig,
     /// Where readings come from.
+    #[serde(deserialize_with = "host::config::only_one")]
     pub source: SourceConfig,
 }
 

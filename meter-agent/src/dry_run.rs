@@ -87,9 +87,7 @@ impl<W: Write> Shown<W> {
                 }
             };
             self.readings += 1;
-            let start = self.slot.start_of(boundary.at).0;
-            let time = i64::try_from(start).ok().and_then(|start| jiff::Timestamp::from_second(start).ok());
-            let time = time.map_or_else(|| start.to_string(), |time| time.to_string());
+            let time = self.slot.start_of(boundary.at);
             write!(self.out, "{time}  import {} kWh", kilowatt_hours(boundary.import))?;
             if let Some((last, before)) = before {
                 let used = boundary.import.watt_hours() - before.watt_hours();

@@ -588,9 +588,8 @@ impl Meter {
         let refusal = Handled::refused(
             Rule::Revoked,
             format_args!(
-                "the registrar revoked this meter as of {}: {reason}; what it measures from then on stays in its journal, and is \
-                 sent to nobody; ask the registrar",
-                from.0
+                "the registrar revoked this meter as of {from}: {reason}; what it measures from then on stays in its journal, and is \
+                 sent to nobody; ask the registrar"
             ),
         );
         self.revoked = Some(revocation);

@@ -105,7 +105,7 @@ impl<S: Store> Agent<S> {
         let (publisher, mut subscriber) = connect(&meter, link);
         let mut beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
         if let Some(revocation) = meter.revoked() {
-            warn!(from = revocation.from.0, reason = %revocation.reason, "the registrar revoked this meter: nothing later is sent");
+            warn!(from = %revocation.from, reason = %revocation.reason, "the registrar revoked this meter: nothing later is sent");
         }
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

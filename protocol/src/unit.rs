@@ -23,6 +23,17 @@ impl Timestamp {
     }
 }
 
+/// In UTC, as RFC 3339 has it; beyond the year 9999 in seconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0).ok();
+        match seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()) {
+            Some(time) => time.fmt(f),
+            None => write!(f, "second {}", self.0),
+        }
+    }
+}
+
 /// Milliseconds since the Unix epoch, UTC: the clock that roles are handed.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Moment(pub u64);

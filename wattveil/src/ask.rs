@@ -129,11 +129,9 @@ impl AskArguments {
             let end =
                 subject.window.checked_add(1).and_then(|next| next.checked_mul(key.window_slots.into()));
             let end = roster.slot().start_of(Slot(end.context("a day beyond the calendar of slots")?));
-            let seconds = i64::try_from(end.0)?;
             anyhow::ensure!(
                 end <= now,
-                "the window of {day} is not over: it ends {}; ask then, or type --day with an earlier day",
-                Timestamp::from_second(seconds)?
+                "the window of {day} is not over: it ends {end}; ask then, or type --day with an earlier day"
             );
         }
         let file = home.join("meters.csv");

@@ -359,6 +359,7 @@ impl Costs {
     pub fn to_json(&self) -> Value {
         let way = self.way();
         json!({
+            "bench": "steps",
             "aggregators": self.roster.0,
             "threshold": self.roster.1,
             "steps": self.steps.iter().map(|step| json!({

@@ -114,6 +114,19 @@ struct BenchArguments {
     compare: Option<PathBuf>,
 }
 
+impl BenchArguments {
+    /// What the figures are of, as their JSON says.
+    fn name(&self) -> &'static str {
+        match self.part {
+            None => "steps",
+            Some(Part::Grid { .. }) => "grid",
+            Some(Part::Levelled { .. }) => "levelled",
+            Some(Part::Pipeline(_)) => "pipeline",
+            Some(Part::Memory(_)) => "memory",
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Part {
     /// The grid path in mode sum: steps, sums of up to 10,000 meters, and the suites
@@ -225,7 +238,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     let BenchArguments { aggregators, threshold, .. } = *arguments;
-    let before = arguments.compare.as_deref().map(compare::read).transpose()?;
+    let before =
+        arguments.compare.as_deref().map(|file| compare::read(file, arguments.name())).transpose()?;
     let (table, figures) = match &arguments.part {
         None => {
             let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use jiff::Timestamp as Time;
 use link::{Message, Publisher};
 use protocol::certificate::deployment_context;
 use protocol::revocation::{Reason, Revocation};
@@ -91,10 +90,7 @@ impl RevokeArguments {
         let verb = if already { "was revoked already" } else { "is revoked" };
         let mut text = format!(
             "{}, meter {}, {verb} as of {}: {}.\n",
-            row.name,
-            row.meter,
-            shown(revocation.from),
-            revocation.reason
+            row.name, row.meter, revocation.from, revocation.reason
         );
         if self.offline {
             text.push_str("Nobody knows of it yet: type the same again without --offline where the broker can be reached.\n");
@@ -139,7 +135,7 @@ fn known(home: &Path, row: &MeterRow, directory: &Directory) -> anyhow::Result<O
 }
 
 fn time(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
-    let time: Time = text
+    let time: jiff::Timestamp = text
         .parse()
         .with_context(|| format!("`{text}` is no time; type such as --from 2026-12-01T00:00:00Z"))?;
     let from = u64::try_from(time.as_second()).map(Timestamp).unwrap_or_default();
@@ -148,11 +144,6 @@ fn time(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
         "{text} is past, and what was measured since may be stored and billed; leave out --from, or type a time to come"
     );
     Ok(from)
-}
-
-fn shown(time: Timestamp) -> String {
-    let time = i64::try_from(time.0).ok().and_then(|seconds| Time::from_second(seconds).ok());
-    time.map_or_else(|| "never".to_owned(), |time| time.to_string())
 }
 
 /// Publishes a revocation, retained; gives why that could not be.

@@ -182,7 +182,7 @@ pub(crate) fn remedy(trouble: &str) -> &'static str {
     } else if trouble.contains("TLS") || trouble.contains("certificate") {
         "broker-ca.pem here is to be the authority that signed broker.pem there, for this very address"
     } else {
-        "is `address` in [broker] right, and the port open on the way?"
+        "is its address right, and the port open on the way? Does it speak TLS, and this side not ([broker.tls], or --ca of tap)?"
     }
 }
 

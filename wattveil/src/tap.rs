@@ -136,7 +136,7 @@ pub fn describe(topic: &Topic, payload: &[u8], assembly: &mut Assembly) -> Strin
         }),
         Channel::Revoked(_) => claim::<Revocation>(payload, |revocation| {
             let Revocation { meter, from, reason } = revocation;
-            format!("revocation of meter {meter} as of {}: {}", from.0, printable(&reason.to_string()))
+            format!("revocation of meter {meter} as of {from}: {}", printable(&reason.to_string()))
         }),
         Channel::Receipt(..) => claim::<Receipt>(payload, receipt),
         Channel::Status(..) => match Status::decode(payload) {

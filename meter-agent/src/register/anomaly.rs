@@ -132,9 +132,7 @@ impl fmt::Display for Anomaly {
         match self {
             Self::Late { at, last } => write!(
                 f,
-                "the reading of {} came after the one of {}: left out, the next register has its energy",
-                Time(*at),
-                Time(*last)
+                "the reading of {at} came after the one of {last}: left out, the next register has its energy"
             ),
             Self::Repeated => f.write_str("a second reading within a second: left out"),
             Self::Ahead(by) => write!(
@@ -199,19 +197,6 @@ impl fmt::Display for Fault {
                     "tells an interval whose first {seconds} s were told before: left out, or they would be billed twice"
                 )
             }
-        }
-    }
-}
-
-/// A time, for people.
-struct Time(Timestamp);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = i64::try_from(self.0.0).ok();
-        match seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()) {
-            Some(time) => time.fmt(f),
-            None => write!(f, "second {}", self.0.0),
         }
     }
 }

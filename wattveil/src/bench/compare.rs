@@ -6,16 +6,18 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::Value;
 
-/// Reads the figures of an earlier run.
+/// Reads the figures of an earlier run of the same benchmark.
 ///
 /// # Errors
 ///
-/// If there is no such file, or it is no JSON.
-pub fn read(path: &Path) -> anyhow::Result<Value> {
+/// If there is no such file, or it has no figures of this benchmark.
+pub fn read(path: &Path, bench: &str) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let shown = path.display();
-    serde_json::from_str(&text)
-        .with_context(|| format!("{shown} is no JSON of a benchmark; write one with: bench --json={shown}"))
+    let of_this = |figures: &Value| figures["bench"] == bench;
+    serde_json::from_str(&text).ok().filter(of_this).with_context(|| {
+        format!("{shown} has no figures of the benchmark `{bench}`; run it with --json={shown}")
+    })
 }
 
 /// A line a figure: its name, before, now, now ÷ before.
@@ -64,6 +66,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Figures of another benchmark, and what is no figures, are refused, before anything is measured.
+    #[test]
+    fn other_files_are_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let shown = file.path().display();
+        for (text, well) in [
+            ("{\"bench\": \"grid\", \"x\": 1}", true),
+            ("{\"bench\": \"pipeline\"}", false),
+            ("{}", false),
+            ("a,b", false),
+        ] {
+            std::fs::write(file.path(), text).unwrap();
+            match read(file.path(), "grid") {
+                Ok(figures) => assert!(well && figures["x"] == 1, "{text}"),
+                Err(error) => {
+                    let wanted =
+                        format!("{shown} has no figures of the benchmark `grid`; run it with --json={shown}");
+                    assert!(!well && error.to_string() == wanted, "{text}: {error}");
+                }
+            }
+        }
+    }
 
     /// What both have is compared, by name; what only one has is left out.
     #[test]

@@ -204,7 +204,7 @@ impl GridCosts {
             .map(|sum| json!({ "meters": sum.meters, "exact": sum.exact, "seconds": sum.seconds }))
             .collect();
         json!({
-            "mode": "sum",
+            "bench": "grid",
             "steps": {
                 "meter_encrypts_a_day_us": encrypt, "meter_deals_its_key_us": deal, "ciphertext_bytes": bytes,
                 "aggregator_adds_a_second": added, "aggregator_pieces_us": pieces, "sink_opens_us": open,

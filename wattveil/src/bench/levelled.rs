@@ -168,7 +168,7 @@ impl LevelledCosts {
         };
         let KeyCost { seconds, messages, megabytes } = self.key;
         json!({
-            "mode": "levelled",
+            "bench": "levelled",
             "profile": self.profile,
             "key": { "seconds": seconds, "messages": messages, "megabytes": megabytes },
             "suites": self.suites.iter().map(Measured::to_json).collect::<Vec<Value>>(),

@@ -54,7 +54,12 @@ impl Homes {
                 ("13 real homes in Fontana, California: August 2016, 28 days, hourly".to_owned(), series)
             }
         };
-        if let (Some(count), Some(_)) = (synthetic, data) {
+        if let (Some(count), Some(path)) = (synthetic, data) {
+            let (there, path) = (series.len(), path.display());
+            anyhow::ensure!(
+                count <= there,
+                "{path} has {there} homes, not {count}; type at most --meters {there}"
+            );
             series.truncate(count);
         }
         let homes = Self { origin, series };
