@@ -13,8 +13,8 @@
 //!
 //! The two rules hold for each release alone. Together they do not: with every member's bill but one over the same
 //! cells, the group's curve gives the last member's cells, and its own bill over other cells then gives the difference.
-//! So the first bill of a group fixes window and cells ([`partition`]); a bill that is like it, is for all of its query's period and has no
-//! gap is *regular*. A member whose bill is not regular is in no curve that overlaps it, and a member that is in a curve gets
+//! So the first bills of a group fix window and cells ([`partition`]): the window is the one that most of them have. A bill that is like
+//! these and has no gap is *regular*. A member whose bill is not regular is in no curve that overlaps it, and a member that is in a curve gets
 //! no other than a regular bill ([`Rule::Differencing`]). Curves and bills of a group that overlap have one window: at the
 //! edge of a curve that reaches into another window, a member that is not in it would stand alone. Tariffs that differ within a group are asked for together,
 //! so that all its bills have the same cells.
@@ -25,7 +25,8 @@
 //! them only, all bills less all intervals would be what it used in the others. So the first interval names a *window*,
 //! which is that of the group's bills, and a member set; every interval of the window has exactly this set or is not
 //! released ([`Rule::MemberSet`]): what the intervals lack, they lack of all members at once. A bill that is not
-//! regular gives a member of the set its register difference only, from one window's edge to another's.
+//! regular gives a member of the set its register difference only, of one or more windows next to one another: were there a slot more
+//! or less, the difference to all that the group was told of these windows would be what the home used in it.
 //!
 //! # Gaps
 //!

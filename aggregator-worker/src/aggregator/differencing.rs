@@ -7,6 +7,8 @@
 //! curves would be what one home used in the window that it is missing from. The set is for ever: no aggregator knows which bills the
 //! others have released, so none can tell when another set would be safe.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protocol::id::{GroupId, Hash, MeterId, ServicePoint};
 use protocol::policy::partition;
 use protocol::release::inventory::Inventory;
@@ -111,16 +113,24 @@ pub(super) struct Additions {
     apart: Vec<(ServicePoint, SlotRange)>,
 }
 
+impl Additions {
+    /// What it fixes for a group over slots that overlap `window`.
+    fn fixed_of(&self, group: &GroupId, window: SlotRange) -> impl Iterator<Item = Fixed> {
+        let of =
+            self.fixed.iter().filter(move |(other, fixed)| other == group && fixed.window.overlaps(window));
+        of.map(|(_, fixed)| fixed.clone())
+    }
+}
+
 /// Checks the bills of a selection against the group's other bills and its curves.
 pub(super) fn check(
-    query: &Query,
     selection: &Selection,
     tariffs: &[Tariff],
     roster: &Roster,
     registry: &Registry,
     store: &dyn Store,
 ) -> Result<Result<Additions, Rule>, StoreError> {
-    let (additions, telling) = examine(query.period, selection, tariffs, roster, registry, store)?;
+    let (additions, telling) = examine(selection, tariffs, roster, registry, store)?;
     Ok(telling.first().map_or(Ok(additions), |(_, rule)| Err(*rule)))
 }
 
@@ -136,11 +146,10 @@ pub(super) fn telling(
 ) -> Result<Vec<(MeterId, Rule)>, StoreError> {
     // What would be selected if a quorum held what we hold.
     let selection = Selection::derive(query, &vec![own; roster.q()], tariffs, roster);
-    Ok(examine(query.period, &selection, tariffs, roster, registry, store)?.1)
+    Ok(examine(&selection, tariffs, roster, registry, store)?.1)
 }
 
 fn examine(
-    period: SlotRange,
     selection: &Selection,
     tariffs: &[Tariff],
     roster: &Roster,
@@ -148,12 +157,13 @@ fn examine(
     store: &dyn Store,
 ) -> Result<(Additions, Vec<(MeterId, Rule)>), StoreError> {
     let (mut additions, mut telling, mut irregular) = (Additions::default(), Vec::new(), Vec::new());
+    let usual = usual_windows(selection, registry);
     for billed in selection.billed() {
         let Some(certificate) = registry.certificates.get(&billed.meter) else {
             telling.push((billed.meter, Rule::UnknownMeter));
             continue;
         };
-        if billed.window == period
+        if usual.get(&certificate.group) == Some(&billed.window)
             && is_regular(billed, &certificate.group, tariffs, roster, &mut additions, store)?
         {
             continue;
@@ -162,17 +172,18 @@ fn examine(
     }
     for (billed, certificate) in irregular {
         if is_taken(Path::Group, &certificate.service_point, billed.window, store)? {
-            // From one window's edge to another's, the register difference is no more than regular bills tell.
+            // Of whole windows, the register difference is no more than regular bills tell.
             let mut others = fixed_of(&certificate.group, billed.window, store)?;
-            let edges = if is_analysed(&certificate.group, store)? {
+            others.extend(additions.fixed_of(&certificate.group, billed.window));
+            let whole = if is_analysed(&certificate.group, store)? {
                 // What is analysed lies in windows of its own, so that only a regular bill says where an edge is.
-                let new = additions.fixed.iter().filter(|(group, _)| *group == certificate.group);
-                others.extend(new.map(|(_, fixed)| fixed.clone()));
                 others.iter().any(|fixed| fixed.window == billed.window)
             } else {
-                others.iter().all(|fixed| billed.window.covers(fixed.window))
+                let windows: BTreeSet<(Slot, Slot)> =
+                    others.iter().map(|fixed| (fixed.window.start(), fixed.window.end())).collect();
+                make_up(&windows, billed.window)
             };
-            if billed.scope != Scope::Registers || !edges {
+            if billed.scope != Scope::Registers || !whole {
                 telling.push((billed.meter, Rule::Differencing));
             }
         } else {
@@ -180,6 +191,35 @@ fn examine(
         }
     }
     Ok((additions, telling))
+}
+
+/// The window that most bills without a gap have, for each group; of several the one that begins first, and is the shortest.
+///
+/// Records end where their meters' batches do, so that it may begin and end some slots beside the query's period.
+fn usual_windows(selection: &Selection, registry: &Registry) -> BTreeMap<GroupId, SlotRange> {
+    let mut counts: BTreeMap<&GroupId, BTreeMap<(Slot, Slot), (usize, SlotRange)>> = BTreeMap::new();
+    for billed in selection.billed().filter(|billed| billed.scope == Scope::Complete) {
+        let Some(certificate) = registry.certificates.get(&billed.meter) else { continue };
+        let (window, of_group) = (billed.window, counts.entry(&certificate.group).or_default());
+        of_group.entry((window.start(), window.end())).or_insert((0, window)).0 += 1;
+    }
+    let usual = counts.into_iter().filter_map(|(group, windows)| {
+        let (_, window) = windows.into_values().rev().max_by_key(|(count, _)| *count)?;
+        Some((group.clone(), window))
+    });
+    usual.collect()
+}
+
+/// Whether windows, next to one another, are all of `whole` and nothing else.
+fn make_up(windows: &BTreeSet<(Slot, Slot)>, whole: SlotRange) -> bool {
+    let mut at = whole.start();
+    for (start, end) in windows {
+        if *start != at {
+            return false;
+        }
+        at = *end;
+    }
+    at == whole.end()
 }
 
 /// Whether a bill has no gap, and the window and cells of the group's other bills; the first one sets them.
@@ -196,9 +236,7 @@ fn is_regular(
     let (Scope::Complete, Some(columns)) = (billed.scope, columns) else { return Ok(false) };
     let this = Fixed { window: billed.window, cells: Some(partition(&columns)), members: None };
     let mut others = fixed_of(group, billed.window, store)?;
-    let new =
-        additions.fixed.iter().filter(|(other, fixed)| other == group && fixed.window.overlaps(this.window));
-    others.extend(new.map(|(_, fixed)| fixed.clone()));
+    others.extend(additions.fixed_of(group, this.window));
     let like =
         |other: &Fixed| other.window == this.window && (other.cells.is_none() || other.cells == this.cells);
     let regular = others.iter().all(like);

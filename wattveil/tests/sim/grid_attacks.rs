@@ -2,7 +2,7 @@
 
 use protocol::id::QueryId;
 use protocol::release::inventory::{Holding, InventoryAnswer};
-use protocol::release::query::{Ask, GridAsk, Query};
+use protocol::release::query::{Ask, BillAsk, BillTarget, GridAsk, Query};
 use protocol::rule::Rule;
 use protocol::topic::Channel;
 use protocol::unit::SlotRange;
@@ -73,5 +73,40 @@ fn an_interval_is_released_once_and_to_one_member_set() {
         let inventory = world.inventory_of(QueryId::from([0x25; 16]), aggregator);
         let InventoryAnswer::Holdings(holdings) = &inventory.answer else { panic!("it answers") };
         assert!(holdings.iter().all(|holding| *holding == Holding::Refused(Rule::AlreadyReleased)));
+    }
+}
+
+/// Who is in curves gets no register difference but of their windows as they are: a batch more or less, or between two windows, would be
+/// the energy of that batch.
+#[test]
+fn register_differences_are_of_whole_windows() {
+    let mut world = World::new(3, Setup { days: 4, ..Setup::new(4, 2) }, |_, _| Faults::none());
+    world.goals.retain(|goal| matches!(goal, Goal::Curve(0 | 1 | 3)));
+    world.run_to_the_end(120);
+    let meter = world.meter_ids()[0];
+    let (from, to) = (day(0).start().0, day(3).end().0);
+    let batch = world.setup.batch_slots;
+    for (id, slots, allowed) in [
+        (0x31, day(0), true),
+        (0x32, range(from, day(1).end().0), true),
+        (0x33, range(from, day(0).end().0 + batch), false),
+        (0x34, range(day(1).start().0 - batch, day(1).end().0), false),
+        (0x35, range(from + batch, day(1).end().0), false),
+        (0x36, range(from, day(1).end().0 + batch), false),
+        // The third day has no curve, and lies between windows that have.
+        (0x37, range(from, to), false),
+        (0x38, day(2), true),
+    ] {
+        let target = BillTarget { meter, opening: None };
+        let ask = Ask::Bill(BillAsk { tariffs: Vec::new(), targets: vec![target] });
+        let query = Query { id: QueryId::from([id; 16]), period: slots, ask, excluded: Vec::new() };
+        let query = world.as_utility(query);
+        for aggregator in 0..4 {
+            assert_eq!(world.tell(aggregator, &Channel::Query, query.bytes()), None, "{slots}");
+            let inventory = world.inventory_of(query.id, aggregator);
+            let InventoryAnswer::Holdings(holdings) = &inventory.answer else { panic!("it answers") };
+            let refused = holdings[0] == Holding::Refused(Rule::Differencing);
+            assert_eq!(refused, !allowed, "{slots}: {:?}", holdings[0]);
+        }
     }
 }
