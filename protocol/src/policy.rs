@@ -13,7 +13,8 @@
 //!
 //! The two rules hold for each release alone. Together they do not: with every member's bill but one over the same
 //! cells, the group's curve gives the last member's cells, and its own bill over other cells then gives the difference.
-//! So the first bills of a group fix window and cells ([`partition`]): the window is the one that most of them have. A bill that is like
+//! So the first bills of a group fix window and cells ([`partition`]): the window is the query's period, or what most of them have
+//! where batches end beside it. A bill that is like
 //! these and has no gap is *regular*. A member whose bill is not regular is in no curve that overlaps it, and a member that is in a curve gets
 //! no other than a regular bill ([`Rule::Differencing`]). Curves and bills of a group that overlap have one window: at the
 //! edge of a curve that reaches into another window, a member that is not in it would stand alone. Tariffs that differ within a group are asked for together,

@@ -111,7 +111,7 @@ pub enum ReleaseConfig {
 
 impl Default for PaceConfig {
     fn default() -> Self {
-        let Pace { settle, resend } = Pace::default();
+        let Pace { settle, resend, .. } = Pace::default();
         Self { settle_ms: settle, resend_ms: resend }
     }
 }
@@ -119,7 +119,7 @@ impl Default for PaceConfig {
 impl PaceConfig {
     /// The role's pace.
     pub fn to_pace(&self) -> Pace {
-        Pace { settle: self.settle_ms, resend: self.resend_ms }
+        Pace { settle: self.settle_ms, resend: self.resend_ms, ..Pace::default() }
     }
 }
 

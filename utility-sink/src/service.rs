@@ -402,6 +402,8 @@ impl Watched {
             open += 1;
             if over && sink.is_asked(&self.group, *interval) {
                 stage = stage.or_else(|| sink.interval_stage(&self.group, *interval));
+            } else if over && sink.is_billing(&self.members, self.window) {
+                stage = stage.or_else(|| Some("the bills of its window, which go first".to_owned()));
             } else if over {
                 let asked = sink.ask_interval(slots, self.group.clone(), &self.members, now(), store, rng);
                 let (id, more) = match asked {

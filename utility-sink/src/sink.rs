@@ -8,7 +8,7 @@
 //! * no two queries that may still be voted for bill the same meter;
 //! * a revocation that it has is said again whenever it connects, and now and then: the broker may forget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use protocol::certificate::deployment_context;
@@ -33,8 +33,10 @@ use store::{Store, StoreError, Table};
 use self::analysis::Analysis;
 use self::checks::Checks;
 use self::release::Release;
+use self::release::lagging::Unfinished;
 
 pub mod analysis;
+mod beside;
 mod bills;
 pub mod checks;
 mod intervals;
@@ -70,11 +72,13 @@ pub struct Pace {
     pub settle: u64,
     /// Milliseconds until an unanswered message is sent again.
     pub resend: u64,
+    /// The most ended releases in memory at which another one, of before the start, is taken up for who has not answered it.
+    pub lagging: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { settle: 10_000, resend: 15_000 }
+        Self { settle: 10_000, resend: 15_000, lagging: 256 }
     }
 }
 
@@ -177,6 +181,8 @@ pub struct Sink {
     party: Party,
     tariffs: BTreeMap<Hash, (Tariff, Vec<u8>)>,
     releases: BTreeMap<QueryId, Release>,
+    /// Releases that have ended, that some aggregator has not answered, and whose turn it is not.
+    lagging: VecDeque<QueryId>,
     /// Queries that were given up since this start.
     given_up: BTreeMap<QueryId, (Query, Rule)>,
     revoked: BTreeMap<MeterId, Signed<Revocation>>,
@@ -252,15 +258,33 @@ impl Sink {
         }
         let (releases, given_up, assembly) = (BTreeMap::new(), BTreeMap::new(), Assembly::default());
         let say_again = (now, party.pace.resend);
-        let mut sink =
-            Self { party, tariffs, releases, given_up, revoked, say_again, assembly, analysis: None };
-        for query in release::unfinished(&sink.party, store)? {
-            let tariffs = sink.tariffs_of(&query)?;
-            let published = sink.publishing(&query);
-            let release = Release::resume(query, tariffs, published, &sink.party, store, now)?;
-            sink.releases.insert(release.id(), release);
+        let mut sink = Self {
+            party,
+            tariffs,
+            releases,
+            lagging: VecDeque::new(),
+            given_up,
+            revoked,
+            say_again,
+            assembly,
+            analysis: None,
+        };
+        let Unfinished { open, lagging } = Unfinished::find(&sink.party, store)?;
+        for query in open {
+            sink.resume(query, now, store)?;
         }
+        sink.lagging = lagging;
+        sink.take_up(now, store)?;
         Ok(sink)
+    }
+
+    /// Takes a release up again.
+    fn resume(&mut self, query: Signed<Query>, now: Moment, store: &dyn Store) -> Result<(), SinkError> {
+        let tariffs = self.tariffs_of(&query)?;
+        let published = self.publishing(&query);
+        let release = Release::resume(query, tariffs, published, &self.party, store, now)?;
+        self.releases.insert(release.id(), release);
+        Ok(())
     }
 
     /// The topics it listens to.
@@ -519,6 +543,7 @@ impl Sink {
     /// [`SinkError`].
     pub fn tick(&mut self, now: Moment, store: &mut dyn Store) -> Result<Vec<Outgoing>, SinkError> {
         self.give_up(store)?;
+        self.take_up(now, store)?;
         let mut sends = self.narrow(now, store)?;
         sends.extend(self.say_again(now));
         for release in self.releases.values_mut() {
@@ -543,7 +568,7 @@ impl Sink {
                 "the aggregators refuse the query: {} It is given up; nothing was released by it", rule.meaning()
             );
             release::withdraw(id, store)?;
-            release::refusals::keep_given_up(id, rule, store)?;
+            release::refusals::keep_given_up(&release, rule, store)?;
             self.given_up.insert(id, (release.query().clone(), rule));
         }
         Ok(())

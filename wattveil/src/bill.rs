@@ -126,7 +126,7 @@ impl BillArguments {
                 let standing = released.standings.iter().find(|standing| standing.name == question.name());
                 let state = standing.map(|standing| standing.state.clone());
                 if let Some(state) = &state {
-                    questions.extend(asked.after(&question, state, &ledger)?);
+                    questions.extend(asked.after(&question, state, &released.unbilled, &ledger)?);
                 }
                 states.extend(question.meters.into_iter().map(|meter| (meter, state.clone())));
             }

@@ -153,7 +153,7 @@ impl House {
 
     fn start_sink(&mut self) -> mpsc::Sender<Request> {
         let mut store = MemoryStore::default();
-        let pace = SinkPace { settle: 300, resend: 1_000 };
+        let pace = SinkPace { settle: 300, resend: 1_000, ..SinkPace::default() };
         let (identity, roster) = (self.deployment.sink_identity(), self.deployment.roster.clone());
         let sink = Sink::open(identity, roster, pace, &mut store, host::now()).unwrap();
         let (requests, receiver) = mpsc::channel(1);

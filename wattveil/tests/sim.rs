@@ -228,7 +228,8 @@ fn lost_readings_close_by_registers() {
         let mut world = World::new(seed, setup, Faults::drawn);
         world.run_to_the_end(72);
         world.check_laws();
-        world.check_refusals(CONFUSION);
+        // Where most bills end before the day does, its curve is of other slots, and is given up.
+        world.check_refusals(&[CONFUSION, &[Rule::Differencing]].concat());
     });
 }
 

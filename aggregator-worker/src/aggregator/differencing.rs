@@ -124,13 +124,14 @@ impl Additions {
 
 /// Checks the bills of a selection against the group's other bills and its curves.
 pub(super) fn check(
+    query: &Query,
     selection: &Selection,
     tariffs: &[Tariff],
     roster: &Roster,
     registry: &Registry,
     store: &dyn Store,
 ) -> Result<Result<Additions, Rule>, StoreError> {
-    let (additions, telling) = examine(selection, tariffs, roster, registry, store)?;
+    let (additions, telling) = examine(query.period, selection, tariffs, roster, registry, store)?;
     Ok(telling.first().map_or(Ok(additions), |(_, rule)| Err(*rule)))
 }
 
@@ -146,10 +147,11 @@ pub(super) fn telling(
 ) -> Result<Vec<(MeterId, Rule)>, StoreError> {
     // What would be selected if a quorum held what we hold.
     let selection = Selection::derive(query, &vec![own; roster.q()], tariffs, roster);
-    Ok(examine(&selection, tariffs, roster, registry, store)?.1)
+    Ok(examine(query.period, &selection, tariffs, roster, registry, store)?.1)
 }
 
 fn examine(
+    period: SlotRange,
     selection: &Selection,
     tariffs: &[Tariff],
     roster: &Roster,
@@ -157,13 +159,13 @@ fn examine(
     store: &dyn Store,
 ) -> Result<(Additions, Vec<(MeterId, Rule)>), StoreError> {
     let (mut additions, mut telling, mut irregular) = (Additions::default(), Vec::new(), Vec::new());
-    let usual = usual_windows(selection, registry);
+    let usual = usual_windows(selection, roster, registry);
     for billed in selection.billed() {
         let Some(certificate) = registry.certificates.get(&billed.meter) else {
             telling.push((billed.meter, Rule::UnknownMeter));
             continue;
         };
-        if usual.get(&certificate.group) == Some(&billed.window)
+        if *usual.get(&certificate.group).unwrap_or(&period) == billed.window
             && is_regular(billed, &certificate.group, tariffs, roster, &mut additions, store)?
         {
             continue;
@@ -193,18 +195,26 @@ fn examine(
     Ok((additions, telling))
 }
 
-/// The window that most bills without a gap have, for each group; of several the one that begins first, and is the shortest.
-///
-/// Records end where their meters' batches do, so that it may begin and end some slots beside the query's period.
-fn usual_windows(selection: &Selection, registry: &Registry) -> BTreeMap<GroupId, SlotRange> {
-    let mut counts: BTreeMap<&GroupId, BTreeMap<(Slot, Slot), (usize, SlotRange)>> = BTreeMap::new();
-    for billed in selection.billed().filter(|billed| billed.scope == Scope::Complete) {
-        let Some(certificate) = registry.certificates.get(&billed.meter) else { continue };
-        let (window, of_group) = (billed.window, counts.entry(&certificate.group).or_default());
-        of_group.entry((window.start(), window.end())).or_insert((0, window)).0 += 1;
+/// The windows that bills of a group have without a gap, other than the query's period, if most of its bills have it and they are enough
+/// for a curve: records end where their meters' batches do, so that all may begin and end some slots beside the period.
+fn usual_windows(
+    selection: &Selection,
+    roster: &Roster,
+    registry: &Registry,
+) -> BTreeMap<GroupId, SlotRange> {
+    let mut groups: BTreeMap<&GroupId, Vec<&Billed>> = BTreeMap::new();
+    for billed in selection.billed() {
+        if let Some(certificate) = registry.certificates.get(&billed.meter) {
+            groups.entry(&certificate.group).or_default().push(billed);
+        }
     }
-    let usual = counts.into_iter().filter_map(|(group, windows)| {
-        let (_, window) = windows.into_values().rev().max_by_key(|(count, _)| *count)?;
+    let usual = groups.into_iter().filter_map(|(group, bills)| {
+        let alike = |window: SlotRange| {
+            bills.iter().filter(|billed| billed.scope == Scope::Complete && billed.window == window).count()
+        };
+        let window =
+            bills.iter().map(|billed| billed.window).find(|window| 2 * alike(*window) > bills.len())?;
+        roster.policy().check_group(alike(window)).ok()?;
         Some((group.clone(), window))
     });
     usual.collect()

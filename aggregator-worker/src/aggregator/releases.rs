@@ -305,13 +305,14 @@ impl Releases {
             Ok(window) => window,
             Err(rule) => return refuse(rule, &"the group has another window or member set"),
         };
-        let fixed = match differencing::check(&selection, &release.tariffs, party.roster(), registry, store)?
-        {
-            Ok(fixed) => fixed,
-            Err(rule) => {
-                return refuse(rule, &"with the group's other releases it would tell one member's use");
-            }
-        };
+        let fixed =
+            match differencing::check(&query, &selection, &release.tariffs, party.roster(), registry, store)?
+            {
+                Ok(fixed) => fixed,
+                Err(rule) => {
+                    return refuse(rule, &"with the group's other releases it would tell one member's use");
+                }
+            };
         differencing::keep(&fixed, store)?;
         if selection.interval().is_some() || selection.days().next().is_some() {
             differencing::keep_window(window, store)?;

@@ -82,6 +82,14 @@ impl Sink {
         self.releases.values().filter(billing).map(Release::id).collect()
     }
 
+    /// Whether bills of some of these meters over slots of a window are on their way: what the meters are in meanwhile they may not be
+    /// billed beside.
+    pub(crate) fn is_billing(&self, meters: &[MeterId], window: SlotRange) -> bool {
+        let over =
+            |id: &QueryId| self.release(*id).is_some_and(|release| release.query().period.overlaps(window));
+        self.billing(meters).iter().any(over)
+    }
+
     /// Why meters are not asked for while another query may bill them.
     pub(crate) fn on_its_way(&self, id: QueryId, meters: &[MeterId]) -> Refusal {
         let billed = self.release(id).map(Release::may_bill).unwrap_or_default();

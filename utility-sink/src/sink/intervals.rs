@@ -64,11 +64,13 @@ impl Sink {
                 continue;
             }
             let members = match ledger::members_of(&ask.group, ask.window, store)? {
-                Some(fixed) if fixed == ask.members => continue,
                 Some(fixed) => fixed,
                 None => ask.members.iter().filter(|meter| !lacking.contains(meter)).copied().collect(),
             };
-            if self.party.roster().policy().check_group(members.len()).is_err() {
+            let too_few = self.party.roster().policy().check_group(members.len()).is_err();
+            if too_few || members == ask.members {
+                let Some(release) = self.releases.get_mut(&id) else { continue };
+                release.needs(&lacking, self.party.rosters.current());
                 continue;
             }
             // The new name follows from the old one, so that nothing depends on when this happens.

@@ -33,8 +33,9 @@ use zeroize::Zeroizing;
 use super::ledger::{
     Agreement, Bill, Curve, Interval, keep_bill, keep_billed_until, keep_curve, keep_interval,
 };
-use super::{Party, SinkError};
+use super::{Party, SinkError, beside};
 
+pub(super) mod lagging;
 pub(crate) mod refusals;
 
 const QUERY: Table = Table("query");
@@ -43,9 +44,6 @@ const INVENTORIES: Table = Table("inventories");
 const OUTCOME: Table = Table("outcome");
 const VOTE: Table = Table("vote");
 const RESULT: Table = Table("result");
-
-/// The most ended releases that are taken up again for aggregators that have not answered: the newest.
-const MAX_LAGGING: usize = 256;
 
 /// How often the pause between repeats doubles once a release has ended.
 const DOUBLINGS: u32 = 8;
@@ -82,35 +80,10 @@ pub struct Release {
     repeats: u32,
     certificate_sent: bool,
     waiting: Option<DecodeError>,
-}
-
-/// The queries that have no outcome yet, and the newest that some aggregator has not answered.
-pub(super) fn unfinished(party: &Party, store: &dyn Store) -> Result<Vec<Signed<Query>>, SinkError> {
-    let (mut open, mut lagging) = (Vec::new(), Vec::new());
-    for (key, bytes) in store::entries(QUERY, store)? {
-        let outcome = store.get(OUTCOME, &key)?;
-        let query = party
-            .rosters
-            .open_utility::<Query>(&bytes)
-            .map_err(|_| SinkError::Damaged("a query can't be read"))?;
-        let roster = party.rosters.of(&query);
-        let has_key = party.box_key(roster).is_some();
-        match outcome {
-            None if !has_key => {
-                let (key_id, epoch) = (roster.document().utility.box_key.key_id, roster.document().epoch);
-                return Err(SinkError::NoBoxKey { key_id, epoch });
-            }
-            None => open.push(query),
-            // Without its key nothing more can be read of a release, and it has ended.
-            Some(bytes) if has_key && of_query(RESULT, query.id, store)?.len() < party.roster().n() => {
-                lagging.push((read_outcome(&bytes, party)?.at, query));
-            }
-            Some(_) => {}
-        }
-    }
-    lagging.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    open.extend(lagging.into_iter().take(MAX_LAGGING).map(|(_, query)| query));
-    Ok(open)
+    /// Why no cut of it will ever be voted for, if the sink sees that before it makes one.
+    hopeless: Option<Rule>,
+    /// The targets because of which, if it is because of some.
+    unfit: Vec<MeterId>,
 }
 
 fn read_outcome(bytes: &[u8], party: &Party) -> Result<Signed<Outcome>, SinkError> {
@@ -189,6 +162,8 @@ impl Release {
             repeats: 0,
             certificate_sent: false,
             waiting: None,
+            hopeless: None,
+            unfit: Vec::new(),
         }
     }
 
@@ -518,10 +493,19 @@ impl Release {
             self.lacking = self.inventories.len();
             return Ok(Vec::new());
         }
+        let unfit = beside::unfit(&selection, store)?;
+        if !unfit.is_empty() {
+            let meters: Vec<String> = unfit.iter().map(ToString::to_string).collect();
+            let (query, meters) = (self.id(), meters.join(", "));
+            tracing::warn!(%query, meters, "these meters have a gap, or bills of another window, and are in curves: no cut is made with them");
+            (self.hopeless, self.unfit) = (Some(Rule::Differencing), unfit);
+            return Ok(Vec::new());
+        }
         let kept = Votes(willing.iter().map(|inventory| ByteBuf::from(inventory.bytes())).collect());
         let cut = party.sign_under(cut, self.query.context());
         store.put(INVENTORIES, self.id().as_bytes(), &wire::encode(&kept))?;
         store.put(CUT, self.id().as_bytes(), cut.bytes())?;
+        beside::keep(&self.query, &selection, store)?;
         let sends = Outgoing::parts(&party.topic(Channel::Cut), cut.bytes());
         self.cut = Some((cut, selection));
         self.quorum_at = None;

@@ -5,7 +5,7 @@
 //! * a home whose bill is on its way is in no other question;
 //! * a question names as many homes as a tariff wants, or all that are left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::id::MeterId;
 use protocol::release::inventory::MAX_RECORDS;
@@ -69,18 +69,26 @@ impl Asked {
         Ok(questions)
     }
 
-    /// What is to be asked for once a question has come so far: in halves what was too large, and what is left of this period where
+    /// What is to be asked for once a question has come so far: in halves what was too large, without those that stood in the way
+    /// what they kept from being billed, and what is left of this period where
     /// the question was of another one.
     pub(super) fn after(
         &self,
         question: &Question,
         state: &State,
+        unbilled: &BTreeMap<MeterId, Rule>,
         ledger: &Ledger,
     ) -> anyhow::Result<Vec<Question>> {
         match state {
             State::GivenUp(Rule::Targets) => {
                 let halves = self.halves(&question.meters).into_iter().flatten();
                 Ok(halves.map(|half| self.divide(half, ledger)).collect::<anyhow::Result<Vec<_>>>()?.concat())
+            }
+            State::GivenUp(Rule::Differencing) => {
+                let rest: Vec<MeterId> =
+                    question.meters.iter().filter(|meter| !unbilled.contains_key(meter)).copied().collect();
+                let less = rest.len() < question.meters.len() && rest.len() >= self.least();
+                if less { self.divide(&rest, ledger) } else { Ok(Vec::new()) }
             }
             State::Ended if question.period != self.period => {
                 let ours = |meter: &&MeterId| self.meters.iter().any(|row| row.meter == **meter);

@@ -298,9 +298,13 @@ fn what_is_on_its_way_is_waited_for() {
     let questions = plan();
     assert_eq!(of(&questions), [meters[..3].to_vec(), meters[3..].to_vec()]);
     assert_eq!(questions[0].name(), "september");
-    let next = |state| asked.after(&questions[0], &state, &Ledger::open(&path).unwrap()).unwrap();
+    let in_the_way = BTreeMap::from([(meters[1], Rule::Differencing)]);
+    let next =
+        |state| asked.after(&questions[0], &state, &in_the_way, &Ledger::open(&path).unwrap()).unwrap();
     assert_eq!(next(State::Waiting("votes".to_owned())), []);
     assert_eq!(of(&next(State::Ended)), [meters[..3].to_vec()]);
+    assert_eq!(of(&next(State::GivenUp(Rule::Differencing))), [vec![meters[0], meters[2]]]);
+    assert_eq!(next(State::GivenUp(Rule::Cell)), []);
     write("outcome", id.as_bytes(), b"an outcome");
     assert_eq!(of(&plan()), [meters], "what has ended keeps nobody");
 }

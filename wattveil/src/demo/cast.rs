@@ -183,7 +183,8 @@ impl SinkTask {
     /// If its store can't be opened.
     pub(super) fn start(deployment: &Deployment, path: &Path, link: Settings) -> anyhow::Result<Self> {
         let mut store = FileStore::open(path, CACHE)?;
-        let pace = utility_sink::sink::Pace { settle: 800, resend: 2_000 };
+        let pace =
+            utility_sink::sink::Pace { settle: 800, resend: 2_000, ..utility_sink::sink::Pace::default() };
         let sink =
             Sink::open(deployment.sink_identity(), deployment.roster.clone(), pace, &mut store, now())?;
         let (requests, receiver) = mpsc::channel(4);

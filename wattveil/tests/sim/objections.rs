@@ -76,6 +76,29 @@ fn who_objects_votes_once_it_has_caught_up() {
     assert!(heard.get() > 0, "nobody objected");
 }
 
+/// Whoever was away for more releases than a sink takes up at a time learns all of them after it was started again, and can follow.
+#[test]
+fn who_was_away_for_long_learns_everything() {
+    seeds("who_was_away_for_long_learns_everything", 6, |seed| {
+        let mut world = World::new(seed, Setup { days: 4, ..Setup::new(4, 2) }, |_, _| Faults::none());
+        world.paces.sink.lagging = 2;
+        let late = usize::try_from(seed % 4).unwrap();
+        world.run_until(World::moment(20));
+        world
+            .network
+            .gates
+            .push(Box::new(move |_, to, topic| !(to == Name::Aggregator(late) && topic.ends_with("/cut"))));
+        world.run_to_the_end(48);
+        assert_eq!(world.rows_of(Name::Aggregator(late), "result"), 0);
+        world.kill(Name::Sink, Some(world.now.plus(60_000)));
+        world.network.gates.clear();
+        world.run_until(world.now.plus(14 * 24 * 3_600_000));
+        world.check_laws();
+        assert_eq!(world.rows_of(Name::Aggregator(late), "result"), world.goals.len());
+        world.check_refusals(CONFUSION);
+    });
+}
+
 /// As many liars as a quorum does without object to everything: everything is released all the same.
 #[test]
 fn liars_that_object_stop_nobody() {

@@ -1,13 +1,15 @@
-//! Two queries for bills of one meter: at most one of them is ever voted for.
+//! Two queries for bills of one meter: at most one of them is ever voted for; and bills beside the intervals of their window.
 
 use protocol::id::{MeterId, QueryId};
 use protocol::rule::Rule;
+use protocol::unit::{Slot, SlotRange};
 use utility_sink::sink::SinkError;
-use utility_sink::sink::ledger::bills_of;
+use utility_sink::sink::ledger::{bills_of, intervals_of};
 
-use super::homes::day;
+use super::homes::{day, interval, range};
 use super::network::{Faults, Name};
 use super::party::{Party, Role, Stopped};
+use super::villain::denies;
 use super::world::{Goal, Setup, World};
 use crate::seeds;
 
@@ -26,11 +28,16 @@ fn held_up_at(seed: u64, channel: &'static str) -> (World, QueryId) {
 
 /// Asks for some meters' bills, as a utility that has changed its mind.
 fn ask(world: &mut World, meters: &[MeterId]) -> Result<QueryId, Rule> {
+    ask_over(world, day(0), meters)
+}
+
+/// Asks for some meters' bills over a period.
+fn ask_over(world: &mut World, period: SlotRange, meters: &[MeterId]) -> Result<QueryId, Rule> {
     let tariffs: Vec<_> = world.tariffs.iter().map(|(hash, _)| *hash).collect();
     let mut asked = None;
     world.step(Name::Sink, Vec::new(), |party, now| {
         let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
-        match sink.ask_bills(day(0), &tariffs, meters, now, store, rng) {
+        match sink.ask_bills(period, &tariffs, meters, now, store, rng) {
             Ok((id, sends)) => {
                 asked = Some(Ok(id));
                 Ok((sends, Vec::new()))
@@ -94,4 +101,98 @@ fn a_query_with_a_cut_keeps_its_meters() {
         world.run_until(World::moment(60));
         check(&world);
     });
+}
+
+/// Whoever is in intervals and turns out to have a gap gets no bill, and nobody votes for a cut that has it: the others are billed.
+#[test]
+fn who_cannot_be_billed_beside_intervals_stands_in_nobodys_way() {
+    seeds("who_cannot_be_billed_beside_intervals_stands_in_nobodys_way", 8, |seed| {
+        let setup = Setup { homes: 4, days: 1, grid: true, ..Setup::new(4, 2) };
+        let mut world = World::new(seed, setup, |_, _| Faults::none());
+        world.goals.remove(&Goal::Bills(0));
+        world.run_to_the_end(48);
+        let gap = Slot(day(0).end().0 - world.setup.batch_slots);
+        world.villainies.extend([2, 3].map(|liar| denies(liar, 3, gap)));
+        let meters = world.meter_ids();
+        let all = ask(&mut world, &meters).unwrap();
+        if seed % 2 == 1 {
+            world.run_until(world.now.plus(20_000));
+            world.kill(Name::Sink, Some(world.now.plus(60_000)));
+        }
+        world.run_until(world.now.plus(3_600_000));
+        let party = &world.parties[&Name::Sink];
+        assert_eq!(party.sink().unwrap().given_up(all, &party.store).unwrap(), Some(Rule::Differencing));
+        assert_eq!(world.rows_of(Name::Sink, "unbilled"), 1, "who stood in the way is kept");
+        assert!(!world.witness.votes.contains_key(&all), "nobody votes for what was withdrawn");
+        ask(&mut world, &meters[..3]).unwrap();
+        world.run_until(world.now.plus(3_600_000));
+        let store = &world.parties[&Name::Sink].store;
+        let bills =
+            |meter| bills_of(meter, store).unwrap().iter().map(|bill| bill.window).collect::<Vec<_>>();
+        assert!(meters[..3].iter().all(|meter| bills(*meter) == [day(0)]));
+        assert_eq!(bills(meters[3]), []);
+    });
+}
+
+/// Records end where batches do: bills and intervals go together also where a period begins within a batch.
+#[test]
+fn bills_and_intervals_go_together_whenever_a_period_begins() {
+    seeds("bills_and_intervals_go_together_whenever_a_period_begins", 8, |seed| {
+        let setup = Setup { homes: 4, days: 3, grid: true, ..Setup::new(4, 2) };
+        let mut world = World::new(seed, setup, |_, _| Faults::none());
+        world.goals.clear();
+        world.run_to_the_end(48);
+        let early = 1 + u32::try_from(seed).unwrap() % 5;
+        let meters = world.meter_ids();
+        let period = range(day(0).end().0 - early, day(2).end().0 - early);
+        ask_over(&mut world, period, &meters).unwrap();
+        world.run_until(world.now.plus(3_600_000));
+        let store = &world.parties[&Name::Sink].store;
+        let window = range(day(1).start().0, day(2).end().0 - world.setup.batch_slots);
+        for meter in &meters {
+            let bills = bills_of(*meter, store).unwrap();
+            assert_eq!(bills.iter().map(|bill| bill.window).collect::<Vec<_>>(), [window]);
+        }
+        let group = world.deployment.meters[0].group.clone();
+        for part in [interval(1, 0), interval(2, 2)] {
+            world.step(Name::Sink, Vec::new(), |party, now| {
+                let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else {
+                    return Err(Stopped);
+                };
+                let asked = sink.ask_interval((part, window), group.clone(), &meters, now, store, rng);
+                Ok((asked.expect("the rules allow it").1, Vec::new()))
+            });
+        }
+        world.run_until(world.now.plus(3_600_000));
+        assert_eq!(intervals_of(&group, &world.parties[&Name::Sink].store).unwrap().len(), 2);
+    });
+}
+
+/// An interval that all or some of the members can never be in is given up, with the rule.
+#[test]
+fn an_interval_that_a_member_may_not_be_in_is_given_up() {
+    let setup = Setup { homes: 4, days: 1, grid: true, ..Setup::new(4, 2) };
+    let mut world = World::new(5, setup, |_, _| Faults::none());
+    world.goals.clear();
+    world.run_to_the_end(48);
+    let (meters, group) = (world.meter_ids(), world.deployment.meters[0].group.clone());
+    // Bills of registers only are of no group's window: who has one is in no curve of these slots.
+    world.step(Name::Sink, Vec::new(), |party, now| {
+        let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
+        Ok((sink.ask_bills(day(0), &[], &meters, now, store, rng).expect("the rules allow it").1, Vec::new()))
+    });
+    world.run_until(world.now.plus(3_600_000));
+    assert_eq!(world.rows_of(Name::Sink, "bill"), 4);
+    let mut query = None;
+    world.step(Name::Sink, Vec::new(), |party, now| {
+        let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
+        let asked = sink.ask_interval((interval(0, 0), day(0)), group.clone(), &meters, now, store, rng);
+        let (id, sends) = asked.expect("the rules allow it");
+        query = Some(id);
+        Ok((sends, Vec::new()))
+    });
+    world.run_until(world.now.plus(48 * 3_600_000));
+    let party = &world.parties[&Name::Sink];
+    let given_up = party.sink().unwrap().given_up(query.unwrap(), &party.store).unwrap();
+    assert_eq!(given_up, Some(Rule::AlreadyReleased));
 }

@@ -39,7 +39,7 @@ impl Paces {
                 ..meter::Pace::default()
             },
             aggregator: aggregator::Pace { receipt_every: 60_000, patience: 6 * 3_600_000 },
-            sink: sink::Pace { settle: 600_000, resend: 60_000 },
+            sink: sink::Pace { settle: 600_000, resend: 60_000, ..sink::Pace::default() },
         }
     }
 }

@@ -5,7 +5,7 @@ use protocol::field::Fe;
 use protocol::id::Rid;
 use protocol::part::Assembly;
 use protocol::record::{Head, Kind};
-use protocol::release::inventory::{Inventory, InventoryAnswer};
+use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
 use protocol::release::objection::Objection;
 use protocol::release::result::ResultShare;
 use protocol::rule::{Refusal, Rule};
@@ -13,7 +13,7 @@ use protocol::shamir::{Point, split};
 use protocol::share::{SealedBatch, seal_shares};
 use protocol::signature::{Document, Signed, Unverified};
 use protocol::topic::{Channel, Outgoing};
-use protocol::unit::{Moment, SlotRange};
+use protocol::unit::{Moment, Slot, SlotRange};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use wattveil::deployment::Deployment;
@@ -74,6 +74,22 @@ pub(crate) fn floods_inventories(liar: usize) -> Villainy {
             sign(Inventory { answer, seen: Vec::new(), ..inventory.clone() }, liar, deployment)
         };
         vec![other(Rule::Cell), other(Rule::Window), document.to_vec()]
+    })
+}
+
+/// An aggregator that says of a bill's target, by its place, that it lacks the records from a slot on.
+pub(crate) fn denies(liar: usize, target: usize, from: Slot) -> Villainy {
+    rewrites(liar, move |deployment, channel, document| {
+        let Channel::Inventory(_) = channel else { return vec![document.to_vec()] };
+        let mut inventory = claim::<Inventory>(document);
+        let InventoryAnswer::Holdings(holdings) = &mut inventory.answer else {
+            return vec![document.to_vec()];
+        };
+        let Some(Holding::Records(records)) = holdings.get_mut(target) else {
+            return vec![document.to_vec()];
+        };
+        records.retain(|held| held.slots.start() < from);
+        vec![sign(inventory, liar, deployment)]
     })
 }
 

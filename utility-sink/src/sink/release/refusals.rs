@@ -1,14 +1,15 @@
 //! What speaks against a release: queries that are refused, targets that are not billed, votes that are not cast.
 //!
-//! Rows: `given-up` query id → the rule by which it was refused; `unbilled` query id → the targets of its cut that are not billed,
-//! each with the rule.
+//! Rows: `given-up` query id → the rule by which it was refused; `unbilled` query id → the targets that its cut does not bill, or because
+//! of which it was given up, each with the rule.
 //!
 //! # When a query is given up
 //!
 //! An aggregator has one inventory a query, stored before it is sent, and votes for no cut of a query that it has refused. So once more
 //! than n − q have refused a query no cut of it can be certified, now or later, whatever the rule was; what time heals, it heals for
 //! another query. And as long as no cut was made - it is stored before it is sent, and the sink alone makes one - nobody can have voted.
-//! Such a query is withdrawn: nothing was taken by it, nothing is lost by asking anew.
+//! Such a query is withdrawn: nothing was taken by it, nothing is lost by asking anew. So is one whose cut the sink knows nobody
+//! would vote for ([`beside`](super::super::beside)), and an interval of which a member is refused for good, as it has all members or is not released.
 //!
 //! Once there is a cut nothing is ever given up: votes for it may be on their way, and whoever objects now may vote later. Where
 //! objections leave no quorum, the cut is repeated ever more rarely, and whoever waits is told.
@@ -42,12 +43,17 @@ pub(crate) fn given_up(id: QueryId, store: &dyn Store) -> Result<Option<Rule>, S
     Ok(row.and_then(|row| row.first().copied()).and_then(|number| Rule::try_from(number).ok()))
 }
 
-/// Keeps that a query was given up.
+/// Keeps that a query was given up, and because of which of its targets, if it was because of some: without them it may be asked anew.
 pub(in crate::sink) fn keep_given_up(
-    id: QueryId,
+    release: &Release,
     rule: Rule,
     store: &mut dyn Store,
 ) -> Result<(), StoreError> {
+    let id = release.id();
+    if !release.unfit.is_empty() {
+        let unfit: Vec<(MeterId, Rule)> = release.unfit.iter().map(|meter| (*meter, rule)).collect();
+        store.put(UNBILLED, id.as_bytes(), &wire::encode(&unfit))?;
+    }
     store.put(GIVEN_UP, id.as_bytes(), &[u8::from(rule)])
 }
 
@@ -56,7 +62,7 @@ pub(crate) fn forget_given_up(id: QueryId, store: &mut dyn Store) -> Result<(), 
     store.remove(GIVEN_UP, id.as_bytes())
 }
 
-/// The targets of a query that its cut does not bill, each with the rule.
+/// The targets of a query that its cut does not bill, or because of which it was given up, each with the rule.
 ///
 /// # Errors
 ///
@@ -82,8 +88,12 @@ pub(in crate::sink) fn lasting(rules: impl Iterator<Item = Rule>, n: usize, q: u
 }
 
 impl Release {
-    /// The rule by which so many aggregators refused the query that no quorum is left, if they did.
+    /// The rule by which so many aggregators refused the query that no quorum is left, if they did; or by which they would refuse
+    /// its cut.
     pub fn refused(&self, roster: &Roster) -> Option<Rule> {
+        if self.hopeless.is_some() {
+            return self.hopeless;
+        }
         let rules: Vec<Rule> = self
             .inventories()
             .filter_map(|inventory| match inventory.answer {
@@ -92,6 +102,23 @@ impl Release {
             })
             .collect();
         (roster.n() - rules.len() < roster.q()).then(|| commonest(rules.into_iter())).flatten()
+    }
+
+    /// Gives the query up if so many aggregators refuse one of these targets for good that no quorum is left for it.
+    pub(in crate::sink) fn needs(&mut self, meters: &[MeterId], roster: &Roster) {
+        let asked = self.query().meters();
+        let refused =
+            asked.iter().enumerate().filter(|(_, meter)| meters.contains(meter)).find_map(|(index, _)| {
+                let rules = self.inventories().filter_map(|inventory| match &inventory.answer {
+                    InventoryAnswer::Holdings(holdings) => match holdings.get(index) {
+                        Some(Holding::Refused(rule)) => Some(*rule),
+                        _ => None,
+                    },
+                    InventoryAnswer::Refused(rule) => Some(*rule),
+                });
+                lasting(rules, roster.n(), roster.q())
+            });
+        self.hopeless = self.hopeless.or(refused);
     }
 
     /// Who does not vote for the cut, and by which rule, as far as they have said.
