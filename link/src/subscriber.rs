@@ -20,8 +20,8 @@ use crate::Settings;
 /// messages before it wants acknowledgements (rumqttd 100, mosquitto 20): up to so many can be gathered for one
 /// commit.
 ///
-/// A message over [`Settings::max_packet`] is passed over, whatever its length: no publisher of ours sends one, and a
-/// connection that ended with it would be sent it again, for ever.
+/// A message over [`Settings::max_packet`], whatever its length, or with a topic that is not UTF-8 is passed over: no
+/// publisher of ours sends one, and a connection that ended with it would be sent it again, for ever.
 #[derive(Debug)]
 pub struct Subscriber {
     deliveries: mpsc::Receiver<Delivery>,
@@ -95,7 +95,7 @@ impl Subscriber {
         self.trouble.clone()
     }
 
-    /// How many messages were longer than [`Settings::max_packet`], which were acknowledged and not delivered.
+    /// How many messages were passed over: acknowledged, and not delivered.
     pub fn passed_over(&self) -> u64 {
         *self.passed_over.borrow()
     }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 
-pub(crate) use inlet::{Incoming, TooLong};
+pub(crate) use inlet::{Incoming, Unfit};
 
 use inlet::Inlet;
 

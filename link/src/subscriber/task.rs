@@ -12,12 +12,12 @@ use super::Delivery;
 use super::inbox::{Inbox, Token};
 use crate::Settings;
 use crate::connection::{End, Pauses};
-use crate::wire::{Incoming, TooLong, Wire};
+use crate::wire::{Incoming, Unfit, Wire};
 
 /// For how long a connection is subscribed until it counts as one of use though nothing came.
 const WHILE: Duration = Duration::from_secs(5);
-/// How long nothing is said of messages that are too long after something was.
-const PAUSE: Duration = Duration::from_secs(60);
+/// How long nothing is said of messages that can't be delivered after something was.
+const PAUSE: Duration = Duration::from_mins(1);
 /// How many characters are said of a topic, which is anybody's.
 const TOPIC: usize = 128;
 
@@ -29,7 +29,7 @@ struct Task {
     acks: mpsc::UnboundedReceiver<Token>,
     inbox: Inbox,
     subscribed: watch::Sender<bool>,
-    /// How many messages were too long, ever, and when that was last said.
+    /// How many messages could not be delivered, ever, and when that was last said.
     passed_over: watch::Sender<u64>,
     said: Option<Instant>,
     closing: watch::Receiver<bool>,
@@ -155,7 +155,7 @@ impl Task {
                         return End::Closed;
                     }
                 }
-                Ok(Incoming::TooLong(message)) => {
+                Ok(Incoming::Unfit(message)) => {
                     // done with: it would come again on every connection
                     let token = self.inbox.received(message.identifier);
                     self.inbox.done(&token);
@@ -170,8 +170,8 @@ impl Task {
         }
     }
 
-    /// Counts a message that was too long, and says so once in a while: whoever sends one can send many.
-    fn passed_over(&mut self, TooLong { topic, bytes, .. }: &TooLong) {
+    /// Counts a message that can't be delivered, and says so once in a while: whoever sends one can send many.
+    fn passed_over(&mut self, Unfit { topic, bytes, .. }: &Unfit) {
         let total = *self.passed_over.borrow() + 1;
         self.passed_over.send_replace(total);
         let now = Instant::now();
@@ -184,7 +184,7 @@ impl Task {
                 bytes,
                 limit = self.settings.max_packet,
                 total,
-                "passed over a message that is longer than any may be"
+                "passed over a message that is over the limit, or whose topic is no text"
             );
         }
     }

@@ -1,12 +1,13 @@
-//! Packets out of the bytes that come, and the way past a message that is longer than one may be.
+//! Packets out of the bytes that come, and the way past a message that can't be delivered.
 //!
 //! What a broker delivers it may have taken from anybody, and it delivers again what was not acknowledged. So a message over
-//! the limit must not end the connection, which would only bring it back: its bytes are dropped as they come, and it is
-//! handed on without them, to be acknowledged like any other. No more of it is held than its topic.
+//! the limit, or with a topic that is not UTF-8, must not end the connection, which would only bring it back: its bytes are
+//! dropped as they come, and it is handed on without them, to be acknowledged like any other. No more of it is held than its
+//! topic.
 
 use bytes::{Buf as _, BytesMut};
 use rumqttc::Packet;
-use rumqttc::mqttbytes::Error;
+use rumqttc::mqttbytes::{Error, check};
 
 /// The upper half of the first byte of a PUBLISH [MQTT 3.1.1, 2.2.1].
 const PUBLISH: u8 = 3;
@@ -15,13 +16,14 @@ const PUBLISH: u8 = 3;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Incoming {
     Packet(Packet),
-    /// A message that was too long, when the last of its bytes has come.
-    TooLong(TooLong),
+    /// A message that can't be delivered, when the last of its bytes has come.
+    Unfit(Unfit),
 }
 
-/// What is known of a message that was too long.
+/// What is known of a message that can't be delivered.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct TooLong {
+pub(crate) struct Unfit {
+    /// Its topic, or what is text in it.
     pub(crate) topic: String,
     /// Its packet identifier; 0 for one that wants no acknowledgement.
     pub(crate) identifier: u16,
@@ -34,7 +36,7 @@ pub(crate) struct TooLong {
 pub(crate) struct Inlet {
     max_packet: usize,
     /// The message that is being read past, and how many of its bytes are still to come.
-    passing: Option<(TooLong, usize)>,
+    passing: Option<(Unfit, usize)>,
 }
 
 impl Inlet {
@@ -46,28 +48,48 @@ impl Inlet {
     pub(crate) fn take(&mut self, input: &mut BytesMut) -> Result<Incoming, Error> {
         let (message, left) = match self.passing.take() {
             Some(passing) => passing,
-            None => match Packet::read(input, self.max_packet) {
+            None => match check(input.iter(), self.max_packet) {
                 Err(Error::PayloadSizeLimitExceeded(bytes)) if input[0] >> 4 == PUBLISH => {
                     head(input, bytes)?
                 }
-                read => return read.map(Incoming::Packet),
+                Ok(frame) if input[0] >> 4 == PUBLISH && !is_text(topic(input)) => {
+                    let bytes = frame.frame_length() - body(input);
+                    head(input, bytes)?
+                }
+                _ => return Packet::read(input, self.max_packet).map(Incoming::Packet),
             },
         };
         let come = left.min(input.len());
         input.advance(come);
         if come == left {
-            return Ok(Incoming::TooLong(message));
+            return Ok(Incoming::Unfit(message));
         }
         self.passing = Some((message, left - come));
         Err(Error::InsufficientBytes(1))
     }
 }
 
+/// Where the fixed header ends that is complete in `input`.
+fn body(input: &[u8]) -> usize {
+    input[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 2
+}
+
+/// The topic of a PUBLISH, if as much is there.
+fn topic(input: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = input.get(body(input)..)?.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
+/// Whether a topic is UTF-8. One that is not there is for others to judge.
+fn is_text(topic: Option<&[u8]>) -> bool {
+    topic.is_none_or(|topic| std::str::from_utf8(topic).is_ok())
+}
+
 /// Takes the head of a PUBLISH whose fixed header is complete and says `bytes`, up to the payload [MQTT 3.1.1, 3.3]; the
 /// payload's length beside it. What it waits for is 64 KiB at most, for the topic's length has 16 bits.
-fn head(input: &mut BytesMut, bytes: usize) -> Result<(TooLong, usize), Error> {
+fn head(input: &mut BytesMut, bytes: usize) -> Result<(Unfit, usize), Error> {
     let identified = input[0] & 0b0110 != 0;
-    let topic = input[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 4;
+    let topic = body(input) + 2;
     let Some([high, low]) = input.get(topic - 2..topic) else {
         return Err(Error::InsufficientBytes(topic - input.len()));
     };
@@ -77,7 +99,7 @@ fn head(input: &mut BytesMut, bytes: usize) -> Result<(TooLong, usize), Error> {
     if input.len() < payload {
         return Err(Error::InsufficientBytes(payload - input.len()));
     }
-    let message = TooLong {
+    let message = Unfit {
         topic: String::from_utf8_lossy(&input[topic..identifier]).into_owned(),
         identifier: if identified {
             u16::from_be_bytes([input[identifier], input[identifier + 1]])
@@ -141,7 +163,7 @@ mod tests {
                 let identifier = if qos == QoS::AtMostOnce { 0 } else { 0x0102 };
                 let first = match bytes {
                     ..=LIMIT => Incoming::Packet(long),
-                    _ => Incoming::TooLong(TooLong { topic: "t".into(), identifier, bytes }),
+                    _ => Incoming::Unfit(Unfit { topic: "t".into(), identifier, bytes }),
                 };
                 let [one, two] = next().map(Incoming::Packet);
                 assert_eq!(taken, [first, one, two]);
@@ -155,9 +177,25 @@ mod tests {
     fn a_topic_may_be_longer_than_a_packet() {
         let topic = "t".repeat(65_535);
         let (taken, held) = taken(&[publish(QoS::AtLeastOnce, &topic, 0), Packet::PingResp]);
-        let long = TooLong { topic, identifier: 0x0102, bytes: 2 + 65_535 + 2 };
-        assert_eq!(taken, [Incoming::TooLong(long), Incoming::Packet(Packet::PingResp)]);
+        let long = Unfit { topic, identifier: 0x0102, bytes: 2 + 65_535 + 2 };
+        assert_eq!(taken, [Incoming::Unfit(long), Incoming::Packet(Packet::PingResp)]);
         assert!(held <= 4 + 2 + 65_535 + 2 + READ, "{held}");
+    }
+
+    /// A broker that does not look at topics forwards them as they are: nats-server 2.9 does.
+    #[test]
+    fn a_topic_may_be_no_text() {
+        for (first, identifier, head) in [(0x30, 0, &[][..]), (0x32, 0x0102, &[1, 2])] {
+            let bytes = [&[0, 3, b't', 0xff, 0xfe][..], head, b"x"].concat();
+            let mut input = BytesMut::from(
+                &[&[first, u8::try_from(bytes.len()).unwrap()][..], &bytes, &[0xd0, 0]].concat()[..],
+            );
+            let mut inlet = Inlet::new(LIMIT);
+            let unfit = Unfit { topic: "t\u{fffd}\u{fffd}".into(), identifier, bytes: bytes.len() };
+            assert_eq!(inlet.take(&mut input).unwrap(), Incoming::Unfit(unfit));
+            assert_eq!(inlet.take(&mut input).unwrap(), Incoming::Packet(Packet::PingResp));
+            assert!(input.is_empty());
+        }
     }
 
     /// Where packets begin and end is not known any more, or nothing but a message was too long.
