@@ -163,6 +163,7 @@ impl Group {
     ) -> Result<(), StoreError> {
         telemetry::timed("commit", || store.commit())?;
         telemetry::count("wattveil_messages_taken_total", self.deliveries.len() as u64);
+        telemetry::total("wattveil_messages_passed_over_total", subscriber.passed_over());
         for delivery in self.deliveries.drain(..) {
             subscriber.ack(delivery);
         }

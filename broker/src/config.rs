@@ -33,7 +33,8 @@ pub struct Config {
     pub max_client_ids: usize,
     /// How many seconds a connection may take to say who it is: the TLS handshake and CONNECT. Default 10.
     pub connect_seconds: u64,
-    /// The longest packet a client may send, in bytes, without its fixed header of up to 5 bytes. Default 64 KiB.
+    /// The longest packet a client may send, and gets, in bytes, without its fixed header of up to 5 bytes. A QoS 0 message
+    /// counts as one of QoS 1, which it is forwarded as, with an identifier of 2 bytes. Default 64 KiB.
     pub max_packet_bytes: usize,
     /// How many packets a client may send a second, over which it is not read from for a while. Default 20,000.
     pub packets_per_second: u32,

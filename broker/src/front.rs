@@ -247,6 +247,12 @@ impl Front {
 
     fn admit_publish(&mut self, mut publish: Publish, at_least_once: bool) -> Result<Packet, Refusal> {
         topic::admit(&publish.topic)?;
+        // The router forwards at the QoS of the subscription: with an identifier, also what came without one. Nothing is to
+        // go out longer than it may come in, or subscribers that have the same limit could not take it.
+        let bytes = 2 + publish.topic.len() + 2 + publish.payload.len();
+        if bytes > self.max_packet {
+            return Err(Refusal::TooLong { bytes, limit: self.max_packet });
+        }
         if self.identity.is_some() || publish.topic == watchdog::TOPIC {
             let hash = self.budget.hash(&publish.topic);
             if !self.topics.contains(&hash) {

@@ -39,6 +39,7 @@
 //! | more clients than `max_connections`: no client ever again after retries | counted here; one too many is told "server unavailable" |
 //! | UNSUBSCRIBE from what it never subscribed to: no answer | answered here |
 //! | retained messages: 100 of them to a subscription, none again in a session that is kept; an empty message takes one back though it is not retained | kept here: all of them with each subscription, and the router sees none |
+//! | a QoS 0 message: forwarded at the subscription's QoS, so longer by an identifier, over the limit that it came in under | counted with the identifier when it comes in |
 //! | keep-alive 0: refused | accepted: never timed out |
 //! | a silent connection on a TLS port blocks all others | each handshake is a task of its own, with a time-out, and makes room for others after a second |
 //! | publish and read anything: it knows no permissions | each role has its patterns; a forbidden PUBLISH cuts the client off, a forbidden SUBSCRIBE is answered with failure |

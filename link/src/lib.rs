@@ -8,7 +8,9 @@
 //! * a message leaves the publisher's memory only by the broker's PUBACK; it may arrive twice, and is never lost here;
 //! * messages of one publisher arrive in the order in which they were queued, except for repetitions of some of them
 //!   after a connection was lost;
-//! * acknowledgements leave in the order in which deliveries came.
+//! * acknowledgements leave in the order in which deliveries came;
+//! * no message that a broker hands over, of whatever length and topic, ends a connection or takes more memory than the longest
+//!   packet and the longest topic.
 //!
 //! What it cannot do: a broker may lose what it has acknowledged, at a restart for instance. Whoever must not lose
 //! anything keeps it until the other end has said that it has it.

@@ -31,8 +31,9 @@ pub struct Settings {
     /// How often to ask the broker for a sign of life when there is nothing else to say, in whole seconds, at least
     /// one. A connection is given up after two of these without one. Default 20 s.
     pub keep_alive: Duration,
-    /// The longest packet sent or accepted, in bytes, without its fixed header of up to 5 bytes; the broker's limit
-    /// must not be lower, since it would cut the connection each time. Default 64 KiB.
+    /// The longest packet sent or accepted, in bytes, without its fixed header of up to 5 bytes. The broker's limit must
+    /// not be lower, since it would cut the connection each time; it may be higher, since a message that is longer is
+    /// passed over. Default 64 KiB.
     pub max_packet: usize,
     /// How many messages may be on their way to the broker unacknowledged, at least 1. Default 100.
     pub inflight: u16,

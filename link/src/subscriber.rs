@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use self::inbox::Token;
+use self::task::Told;
 use crate::Settings;
 
 /// Receives messages, and acknowledges each when told to.
@@ -18,12 +19,16 @@ use crate::Settings;
 /// does; after that, and whenever an acknowledgement is lost, messages come again. A broker sends only so many
 /// messages before it wants acknowledgements (rumqttd 100, mosquitto 20): up to so many can be gathered for one
 /// commit.
+///
+/// A message over [`Settings::max_packet`], whatever its length, or with a topic that is not UTF-8 is passed over: no
+/// publisher of ours sends one, and a connection that ended with it would be sent it again, for ever.
 #[derive(Debug)]
 pub struct Subscriber {
     deliveries: mpsc::Receiver<Delivery>,
     acks: mpsc::UnboundedSender<Token>,
     subscribed: watch::Receiver<bool>,
     trouble: watch::Receiver<Option<String>>,
+    passed_over: watch::Receiver<u64>,
     close: watch::Sender<bool>,
 }
 
@@ -56,8 +61,10 @@ impl Subscriber {
         let (subscribed, is_subscribed) = watch::channel(false);
         let (close, closing) = watch::channel(false);
         let (troubled, trouble) = watch::channel(None);
-        tokio::spawn(task::run(settings, filters, sender, acked, (subscribed, troubled), closing));
-        Self { deliveries, acks, subscribed: is_subscribed, trouble, close }
+        let (passing_over, passed_over) = watch::channel(0);
+        let told = Told { subscribed, trouble: troubled, passed_over: passing_over };
+        tokio::spawn(task::run(settings, filters, sender, acked, told, closing));
+        Self { deliveries, acks, subscribed: is_subscribed, trouble, passed_over, close }
     }
 
     /// The next delivery; `None` after the end. Cancel-safe.
@@ -86,6 +93,11 @@ impl Subscriber {
     /// Why there was no connection, or no subscription, the last time there was none.
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.clone()
+    }
+
+    /// How many messages were passed over: acknowledged, and not delivered.
+    pub fn passed_over(&self) -> u64 {
+        *self.passed_over.borrow()
     }
 
     /// Sends the acknowledgements that were asked for, says goodbye to the broker, which keeps the session, and ends;

@@ -1,5 +1,7 @@
 //! One connection to the broker: packets of MQTT 3.1.1 over TCP or TLS.
 
+mod inlet;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -12,6 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
+
+pub(crate) use inlet::{Incoming, Unfit};
+
+use inlet::Inlet;
 
 use crate::Settings;
 use crate::connection::End;
@@ -32,7 +38,7 @@ pub(crate) struct Wire {
     output: BytesMut,
     /// Whether something was written that may lie in the TLS layer.
     unflushed: bool,
-    max_packet: usize,
+    inlet: Inlet,
     keep_alive: Duration,
     /// When the broker was heard last, and when it is to be asked for a sign of life.
     heard: Instant,
@@ -53,15 +59,17 @@ impl Wire {
                 input: BytesMut::new(),
                 output: BytesMut::new(),
                 unflushed: false,
-                max_packet: settings.max_packet,
+                inlet: Inlet::new(settings.max_packet),
                 keep_alive,
                 heard: now,
                 ping: now + keep_alive,
             };
             wire.send(&Packet::Connect(connect))?;
             match wire.next().await? {
-                Packet::ConnAck(answer) if answer.code == ConnectReturnCode::Success => Ok(wire),
-                Packet::ConnAck(answer) => Err(End::Refused(answer.code)),
+                Incoming::Packet(Packet::ConnAck(answer)) if answer.code == ConnectReturnCode::Success => {
+                    Ok(wire)
+                }
+                Incoming::Packet(Packet::ConnAck(answer)) => Err(End::Refused(answer.code)),
                 _ => Err(End::Unexpected),
             }
         };
@@ -75,11 +83,11 @@ impl Wire {
         Ok(())
     }
 
-    /// The broker's next packet; writes what is queued, and keeps the connection alive, while it waits. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Result<Packet, End> {
+    /// What comes next from the broker; writes what is queued, and keeps the connection alive, while it waits. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Incoming, End> {
         loop {
-            match Packet::read(&mut self.input, self.max_packet) {
-                Ok(packet) => return Ok(packet),
+            match self.inlet.take(&mut self.input) {
+                Ok(incoming) => return Ok(incoming),
                 Err(mqttbytes::Error::InsufficientBytes(more)) => self.input.reserve(more.max(INPUT)),
                 Err(error) => return Err(error.into()),
             }

@@ -55,10 +55,31 @@ impl From<Suite> for u8 {
     }
 }
 
+/// Why a public key is none that boxes can be sealed to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeyError {
+    /// It is of another length.
+    #[error("it has {found} bytes, and a public key of suite {suite:?} has {wanted}")]
+    Length {
+        /// Its suite.
+        suite: Suite,
+        /// Its bytes.
+        found: usize,
+        /// A key's bytes.
+        wanted: usize,
+    },
+    /// Its ML-KEM-768 part has coefficients that are not reduced [FIPS 203, section 7.2].
+    #[error("a coefficient of its ML-KEM-768 part is not below the modulus of 3329")]
+    Modulus,
+    /// Its X25519 point, zero for instance, has the same product, zero, with every secret [RFC 7748, section 6.1].
+    #[error("its X25519 point is of low order, so that everybody knows what it agrees on with anybody")]
+    LowOrder,
+}
+
 /// Why a box can't be sealed or opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BoxError {
-    /// The recipient's public key is not one of its suite.
+    /// The recipient's public key is not one of its suite, as [`SealingKey::check`] finds beforehand.
     #[error("the key of {found} bytes is not a public key of suite {suite:?}")]
     PublicKey {
         /// The suite.
@@ -82,7 +103,7 @@ pub enum BoxError {
     },
 }
 
-/// A public key that boxes are sealed to.
+/// A public key that boxes are sealed to, as somebody stated it: [`check`](Self::check) tells whether that is possible.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]
 pub struct SealingKey {
     /// The recipient's number for it.
@@ -124,12 +145,42 @@ impl SealedBox {
     }
 }
 
+/// Bytes of an X25519 point.
+const X25519_BYTES: usize = 32;
+/// Bytes of an X-Wing public key: those of ML-KEM-768's, 1,184, then an X25519 point [draft-connolly-cfrg-xwing-kem-06, section 5.2].
+const XWING_BYTES: usize = 1_184 + X25519_BYTES;
+
 impl SealingKey {
+    /// Whether boxes can be sealed to it: then [`seal`](Self::seal) does not fail. [`Roster::accept`](crate::roster::Roster::accept)
+    /// asks of every key in a roster. It costs about one sealing.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn check(&self) -> Result<(), KeyError> {
+        let (suite, found) = (self.suite, self.key.len());
+        let wanted = match suite {
+            Suite::X25519 => X25519_BYTES,
+            Suite::XWing => XWING_BYTES,
+        };
+        let point = self.key.last_chunk::<X25519_BYTES>().filter(|_| found == wanted);
+        let point = point.ok_or(KeyError::Length { suite, found, wanted })?;
+        if suite == Suite::XWing && <XWing as Kem>::PublicKey::from_bytes(&self.key).is_err() {
+            return Err(KeyError::Modulus);
+        }
+        // [RFC 7748, sections 5 and 6.1]  X25519(k, u) = 0 for one k exactly if for every k, as each is a multiple of the cofactors
+        // and none is one of the large primes
+        if x25519_dalek::x25519([0; X25519_BYTES], *point) == [0; X25519_BYTES] {
+            return Err(KeyError::LowOrder);
+        }
+        Ok(())
+    }
+
     /// Seals `plaintext` for `info` (the purpose) and `aad` (what it belongs to).
     ///
     /// # Errors
     ///
-    /// [`BoxError::PublicKey`].
+    /// [`BoxError::PublicKey`], for no key that [`check`](Self::check) lets pass, and so for none of an accepted roster.
     pub fn seal<R: CryptoRng>(
         &self,
         info: &[u8],
@@ -248,10 +299,96 @@ impl fmt::Debug for OpeningKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rand::SeedableRng;
     use rand_chacha::ChaCha20Rng;
 
     use super::*;
+
+    fn stated(suite: Suite, key: impl Into<Vec<u8>>) -> SealingKey {
+        SealingKey { key_id: 1, suite, key: ByteBuf::from(key) }
+    }
+
+    fn own(suite: Suite) -> Vec<u8> {
+        let key = OpeningKey::generate(1, suite, &mut ChaCha20Rng::seed_from_u64(12)).sealing_key();
+        assert_eq!(key.check(), Ok(()));
+        key.key.into_vec()
+    }
+
+    /// u of every point whose order divides a cofactor, on the curve and on its twist, with their other encodings in 32 bytes.
+    fn low_order() -> Vec<[u8; 32]> {
+        let p =
+            |low: u8| std::array::from_fn(|i| [low, 0xff, 0x7f][usize::from(i > 0) + usize::from(i == 31)]);
+        let small = |low: u8| std::array::from_fn(|i| if i == 0 { low } else { 0 });
+        // of order 8, as RFC 7748 has bytes
+        let eighth = [
+            0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
+            0x6a, //
+            0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+        ];
+        let other = [
+            0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
+            0x5b, //
+            0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+        ];
+        // 0, 1, p − 1, p, p + 1
+        let mut points = vec![small(0), small(1), p(0xec), p(0xed), p(0xee), eighth, other];
+        // the highest bit does not count
+        points.extend(points.clone().iter_mut().map(|point| {
+            point[31] |= 0x80;
+            *point
+        }));
+        points
+    }
+
+    /// A key of another length, or of low order in either suite, or with a coefficient of q or more, is none.
+    #[test]
+    fn keys_are_looked_at() {
+        for (suite, wanted) in [(Suite::X25519, 32), (Suite::XWing, 1_216)] {
+            for found in
+                [0, 31, 32, 33, 1_184, 1_215, 1_216, 1_217].into_iter().filter(|found| *found != wanted)
+            {
+                let refused = KeyError::Length { suite, found, wanted };
+                assert_eq!(stated(suite, vec![9; found]).check(), Err(refused));
+            }
+            for point in low_order() {
+                let mut key = own(suite);
+                key[wanted - 32..].copy_from_slice(&point);
+                assert_eq!(stated(suite, key).check(), Err(KeyError::LowOrder), "{point:?}");
+            }
+        }
+        // each coefficient has 12 bits; the first: q − 1, q, all ones
+        for (low, high, fits) in [(0x00, 0xd, true), (0x01, 0xd, false), (0xff, 0xf, false)] {
+            let mut key = own(Suite::XWing);
+            (key[0], key[1]) = (low, key[1] & 0xf0 | high);
+            assert_eq!(stated(Suite::XWing, key).check(), if fits { Ok(()) } else { Err(KeyError::Modulus) });
+        }
+    }
+
+    proptest! {
+        /// What is let pass can be sealed to; what is not, can't, but for X-Wing, which seals to half a key too.
+        #[test]
+        fn keys_that_pass_are_sealed_to(
+            bytes: [u8; 32],
+            low in 0..20_usize,
+            place in prop::option::of(0..1_184_usize),
+            post_quantum: bool,
+        ) {
+            let suite = if post_quantum { Suite::XWing } else { Suite::X25519 };
+            let point = low_order().get(low).copied().unwrap_or(bytes);
+            let mut key = own(suite);
+            let last = key.len() - 32;
+            let at = place.map_or(last, |place| place.min(last));
+            key[at..at + 32].copy_from_slice(&point);
+            let key = stated(suite, key);
+            let sealed = key.seal(b"", b"", b"", &mut ChaCha20Rng::seed_from_u64(13));
+            match key.check() {
+                Ok(()) => prop_assert!(sealed.is_ok()),
+                Err(KeyError::LowOrder) if suite == Suite::XWing => (),
+                Err(_) => prop_assert!(sealed.is_err()),
+            }
+        }
+    }
 
     /// A box opens with its key, purpose and association, and with nothing else, in both suites.
     #[test]

@@ -1,14 +1,17 @@
 //! The roster: who the aggregators and the utility are, and what policy holds.
 //!
 //! The registrar signs it, every aggregator accepts it with a signature of its own, and each names the hash of the
-//! one before. [`Roster`] is only made by [`Roster::accept`], so whoever holds one holds a checked one.
+//! one before. [`Roster`] is only made by [`Roster::accept`], so whoever holds one holds a checked one, and can seal to
+//! everybody in it.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::certificate::deployment_context;
-use crate::hpke_box::SealingKey;
+use crate::hpke_box::{KeyError, SealingKey};
 use crate::id::{AggregatorId, Deployment, Hash};
 use crate::policy::Policy;
 use crate::rule::{Refusal, Rule};
@@ -128,6 +131,16 @@ pub enum RosterError {
     /// An aggregator without a key to seal to.
     #[error("aggregator {0} has no key to seal to")]
     NoBoxKey(Point),
+    /// A key that nothing can be sealed to.
+    #[error("box key {key_id} of {owner} can't be sealed to: {fault}")]
+    BoxKey {
+        /// Whose it is, for people.
+        owner: String,
+        /// Its number.
+        key_id: u32,
+        /// What is wrong; in the text, since a refusal has nothing else.
+        fault: KeyError,
+    },
     /// It ends before it starts.
     #[error("the roster's validity runs backwards")]
     Validity,
@@ -160,7 +173,7 @@ impl Roster {
         let document = unverified
             .verify(registrar, &context)
             .map_err(|error| RosterError::Registrar(OpenError::Signature(error)))?;
-        check_numbers(&document)?;
+        document.check()?;
         let accepted = Context::from(document.hash());
         for aggregator in &document.aggregators {
             let mut of_point = bundle.1.iter().filter(|(point, _)| *point == aggregator.point);
@@ -268,6 +281,40 @@ impl Aggregator {
     }
 }
 
+impl RosterDocument {
+    /// Whether it can be a roster, whoever signs it: its numbers keep the promises, and everybody in it can be sealed to. For whoever
+    /// is to sign it; [`Roster::accept`] checks it again.
+    ///
+    /// # Errors
+    ///
+    /// [`RosterError`], of other kinds than signatures.
+    pub fn check(&self) -> Result<(), RosterError> {
+        let (n, t, q) = (self.aggregators.len(), usize::from(self.threshold), usize::from(self.quorum));
+        if t < 1 || t > q || q > n || n > MAX_PARTIES || 2 * q < n + t {
+            return Err(RosterError::Numbers { n, t, q });
+        }
+        for (i, one) in self.aggregators.iter().enumerate() {
+            if one.box_keys.is_empty() {
+                return Err(RosterError::NoBoxKey(one.point));
+            }
+            for other in &self.aggregators[i + 1..] {
+                if one.point >= other.point || one.id == other.id || one.key == other.key {
+                    return Err(RosterError::Aggregators(one.point, other.point));
+                }
+            }
+            for BoxKey { key, .. } in &one.box_keys {
+                check_key(key, format_args!("aggregator {}", one.id))?;
+            }
+        }
+        check_key(&self.utility.box_key, "the utility")?;
+        let (seconds, sets) = (self.policy.grid_interval, combinations(n, t));
+        if seconds != 0 && (sets > MAX_SETS || self.policy.interval_slots(self.slot).is_none()) {
+            return Err(RosterError::Interval { seconds, sets });
+        }
+        if self.valid_from < self.valid_to { Ok(()) } else { Err(RosterError::Validity) }
+    }
+}
+
 /// Makes a roster: the registrar signs, each aggregator accepts. For the registrar's desk and for tests; in a real
 /// deployment the signatures are collected from their owners by [`sign`], [`accept_as`] and [`bundle`].
 ///
@@ -300,27 +347,9 @@ pub fn bundle(roster: &Signed<RosterDocument>, acceptances: Vec<(Point, Signatur
     wire::encode(&Bundle(ByteBuf::from(roster.bytes()), acceptances))
 }
 
-fn check_numbers(document: &RosterDocument) -> Result<(), RosterError> {
-    let (n, t, q) =
-        (document.aggregators.len(), usize::from(document.threshold), usize::from(document.quorum));
-    if t < 1 || t > q || q > n || n > MAX_PARTIES || 2 * q < n + t {
-        return Err(RosterError::Numbers { n, t, q });
-    }
-    for (i, one) in document.aggregators.iter().enumerate() {
-        if one.box_keys.is_empty() {
-            return Err(RosterError::NoBoxKey(one.point));
-        }
-        for other in &document.aggregators[i + 1..] {
-            if one.point >= other.point || one.id == other.id || one.key == other.key {
-                return Err(RosterError::Aggregators(one.point, other.point));
-            }
-        }
-    }
-    let (seconds, sets) = (document.policy.grid_interval, combinations(n, t));
-    if seconds != 0 && (sets > MAX_SETS || document.policy.interval_slots(document.slot).is_none()) {
-        return Err(RosterError::Interval { seconds, sets });
-    }
-    if document.valid_from < document.valid_to { Ok(()) } else { Err(RosterError::Validity) }
+fn check_key(key: &SealingKey, owner: impl fmt::Display) -> Result<(), RosterError> {
+    let refused = |fault| RosterError::BoxKey { owner: owner.to_string(), key_id: key.key_id, fault };
+    key.check().map_err(refused)
 }
 
 /// How many sets of t there are among n, 1 ≤ t ≤ n: the active sets.

@@ -1,6 +1,6 @@
 //! Rosters: what is accepted, and every way in which one is refused; and the floor that a meter pins.
 
-use protocol::hpke_box::Suite;
+use protocol::hpke_box::{SealingKey, Suite};
 use protocol::id::Hash;
 use protocol::release::cut::Cut;
 use protocol::release::vote::Vote;
@@ -10,6 +10,8 @@ use protocol::roster::{BoxKey, Roster, RosterDocument, RosterError, accept_as, a
 use protocol::shamir::Point;
 use protocol::signature::{OpenError, Signed, SigningKey};
 use protocol::unit::{SlotLength, Timestamp};
+use protocol::wire;
+use serde_bytes::Bytes;
 
 use crate::deployment::{Deployment, NOW, document, meter_key, opener, point, registrar, signer};
 
@@ -117,6 +119,46 @@ fn refuses_confused_aggregators() {
     let keyless = refused(|d| d.aggregators[1].box_keys.clear());
     assert!(matches!(keyless, RosterError::NoBoxKey(of) if of == point(2)));
     assert!(matches!(refused(|d| d.valid_to = d.valid_from), RosterError::Validity));
+}
+
+/// Every box key can be sealed to, whoever states it and whatever its term; else the roster is refused, and says whose it is and why.
+#[test]
+fn refuses_keys_that_cannot_be_sealed_to() {
+    let stated = |key_id: u32, suite: Suite, key: &[u8]| -> SealingKey {
+        wire::decode(&wire::encode(&(key_id, suite, Bytes::new(key)))).unwrap()
+    };
+    let said = |error| match error {
+        RosterError::BoxKey { .. } => error.to_string(),
+        other => panic!("{other}"),
+    };
+    let zero = stated(7, Suite::X25519, &[0; 32]);
+    let low = "its X25519 point is of low order, so that everybody knows what it agrees on with anybody";
+    assert_eq!(
+        said(refused(|d| d.aggregators[1].box_keys[0].key = zero.clone())),
+        format!("box key 7 of aggregator agg-2 can't be sealed to: {low}")
+    );
+    assert_eq!(
+        said(refused(|d| d.utility.box_key = zero.clone())),
+        format!("box key 7 of the utility can't be sealed to: {low}")
+    );
+    // also one that has ended and stands before a good one
+    let ended = BoxKey { key: zero, not_after: Timestamp(0) };
+    said(refused(|d| d.aggregators[3].box_keys.insert(0, ended.clone())));
+    let empty = stated(1, Suite::X25519, &[]);
+    assert_eq!(
+        said(refused(|d| d.aggregators[0].box_keys[0].key = empty.clone())),
+        "box key 1 of aggregator agg-1 can't be sealed to: it has 0 bytes, and a public key of suite X25519 has 32"
+    );
+    let unreduced = stated(2, Suite::XWing, &[0xff; 1_216]);
+    assert_eq!(
+        said(refused(|d| d.utility.box_key = unreduced.clone())),
+        "box key 2 of the utility can't be sealed to: a coefficient of its ML-KEM-768 part is not below the modulus of 3329"
+    );
+    // whoever is to sign it sees the same
+    let mut draft = document(4, 2);
+    assert!(draft.check().is_ok());
+    draft.utility.box_key = unreduced;
+    assert!(matches!(draft.check(), Err(RosterError::BoxKey { key_id: 2, .. })));
 }
 
 /// The newest key that has not ended is sealed to; none when all have.

@@ -145,6 +145,7 @@ fn take<S: Store>(
         }
     }
     telemetry::count("wattveil_messages_taken_total", group.len() as u64);
+    telemetry::total("wattveil_messages_passed_over_total", subscriber.passed_over());
     telemetry::timed("commit", || store.commit())?;
     for delivery in group {
         subscriber.ack(delivery);

@@ -253,6 +253,9 @@ fn draft(directory: &Directory, keys: &[String], days: u64) -> anyhow::Result<Ro
             .with_context(|| format!("the line is of `{name}`, which is no aggregator of this roster"))?;
         aggregator.box_keys = vec![BoxKey { key, not_after: document.valid_to }];
     }
+    document
+        .check()
+        .context("nobody would take such a roster; if it is a key, ask its owner for the line of: wattveil rotate key DIR")?;
     let (epoch, valid_to) = (document.epoch, document.valid_to);
     let path = directory.path.join(format!("registrar/roster-{epoch}.draft"));
     anyhow::ensure!(
@@ -305,6 +308,7 @@ fn accept(home: &Path, draft: &Path) -> anyhow::Result<Rotated> {
             "the draft changes {what}: a successor changes validity and box keys only; ask the registrar"
         );
     }
+    next.check().context("nobody would take the roster of this draft; ask the registrar for another one")?;
     let (identity, _) = config.identity(home)?;
     let row = next.aggregators.iter().find(|aggregator| aggregator.point == identity.point);
     let newest = |keys: &[BoxKey]| keys.iter().map(|key| key.key.key_id).max();

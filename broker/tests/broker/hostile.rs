@@ -57,6 +57,10 @@ async fn who_sends_what_may_not_be_is_cut_off_alone() {
         ("a QoS 2 message", packet(0x34, &[&text("a")[..], &[0, 1]].concat())),
         ("a QoS 3 message", packet(0x36, &[&text("a")[..], &[0, 1]].concat())),
         ("a message that is too long", publish(1, "a", &vec![0; 64 << 10])),
+        (
+            "a message that is too long to be forwarded",
+            packet(0x30, &[text("a"), vec![0; (64 << 10) - 4]].concat()),
+        ),
         ("a length that is too long", vec![0x30, 0xff, 0xff, 0xff, 0xff, 0x7f]),
         ("a topic longer than its packet", packet(0x30, &[0, 200, b'a'])),
         ("a second CONNECT", connect("hostile")),
@@ -84,6 +88,23 @@ async fn who_sends_what_may_not_be_is_cut_off_alone() {
         hostile.send(&bytes).await;
         assert!(hostile.is_cut_off().await, "{name} is accepted");
         witnesses.are_served(name).await;
+    }
+    broker.stop().await;
+}
+
+/// A subscriber with the broker's own limit can take whatever the broker takes, at either QoS.
+#[tokio::test]
+async fn nothing_goes_out_longer_than_it_may_come_in() {
+    let broker = start().await;
+    let limit = 64 << 10;
+    let mut reader = Client::subscribed(broker.address(), "reader", "a", 1).await;
+    let payload = vec![1; limit - 2 - 1 - 2];
+    for bytes in [packet(0x30, &[text("a"), payload.clone()].concat()), publish(1, "a", &payload)] {
+        let mut writer = Client::connected(broker.address(), "writer").await;
+        writer.send(&bytes).await;
+        let (first, body) = reader.receive().await.expect("it is forwarded");
+        assert_eq!((first, body.len()), (0x32, limit));
+        reader.send(&puback([body[3], body[4]])).await;
     }
     broker.stop().await;
 }

@@ -13,7 +13,7 @@ use super::window::Window;
 use super::{LinkState, Message};
 use crate::Settings;
 use crate::connection::{End, Pauses};
-use crate::wire::Wire;
+use crate::wire::{Incoming, Wire};
 
 /// How long saying goodbye may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
@@ -150,7 +150,7 @@ impl Task {
             let stall = self.settings.stall;
             tokio::select! {
                 packet = wire.next() => match packet {
-                    Ok(Packet::PubAck(ack)) => if self.window.acknowledged(ack.pkid) {
+                    Ok(Incoming::Packet(Packet::PubAck(ack))) => if self.window.acknowledged(ack.pkid) {
                         self.of_use = true;
                         progress = Instant::now();
                         self.state.send_modify(|state| {

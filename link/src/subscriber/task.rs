@@ -6,15 +6,20 @@ use rumqttc::mqttbytes::v4;
 use rumqttc::{Packet, QoS, SubscribeFilter, SubscribeReasonCode};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::Delivery;
 use super::inbox::{Inbox, Token};
 use crate::Settings;
 use crate::connection::{End, Pauses};
-use crate::wire::Wire;
+use crate::wire::{Incoming, Unfit, Wire};
 
 /// For how long a connection is subscribed until it counts as one of use though nothing came.
 const WHILE: Duration = Duration::from_secs(5);
+/// How long nothing is said of messages that can't be delivered after something was.
+const PAUSE: Duration = Duration::from_mins(1);
+/// How many characters are said of a topic, which is anybody's.
+const TOPIC: usize = 128;
 
 struct Task {
     settings: Settings,
@@ -24,6 +29,9 @@ struct Task {
     acks: mpsc::UnboundedReceiver<Token>,
     inbox: Inbox,
     subscribed: watch::Sender<bool>,
+    /// How many messages could not be delivered, ever, and when that was last said.
+    passed_over: watch::Sender<u64>,
+    said: Option<Instant>,
     closing: watch::Receiver<bool>,
     /// Whether something was acknowledged on the present connection, or it was subscribed for a while.
     of_use: bool,
@@ -31,12 +39,19 @@ struct Task {
     attempt: usize,
 }
 
+/// What others are told of the task.
+pub(super) struct Told {
+    pub(super) subscribed: watch::Sender<bool>,
+    pub(super) trouble: watch::Sender<Option<String>>,
+    pub(super) passed_over: watch::Sender<u64>,
+}
+
 pub(super) async fn run(
     settings: Settings,
     filters: Vec<String>,
     deliveries: mpsc::Sender<Delivery>,
     acks: mpsc::UnboundedReceiver<Token>,
-    (subscribed, troubled): (watch::Sender<bool>, watch::Sender<Option<String>>),
+    Told { subscribed, trouble, passed_over }: Told,
     closing: watch::Receiver<bool>,
 ) {
     let mut connect = settings.connect("sub");
@@ -52,6 +67,8 @@ pub(super) async fn run(
         acks,
         inbox: Inbox::default(),
         subscribed,
+        passed_over,
+        said: None,
         closing,
         of_use: false,
         attempt: 0,
@@ -61,7 +78,7 @@ pub(super) async fn run(
         let end = task.connection().await;
         task.attempt += 1;
         task.subscribed.send_replace(false);
-        troubled.send_replace(Some(end.to_string()));
+        trouble.send_replace(Some(end.to_string()));
         let mut closing = task.closing.clone();
         tokio::select! {
             biased;
@@ -118,7 +135,7 @@ impl Task {
                 },
             };
             match packet {
-                Ok(Packet::SubAck(answer)) => {
+                Ok(Incoming::Packet(Packet::SubAck(answer))) => {
                     let refused =
                         answer.return_codes.iter().position(|code| *code == SubscribeReasonCode::Failure);
                     if let Some(refused) = refused {
@@ -128,7 +145,7 @@ impl Task {
                     self.subscribed.send_replace(true);
                     since = Some(Instant::now());
                 }
-                Ok(Packet::Publish(publish)) => {
+                Ok(Incoming::Packet(Packet::Publish(publish))) => {
                     let token = self.inbox.received(publish.pkid);
                     let v4::Publish { topic, payload, .. } = publish;
                     let delivery = Delivery { topic, payload: payload.into(), token };
@@ -138,12 +155,37 @@ impl Task {
                         return End::Closed;
                     }
                 }
+                Ok(Incoming::Unfit(message)) => {
+                    // done with: it would come again on every connection
+                    let token = self.inbox.received(message.identifier);
+                    self.inbox.done(&token);
+                    self.passed_over(&message);
+                }
                 Ok(_) => (),
                 Err(end) => {
                     self.of_use |= since.is_some_and(|since| since.elapsed() >= WHILE);
                     return end;
                 }
             }
+        }
+    }
+
+    /// Counts a message that can't be delivered, and says so once in a while: whoever sends one can send many.
+    fn passed_over(&mut self, Unfit { topic, bytes, .. }: &Unfit) {
+        let total = *self.passed_over.borrow() + 1;
+        self.passed_over.send_replace(total);
+        let now = Instant::now();
+        if self.said.is_none_or(|said| now - said >= PAUSE) {
+            self.said = Some(now);
+            let topic: String = topic.chars().take(TOPIC).collect();
+            warn!(
+                client = self.connect.client_id,
+                topic,
+                bytes,
+                limit = self.settings.max_packet,
+                total,
+                "passed over a message that is over the limit, or whose topic is no text"
+            );
         }
     }
 

@@ -280,6 +280,61 @@ async fn what_a_broker_would_cut_us_off_for_is_refused_and_given_back() {
     broker.stop().await;
 }
 
+/// Whatever a broker's limit lets through, a subscriber goes on, on the same connection, and is never sent it again.
+#[tokio::test]
+async fn a_message_over_the_limit_is_passed_over() {
+    let config = Config { listen: ANYWHERE.into(), max_packet_bytes: 600 << 10, ..Config::default() };
+    let broker = Broker::start(config).await.expect("the broker starts");
+    let proxy = Proxy::start(broker.address()).await;
+    let mut subscriber = subscriber(proxy.address).await;
+    let mut is_subscribed = subscriber.subscribed();
+    is_subscribed.mark_unchanged();
+    let limit = 64 << 10;
+    let careless = Settings { max_packet: 600 << 10, ..settings(broker.address(), "careless") };
+    let publisher = Publisher::connect(careless);
+    let long = |bytes| Message {
+        topic: "test/0".into(),
+        payload: vec![1; bytes - 4 - "test/0".len()],
+        retain: false,
+    };
+    let mut sent = 0..;
+    for bytes in [limit, limit + 1, limit + 2, 600 << 10, limit] {
+        publisher.publish(long(bytes)).await.unwrap();
+        publisher.publish(message(sent.next().unwrap())).await.unwrap();
+    }
+    let mut lengths = Vec::new();
+    while lengths.len() < 7 {
+        let delivery = next(&mut subscriber).await;
+        lengths.push(delivery.payload.len());
+        subscriber.ack(delivery);
+    }
+    let largest = limit - 4 - "test/0".len();
+    assert_eq!(lengths, [largest, 4, 4, 4, 4, largest, 4]);
+    assert_eq!(subscriber.passed_over(), 3);
+    assert!(!is_subscribed.has_changed().unwrap(), "the connection did not stay");
+
+    // more than there may be on its way unacknowledged
+    for _ in 0..150 {
+        publisher.publish(long(limit + 2)).await.unwrap();
+    }
+    publisher.publish(message(5)).await.unwrap();
+    assert_eq!(collect(&mut subscriber, 1).await, [5]);
+    assert_eq!(subscriber.passed_over(), 153);
+    // once the acknowledgements are there, none comes again
+    publisher.publish(message(6)).await.unwrap();
+    assert_eq!(collect(&mut subscriber, 1).await, [6]);
+    proxy.cut();
+    timeout(PATIENCE, is_subscribed.wait_for(|subscribed| !*subscribed))
+        .await
+        .expect("in time")
+        .expect("runs");
+    subscribed(&subscriber).await;
+    publisher.publish(message(7)).await.unwrap();
+    while number(&next(&mut subscriber).await) != 7 {}
+    assert_eq!(subscriber.passed_over(), 153);
+    broker.stop().await;
+}
+
 /// A delivery comes again until it is acknowledged on the connection that it came on, and then no more.
 #[tokio::test]
 async fn a_delivery_comes_again_until_it_is_acknowledged() {

@@ -3,7 +3,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use protocol::roster::{Roster, sign};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use protocol::hpke_box::Suite;
+use protocol::roster::{Roster, accept_as, bundle, sign};
+use protocol::signature::{SigningKey, hash};
+use protocol::wire;
+use serde_bytes::Bytes;
 
 use crate::shell::Shell;
 use crate::town::free_address;
@@ -275,4 +281,45 @@ fn a_registrar_makes_no_second_history(home: &Shell) {
     home.refuses("rotate accept town/agg-2 odd.draft", &["draft of roster 4 does not follow roster 2"]);
     draft(3, &first);
     home.refuses("rotate accept town/agg-1 odd.draft", &["goes back to an older box key of `agg-1`"]);
+    nobody_takes_a_key_that_cannot_be_sealed_to(home, &current, &registrar);
+}
+
+/// Of low order: whoever sealed to it would end with an error, or everybody could open the box. Not by a line, not in a draft, not in a
+/// roster that all had accepted; neither a role that starts with it nor a check of its directory lets it pass.
+fn nobody_takes_a_key_that_cannot_be_sealed_to(home: &Shell, current: &Roster, registrar: &SigningKey) {
+    let key = (9_u32, Suite::X25519, Bytes::new(&[0; 32]));
+    let body = wire::encode(&("agg-2", key));
+    let check = hash("line", &[b"wvk1-", &body]);
+    let line = format!("wvk1-{}", URL_SAFE_NO_PAD.encode([&body[..], &check.as_bytes()[..4]].concat()));
+    let of_aggregator = "box key 9 of aggregator agg-2 can't be sealed to: its X25519 point is of low order";
+    home.refuses(&format!("rotate draft town --key {line}"), &[of_aggregator, "wattveil rotate key DIR"]);
+
+    let mut document = current.document().clone();
+    (document.epoch, document.previous) = (3, Some(current.hash()));
+    document.utility.box_key = wire::decode(&wire::encode(&key)).unwrap();
+    let draft = sign(document, registrar);
+    fs::write(home.path("odd.draft"), draft.bytes()).unwrap();
+    let of_utility = "box key 9 of the utility can't be sealed to: its X25519 point is of low order";
+    home.refuses("rotate accept town/agg-3 odd.draft", &[of_utility, "ask the registrar"]);
+
+    let accepted = draft.aggregators.iter().map(|aggregator| {
+        let key = home.path(&format!("town/{}/sign.key", aggregator.id));
+        (aggregator.point, accept_as(&draft, &keyfile::read_signing_key(&key).unwrap()))
+    });
+    fs::write(home.path("odd.wv"), bundle(&draft, accepted.collect())).unwrap();
+    for party in ["agg-3", "sink", "observer", "meters/home-1"] {
+        home.refuses(&format!("rotate adopt town/{party} odd.wv"), &[of_utility]);
+    }
+    for (party, config, role) in [
+        ("agg-3", "worker", "aggregator-worker"),
+        ("sink", "sink", "utility-sink"),
+        ("meters/home-1", "agent", "meter-agent"),
+    ] {
+        let roster = home.path(&format!("town/{party}/roster.wv"));
+        let before = fs::read(&roster).unwrap();
+        fs::copy(home.path("odd.wv"), &roster).unwrap();
+        home.refuses(&format!("{role} --config town/{party}/{config}.toml"), &[of_utility]);
+        home.refuses(&format!("check town/{party} --offline"), &[of_utility]);
+        fs::write(&roster, before).unwrap();
+    }
 }
