@@ -367,7 +367,7 @@ impl Sink {
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
         let query = self.query(period, ask, meters, rng);
-        rules::check(&query, self.party.roster(), &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
+        rules::check(&query, &self.party.rosters, &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
         self.begin(query, now, store)
     }
 

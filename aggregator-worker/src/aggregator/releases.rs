@@ -167,7 +167,7 @@ impl Releases {
                 format_args!("query {id} names a tariff that is not published"),
             ));
         };
-        let permitted = match query.check(party.rosters.of(query), &tariffs) {
+        let permitted = match query.check(&party.rosters, &tariffs) {
             Ok(()) => differencing::check_window(query, store)?.map(|_| ()),
             refused => refused,
         };

@@ -41,7 +41,7 @@ impl Sink {
         }
         let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
         let query = self.query(period, ask, meters, rng);
-        rules::check(&query, self.party.roster(), &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
+        rules::check(&query, &self.party.rosters, &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
         let before = self.billing(meters);
         if let Some(id) = before.iter().find(|id| self.releases[*id].selection().is_some()) {
             return Err(SinkError::Refused(self.on_its_way(*id, meters)));

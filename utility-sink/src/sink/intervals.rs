@@ -48,7 +48,7 @@ impl Sink {
     ) -> Result<(), SinkError> {
         let (ask, members) = interval_ask(group, window, members, store)?;
         let query = self.query(interval, ask, &members, rng);
-        rules::check(&query, self.party.roster(), &[]).map_err(SinkError::Refused)
+        rules::check(&query, &self.party.rosters, &[]).map_err(SinkError::Refused)
     }
 
     /// Asks again without the members that lack something, where patience is over and no interval has fixed the set.
