@@ -92,7 +92,8 @@ impl Town {
 
     /// Aggregators tell their values of one record of a meter: those on the line, but for some.
     fn tell(&mut self, (meter, record): (u8, u8), from: &[u8], wrong: &[u8]) -> Vec<Option<Rule>> {
-        let told = |i: u8| 40 + 3 * u64::from(i) + if wrong.contains(&i) { 1 + u64::from(i).pow(3) } else { 0 };
+        let told =
+            |i: u8| 40 + 3 * u64::from(i) + if wrong.contains(&i) { 1 + u64::from(i).pow(3) } else { 0 };
         from.iter().map(|i| self.take(&self.receipt(*i, meter, &[(rid(meter, record), told(*i))]))).collect()
     }
 
