@@ -5,6 +5,7 @@
 //!
 //! Rows: `bad-dealing` meter ‖ record → its sequence number, and the receipts.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use protocol::id::{MeterId, Rid};
@@ -91,7 +92,7 @@ fn of_meter(meter: MeterId, store: &dyn Store) -> Result<Vec<Proof>, StoreError>
             Some(Proof { seq, exclusion: Exclusion { rid, receipts } })
         })
         .collect();
-    proofs.sort_by(|one, other| other.seq.cmp(&one.seq));
+    proofs.sort_by_key(|proof| Reverse(proof.seq));
     Ok(proofs)
 }
 
