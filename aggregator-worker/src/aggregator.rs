@@ -16,6 +16,7 @@ use protocol::hpke_box::{BoxError, OpeningKey};
 use protocol::id::{Deployment, Hash, MeterId};
 use protocol::part::Assembly;
 use protocol::release::cut::Cut;
+use protocol::release::inventory::Inventory;
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::roster::chain::{Chain, ChainError};
@@ -297,11 +298,7 @@ impl Aggregator {
         match parsed.channel {
             Channel::Tariff(_) => Ok(self.registry.take_tariff(&document, &self.party, store)?),
             Channel::Query => Ok(self.take_query(&document, store)?),
-            Channel::Inventory(_) => match self.releases.take_inventory(&document, &self.party) {
-                Ok(Some(cut)) => self.vote_on(&cut, now, store, rng),
-                Ok(None) => Ok(Handled::quietly()),
-                Err(refused) => Ok(refused),
-            },
+            Channel::Inventory(_) => self.take_inventory(&document, now, store, rng),
             Channel::Cut => self.take_cut(&document, now, store, rng),
             Channel::Vote(_) => self.take_votes(&[document], now, store, rng),
             Channel::Votes => match protocol::wire::decode::<protocol::release::vote::Votes>(&document) {
@@ -374,6 +371,24 @@ impl Aggregator {
         self.releases.take_query(&query, &self.party, &self.registry, &self.vectors, &self.ledger, store)
     }
 
+    fn take_inventory<R: CryptoRng>(
+        &mut self,
+        document: &[u8],
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Handled, AggregatorError> {
+        let inventory = match self.party.rosters.open_peer(document, |inventory: &Inventory| inventory.point)
+        {
+            Ok(inventory) => inventory,
+            Err(refused) => return Ok(refused.into()),
+        };
+        match self.releases.take_inventory(inventory, &self.party, &self.registry, store)? {
+            Some(cut) => self.vote_on(&cut, now, store, rng),
+            None => Ok(Handled::quietly()),
+        }
+    }
+
     fn take_cut<R: CryptoRng>(
         &mut self,
         document: &[u8],
@@ -419,7 +434,7 @@ impl Aggregator {
                 Ok(vote) => {
                     let refusal = self.ledger.witness(&vote, &self.party, store)?;
                     handled.refusal = handled.refusal.or(refusal);
-                    let refusal = self.releases.take_vote(vote);
+                    let refusal = self.releases.take_vote(vote, &self.party, &self.registry, store)?;
                     handled.refusal = handled.refusal.or(refusal);
                 }
                 Err(refused) => handled.refusal = handled.refusal.or(Some(refused)),

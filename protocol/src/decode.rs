@@ -176,8 +176,14 @@ impl Interpolation {
     }
 }
 
+/// Whether all answers lie on one polynomial of degree < t, as any t do.
+pub(crate) fn is_codeword(answers: &[(Point, Fe)], t: usize) -> bool {
+    let (points, values): (Vec<Point>, Vec<Fe>) = answers.iter().copied().unzip();
+    points.len() <= t || Interpolation::through((0..t).collect(), &points).disagreeing(&values, 0).is_some()
+}
+
 /// All `size`-subsets of `0..n`, in lexicographic order.
-fn subsets(n: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
+pub(crate) fn subsets(n: usize, size: usize) -> impl Iterator<Item = Vec<usize>> {
     let mut next: Option<Vec<usize>> = (size <= n).then(|| (0..size).collect());
     std::iter::from_fn(move || {
         let current = next.take()?;

@@ -11,7 +11,12 @@ use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::certificate::deployment_context;
+<<<<<<< HEAD
 use crate::hpke_box::{KeyError, SealingKey};
+=======
+use crate::decode::correctable;
+use crate::hpke_box::SealingKey;
+>>>>>>> efdadf793272274a26323b033393fac8ca0430fd
 use crate::id::{AggregatorId, Deployment, Hash};
 use crate::policy::Policy;
 use crate::rule::{Refusal, Rule};
@@ -226,6 +231,11 @@ impl Roster {
         usize::from(self.document.quorum)
     }
 
+    /// f: how many lying aggregators cannot make an honest meter look like one that deals badly. See [`tolerated_liars`].
+    pub fn liars(&self) -> usize {
+        tolerated_liars(self.n(), self.t())
+    }
+
     /// The slot length.
     pub fn slot(&self) -> SlotLength {
         self.document.slot
@@ -360,6 +370,13 @@ pub fn combinations(n: usize, t: usize) -> usize {
 /// The smallest quorum for n and t: Q with 2Q > n + t − 1 and Q ≥ t.
 pub fn smallest_quorum(n: usize, t: usize) -> usize {
     t.max((n + t - 1) / 2 + 1)
+}
+
+/// How many lying aggregators the word of all must be proof against, before a meter's record is left out by it: those that
+/// decoding corrects, ⌊(n − t)/2⌋, and one at the least. Where no lie can be corrected one is still noticed, and bills wait; so
+/// does leaving records out, for ever if n ≤ t + 1.
+pub fn tolerated_liars(n: usize, t: usize) -> usize {
+    correctable(n, t).max(1)
 }
 
 #[cfg(test)]

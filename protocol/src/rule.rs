@@ -92,7 +92,7 @@ rules! {
     Anchor = 30, "anchor";
     /// A target is named twice, or there are too many, or none.
     Targets = 31, "targets";
-    /// An exclusion is not proved by receipts that disagree.
+    /// Receipts do not prove that the meter of an excluded record dealt badly.
     Exclusion = 32, "exclusion";
     /// Bills of the group and its curve would give a part of one meter's use by subtraction.
     Differencing = 33, "differencing";

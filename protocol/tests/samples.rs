@@ -118,7 +118,7 @@ pub(crate) fn receipt(deployment: &Deployment, sealed: &SealedBatch, i: usize) -
     }
 }
 
-/// The proof that a badly dealt record may be left out.
+/// What is said of a badly dealt record. Of three aggregators one may lie, so that it proves nothing; but so it is written.
 pub(crate) fn exclusion(deployment: &Deployment) -> Exclusion {
     let bad = badly_dealt(deployment);
     let context = deployment.roster.context();

@@ -15,7 +15,7 @@ use protocol::certificate::deployment_context;
 use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::part::Assembly;
-use protocol::release::exclusion::Exclusion;
+use protocol::receipt::Receipt;
 use protocol::release::objection::Objection;
 use protocol::release::query::{Ask, GroupAsk, Query};
 use protocol::revocation::Revocation;
@@ -233,7 +233,9 @@ impl Sink {
         if new {
             store.put(ROSTER, &epoch.to_be_bytes(), rosters.current().bytes())?;
         }
-        let party = Party { identity, rosters, pace, checks: Checks::default() };
+        let checks =
+            Checks::load(store)?.ok_or(SinkError::Damaged("what is known of check values can't be read"))?;
+        let party = Party { identity, rosters, pace, checks };
         if party.box_key(party.roster()).is_none() {
             let key_id = party.roster().document().utility.box_key.key_id;
             return Err(SinkError::NoBoxKey { key_id, epoch });
@@ -390,14 +392,21 @@ impl Sink {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
-        let query = self.query(period, ask, meters, rng);
-        rules::check(&query, self.party.roster(), &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
+        let query = self.query(period, ask, meters, store, rng)?;
+        rules::check(&query, &self.party.rosters, &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
         self.begin(query, now, store)
     }
 
-    fn query<R: CryptoRng>(&self, period: SlotRange, ask: Ask, meters: &[MeterId], rng: &mut R) -> Query {
-        let excluded: Vec<Exclusion> = self.party.checks.exclusions(meters, self.party.roster());
-        Query { id: QueryId::random(rng), period, ask, excluded }
+    fn query<R: CryptoRng>(
+        &self,
+        period: SlotRange,
+        ask: Ask,
+        meters: &[MeterId],
+        store: &dyn Store,
+        rng: &mut R,
+    ) -> Result<Query, SinkError> {
+        let excluded = self.party.checks.exclusions(meters, store)?;
+        Ok(Query { id: QueryId::random(rng), period, ask, excluded })
     }
 
     /// Stores a query, and gives what is to be sent.
@@ -441,21 +450,11 @@ impl Sink {
             return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
         };
         if let Channel::Receipt(..) = parsed.channel {
-            return Ok(
-                match self
-                    .party
-                    .rosters
-                    .open_peer(payload, |receipt: &protocol::receipt::Receipt| receipt.point)
-                {
-                    // Proofs are of one roster: what was said under another is told again when a record is repeated.
-                    Ok(receipt) if receipt.context() != self.party.roster().context() => Handled::quietly(),
-                    Ok(receipt) => {
-                        let Party { checks, rosters, .. } = &mut self.party;
-                        checks.take(&receipt, rosters.current())
-                    }
-                    Err(refused) => refused.into(),
-                },
-            );
+            let Party { checks, rosters, .. } = &mut self.party;
+            return Ok(match rosters.open_peer(payload, |receipt: &Receipt| receipt.point) {
+                Ok(receipt) => checks.take(&receipt, rosters, store)?,
+                Err(refused) => refused.into(),
+            });
         }
         if let Channel::Revoked(_) = parsed.channel {
             return Ok(self.take_revocation(payload, now, store)?);

@@ -40,7 +40,7 @@ use serde_bytes::ByteBuf;
 use sim::homes::{FIRST, day, range, tariffs};
 use sim::network::{Faults, Name, matches};
 use sim::party::{Party, Role, Stopped};
-use sim::villain::{Deal, floods_inventories, garbles_answers, lies_in_answers};
+use sim::villain::{Deal, floods_inventories, floods_unknown_queries, garbles_answers, lies_in_answers};
 use sim::witness::{committed, rows};
 use sim::world::{Goal, Setup, World};
 use store::Table;
@@ -201,6 +201,53 @@ fn many_inventories_of_one_stop_nobody() {
         world.villainies.push(floods_inventories(3));
         world.run_to_the_end(72);
         world.check_laws();
+    });
+}
+
+/// An aggregator that speaks of queries that nobody asked stops no release.
+#[test]
+fn queries_that_nobody_asked_stop_nobody() {
+    seeds("queries_that_nobody_asked_stop_nobody", 4, |seed| {
+        let mut world = World::new(seed, Setup::new(4, 2), Faults::drawn);
+        world.villainies.push(floods_unknown_queries(3));
+        world.run_to_the_end(72);
+        world.check_laws();
+        world.check_nothing_is_missing();
+        world.check_refusals(CONFUSION);
+    });
+}
+
+/// A meter that deals badly is left out after the sink was started again and everybody has gone to the next roster, though the
+/// aggregators do not repeat what they said of it.
+#[test]
+fn a_bad_dealer_stays_known() {
+    seeds("a_bad_dealer_stays_known", 4, |seed| {
+        let mut world = World::new(seed, Setup { days: 1, ..Setup::new(4, 2) }, |_, _| Faults::none());
+        world
+            .network
+            .gates
+            .push(Box::new(|from, _, topic| !(from == Name::Meter(0) && topic.contains("/share/"))));
+        world.run_until(World::moment(23));
+        let sealed = Deal { home: 0, seq: 1, slots: day_part(1), amiss: vec![1, 3] }.seal(&world);
+        assert_eq!(world.deal(0, &sealed, &[0, 1, 2, 3]).1, [None; 4]);
+        world.run_until(world.now.plus(60_000));
+        world.network.gates.clear();
+        world.network.gates.push(Box::new(|_, to, topic| !(to == Name::Sink && topic.contains("/receipt/"))));
+        let back = world.now.plus(1_000);
+        world.kill(Name::Sink, Some(back));
+        world.run_until(back);
+        if seed % 2 == 0 {
+            let next = world.next_roster();
+            for name in (0..4).map(Name::Aggregator).chain([Name::Sink]) {
+                world.give(name, &next);
+            }
+        }
+        world.run_to_the_end(48);
+        world.check_laws();
+        let bills = bills_of(world.deployment.meters[0].meter, &world.parties[&Name::Sink].store).unwrap();
+        assert_eq!(bills[0].missing, 6);
+        let outcomes = world.witness.outcomes.values().flatten();
+        assert!(outcomes.into_iter().all(|outcome| outcome.faulty.is_empty()), "no aggregator is framed");
     });
 }
 

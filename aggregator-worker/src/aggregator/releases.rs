@@ -2,8 +2,11 @@
 //!
 //! Rows: `query`, `inventory`, `cut`, `own-vote`, `selection`, `result`: query id → bytes; `taken` path ‖ service point ‖
 //! first slot → the end of a slot range that a release took; `billed` meter → where its last bill ended.
+//!
+//! Only the utility opens a release, by a query that is stored before anything is kept about it. What peers say of a query may
+//! come before it, since MQTT gives no order across topics: of that a little is kept for each peer, and goes first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::hedge::hedged;
 use protocol::id::{Hash, QueryId, ServicePoint};
@@ -31,6 +34,12 @@ use super::ledger::Ledger;
 use super::vectors::Vectors;
 use super::{AggregatorError, Party, Registry, differencing, intake};
 
+mod inbox;
+#[cfg(test)]
+mod tests;
+
+use self::inbox::Inbox;
+
 const QUERY: Table = Table("query");
 const INVENTORY: Table = Table("inventory");
 const OWN_VOTE: Table = Table("own-vote");
@@ -39,8 +48,21 @@ const RESULT: Table = Table("result");
 pub(super) const TAKEN: Table = Table("taken");
 const BILLED: Table = Table("billed");
 
-/// The most releases in memory; the oldest that is finished goes first.
+/// The most releases in memory; the oldest that is finished goes first. Each comes back from the store when it is needed.
 const MAX_RELEASES: usize = 512;
+
+/// Bytes of memory for each peer's inventories of queries that are here and not voted for: some fifteen of the longest.
+const INVENTORY_ROOM: usize = 32 << 20;
+
+/// Bytes of memory for each peer's inventories of queries that are not here: the longest one fits in.
+const EARLY_ROOM: usize = 4 << 20;
+
+/// The most inventories of a peer for a query: it has one; a second is a lie and a third is a flood. But the one that the utility's
+/// cut cites is wanted, whatever its maker sent us before.
+const MAX_INVENTORIES: usize = 2;
+
+/// The most votes of each peer for queries that are not here.
+const MAX_EARLY_VOTES: usize = 64;
 
 /// Milliseconds until records that were missing are looked for again.
 const LOOK_AGAIN: u64 = 1_000;
@@ -50,7 +72,8 @@ const LOOK_AGAIN: u64 = 1_000;
 struct Release {
     query: Option<Signed<Query>>,
     tariffs: Vec<Tariff>,
-    inventories: BTreeMap<Hash, Signed<Inventory>>,
+    /// The inventory that was made here.
+    own_inventory: Option<Hash>,
     /// A cut that waits for inventories that it cites.
     pending: Option<Signed<Cut>>,
     selection: Option<Selection>,
@@ -64,10 +87,28 @@ struct Release {
 }
 
 /// All releases.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Releases {
+    /// Of queries that are in the store, and of no others.
     open: BTreeMap<QueryId, Release>,
     arrivals: u64,
+    /// Peers' inventories of queries that are in the store and not voted for.
+    inventories: Inbox,
+    /// What peers said of queries that are not in the store.
+    early: Inbox,
+    early_votes: BTreeMap<Point, VecDeque<Signed<Vote>>>,
+}
+
+impl Default for Releases {
+    fn default() -> Self {
+        Self {
+            open: BTreeMap::new(),
+            arrivals: 0,
+            inventories: Inbox::new(INVENTORY_ROOM),
+            early: Inbox::new(EARLY_ROOM),
+            early_votes: BTreeMap::new(),
+        }
+    }
 }
 
 /// A record of a meter, in a selection.
@@ -94,33 +135,35 @@ impl Releases {
         Ok(releases)
     }
 
-    /// Brings a release back from the store, as far as it is there.
+    /// A release, brought back from the store as far as it is there; none if its query is not.
     fn recall(
         &mut self,
         id: QueryId,
         party: &Party,
         registry: &Registry,
         store: &dyn Store,
-    ) -> Result<&mut Release, StoreError> {
-        self.make_room();
-        self.arrivals += 1;
-        let arrivals = self.arrivals;
-        let release =
-            self.open.entry(id).or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
-        if release.query.is_some() {
-            return Ok(release);
+    ) -> Result<Option<&mut Release>, StoreError> {
+        if !self.open.contains_key(&id) {
+            let Some(release) = Self::read(id, party, registry, store)? else { return Ok(None) };
+            self.make_room();
+            self.arrivals += 1;
+            self.open.insert(id, Release { arrived: self.arrivals, ..release });
         }
+        Ok(self.open.get_mut(&id))
+    }
+
+    fn read(
+        id: QueryId,
+        party: &Party,
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<Option<Release>, StoreError> {
         let key = id.as_bytes();
-        if let Some(bytes) = store.get(QUERY, key)? {
-            release.query = party.rosters.open_utility(&bytes).ok();
-            release.tariffs =
-                release.query.as_ref().and_then(|query| tariffs_of(query, registry)).unwrap_or_default();
-        }
-        if let Some(bytes) = store.get(INVENTORY, key)?
-            && let Ok(inventory) = party.rosters.open_peer(&bytes, |inventory: &Inventory| inventory.point)
-        {
-            release.inventories.insert(inventory.hash(), inventory);
-        }
+        let Some(bytes) = store.get(QUERY, key)? else { return Ok(None) };
+        let mut release = Release { query: party.rosters.open_utility(&bytes).ok(), ..Release::default() };
+        release.tariffs =
+            release.query.as_ref().and_then(|query| tariffs_of(query, registry)).unwrap_or_default();
+        release.own_inventory = own_inventory(id, party, store)?.map(|inventory| inventory.hash());
         if let Some(bytes) = store.get(SELECTION, key)? {
             release.selection = wire::decode_own::<Kept>(&bytes).ok().map(|kept| kept.0);
         }
@@ -131,13 +174,14 @@ impl Releases {
             }
         }
         release.answered = store.get(RESULT, key)?.is_some();
-        Ok(release)
+        Ok(Some(release))
     }
 
     fn make_room(&mut self) {
         while self.open.len() >= MAX_RELEASES {
-            let oldest =
-                self.open.iter().min_by_key(|(_, r)| (!r.answered && r.own_vote.is_some(), r.arrived));
+            let wanted =
+                |r: &Release| (!r.answered && r.own_vote.is_some(), !r.answered && r.pending.is_some());
+            let oldest = self.open.iter().min_by_key(|(_, release)| (wanted(release), release.arrived));
             let Some(id) = oldest.map(|(id, _)| *id) else { return };
             self.open.remove(&id);
         }
@@ -167,7 +211,7 @@ impl Releases {
                 format_args!("query {id} names a tariff that is not published"),
             ));
         };
-        let permitted = match query.check(party.rosters.of(query), &tariffs) {
+        let permitted = match query.check(&party.rosters, &tariffs) {
             Ok(()) => differencing::check_window(query, store)?.map(|_| ()),
             refused => refused,
         };
@@ -191,33 +235,61 @@ impl Releases {
         store.put(INVENTORY, id.as_bytes(), inventory.bytes())?;
         let sends = Outgoing::parts(&party.topic(Channel::Inventory(party.name.clone())), inventory.bytes());
         self.recall(id, party, registry, store)?;
+        self.take_early(id);
         Ok(Handled { sends, refusal })
     }
 
-    /// Takes a peer's inventory; gives the cut that waited for it, if it has all that it cites now.
+    /// Takes what peers said of a query before it came.
+    fn take_early(&mut self, id: QueryId) {
+        for inventory in self.early.take(id) {
+            if self.inventories.count(id, inventory.point) < MAX_INVENTORIES {
+                self.inventories.keep(inventory);
+            }
+        }
+        let Some(release) = self.open.get_mut(&id) else { return };
+        for votes in self.early_votes.values_mut() {
+            if let Some(at) = votes.iter().position(|vote| vote.query == id)
+                && let Some(vote) = votes.remove(at)
+            {
+                release.votes.entry(vote.point).or_insert(vote);
+            }
+        }
+    }
+
+    /// Takes a peer's verified inventory; gives the cut that waited for it, if it has all that it cites now.
     pub(super) fn take_inventory(
         &mut self,
-        document: &[u8],
+        inventory: Signed<Inventory>,
         party: &Party,
-    ) -> Result<Option<Signed<Cut>>, Handled> {
-        let inventory = party.rosters.open_peer(document, |inventory: &Inventory| inventory.point)?;
-        self.make_room();
-        self.arrivals += 1;
-        let arrivals = self.arrivals;
-        let release = self
-            .open
-            .entry(inventory.query)
-            .or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
-        let theirs = release.inventories.values().filter(|other| other.point == inventory.point).count();
-        // An aggregator has one inventory a query; a second is a lie and a third is a flood. But the one that the
-        // utility's cut cites is wanted, whatever its maker sent us before.
-        let hash = inventory.hash();
-        let cited = |cut: &Signed<Cut>| cut.cited.iter().any(|(_, cited)| *cited == hash);
-        if release.selection.is_none() && (theirs < 2 || release.pending.as_ref().is_some_and(cited)) {
-            release.inventories.insert(hash, inventory);
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<Option<Signed<Cut>>, StoreError> {
+        let (id, point, hash) = (inventory.query, inventory.point, inventory.hash());
+        if !self.open.contains_key(&id) && store.get(OWN_VOTE, id.as_bytes())?.is_some() {
+            return Ok(None);
         }
-        let Release { pending, inventories, .. } = release;
-        Ok(pending.take_if(|cut| cut.cited.iter().all(|(_, hash)| inventories.contains_key(hash))))
+        let Some(release) = self.recall(id, party, registry, store)? else {
+            self.early.keep(inventory);
+            return Ok(None);
+        };
+        if release.selection.is_some() || release.own_inventory == Some(hash) {
+            return Ok(None);
+        }
+        let (own, pending) = (release.own_inventory, release.pending.take());
+        let cited = |cut: &Signed<Cut>| cut.cited.iter().any(|(_, cited)| *cited == hash);
+        if self.inventories.count(id, point) < MAX_INVENTORIES || pending.as_ref().is_some_and(cited) {
+            self.inventories.keep(inventory);
+        }
+        let Some(cut) = pending else { return Ok(None) };
+        let here =
+            |(point, hash): &(Point, Hash)| own == Some(*hash) || self.inventories.contains(id, *point, hash);
+        if cut.cited.iter().all(here) {
+            return Ok(Some(cut));
+        }
+        if let Some(release) = self.open.get_mut(&id) {
+            release.pending = Some(cut);
+        }
+        Ok(None)
     }
 
     /// Takes a cut: votes for it, once, if it follows from the inventories and no rule speaks against it. If one does, the
@@ -259,7 +331,11 @@ impl Releases {
         let refuse = |rule, detail: &dyn std::fmt::Display| {
             Ok(Handled::refused(rule, format_args!("cut {} of query {id}: {detail}", cut.hash())))
         };
-        let release = self.recall(id, party, registry, store)?;
+        if self.recall(id, party, registry, store)?.is_none() {
+            return refuse(Rule::QueryUnknown, &"its query has not arrived");
+        }
+        let Self { open, inventories, .. } = self;
+        let release = open.get_mut(&id).expect("it was recalled");
         if let Some(vote) = &release.own_vote {
             if vote.cut != cut.hash() {
                 return refuse(Rule::SplitView, &format_args!("our vote is for cut {}", vote.cut));
@@ -267,25 +343,24 @@ impl Releases {
             return Ok(Handled::sending(answer_again(id, party, store)?));
         }
         let Some(query) = release.query.clone() else {
-            return refuse(Rule::QueryUnknown, &"its query has not arrived");
+            return refuse(Rule::QueryUnknown, &"its query can't be read");
         };
         if release.tariffs.len() != tariff_count(&query) {
             return refuse(Rule::TariffUnknown, &"a tariff is not published");
         }
-        let own = release.inventories.values().find(|i| i.point == party.identity.point);
-        match own.map(|own| &own.answer) {
+        let own = own_inventory(id, party, store)?;
+        match own.as_ref().map(|own| &own.answer) {
             Some(InventoryAnswer::Holdings(_)) => {}
             Some(InventoryAnswer::Refused(rule)) => return refuse(*rule, &"its query was refused"),
             None => return refuse(Rule::QueryUnknown, &"we have said nothing to its query"),
         }
-        let cited: Vec<Signed<Inventory>> =
-            cut.cited.iter().filter_map(|(_, hash)| release.inventories.get(hash).cloned()).collect();
-        let selection = match cut.check(
-            &query,
-            |hash| release.inventories.get(hash).cloned(),
-            &release.tariffs,
-            party.roster(),
-        ) {
+        let here = |(point, hash): &(Point, Hash)| {
+            let own = own.as_ref().filter(|own| own.hash() == *hash);
+            own.or_else(|| inventories.get(id, *point, hash)).cloned()
+        };
+        let cited: Vec<Signed<Inventory>> = cut.cited.iter().filter_map(here).collect();
+        let by_hash = |hash: &Hash| cited.iter().find(|inventory| inventory.hash() == *hash).cloned();
+        let selection = match cut.check(&query, by_hash, &release.tariffs, party.roster()) {
             Ok(selection) => selection,
             Err(rule) => {
                 if rule == Rule::InventoryMissing && cut.cited.len() <= party.roster().n() {
@@ -331,7 +406,7 @@ impl Releases {
         store.put(SELECTION, id.as_bytes(), &wire::encode(&Kept(selection.clone())))?;
         store.put(OWN_VOTE, id.as_bytes(), vote.bytes())?;
         release.selection = Some(selection);
-        release.inventories.clear();
+        drop(inventories.take(id));
         release.own_vote = Some(vote.clone());
         release.votes.insert(vote.point, vote.clone());
         certify(release, now, party.roster().q());
@@ -339,25 +414,37 @@ impl Releases {
     }
 
     /// Takes a verified vote of any aggregator.
-    pub(super) fn take_vote(&mut self, vote: Signed<Vote>) -> Option<Refusal> {
-        self.arrivals += 1;
-        self.make_room();
-        let arrivals = self.arrivals;
-        let release = self
-            .open
-            .entry(vote.query)
-            .or_insert_with(|| Release { arrived: arrivals, ..Release::default() });
+    pub(super) fn take_vote(
+        &mut self,
+        vote: Signed<Vote>,
+        party: &Party,
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let id = vote.query;
+        if !self.open.contains_key(&id) && store.get(RESULT, id.as_bytes())?.is_some() {
+            return Ok(None);
+        }
+        let Some(release) = self.recall(id, party, registry, store)? else {
+            let votes = self.early_votes.entry(vote.point).or_default();
+            votes.retain(|early| early.query != id);
+            votes.push_back(vote);
+            if votes.len() > MAX_EARLY_VOTES {
+                votes.pop_front();
+            }
+            return Ok(None);
+        };
         match release.votes.get(&vote.point) {
             Some(first) if first.cut != vote.cut => {
                 let detail = format!("aggregator {} voted twice on query {}", vote.point, vote.query);
-                return Some(Refusal::new(Rule::SplitView, detail));
+                return Ok(Some(Refusal::new(Rule::SplitView, detail)));
             }
             Some(_) => {}
             None => {
                 release.votes.insert(vote.point, vote);
             }
         }
-        None
+        Ok(None)
     }
 
     /// Answers every certified release whose records are here, or whose patience is over.
@@ -430,6 +517,16 @@ fn certify(release: &mut Release, now: Moment, quorum: usize) {
         let same = release.votes.values().filter(|vote| vote.cut == own.cut).count();
         release.certified_at = (same >= quorum).then_some(now);
     }
+}
+
+/// The inventory that was made here for a query.
+fn own_inventory(
+    id: QueryId,
+    party: &Party,
+    store: &dyn Store,
+) -> Result<Option<Signed<Inventory>>, StoreError> {
+    let bytes = store.get(INVENTORY, id.as_bytes())?;
+    Ok(bytes.and_then(|bytes| party.rosters.open_peer(&bytes, |own: &Inventory| own.point).ok()))
 }
 
 /// The inventory that was sent for a query, byte for byte.

@@ -5,7 +5,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::id::{GroupId, Hash, MeterId, QueryId};
 use crate::release::exclusion::Exclusion;
-use crate::roster::Roster;
+use crate::roster::chain::Chain;
 use crate::rule::Rule;
 use crate::signature::Document;
 use crate::tariff::Tariff;
@@ -124,13 +124,14 @@ impl Query {
         opening.and_then(|opening| SlotRange::new(opening, self.period.end()).ok()).unwrap_or(self.period)
     }
 
-    /// What every aggregator demands of a query before it looks at records. `tariffs` are those the query names, in
-    /// its order.
+    /// What every aggregator demands of a query before it looks at records. It does not matter which of the rosters it was
+    /// signed under: policy and slots are the same in all. `tariffs` are those the query names, in its order.
     ///
     /// # Errors
     ///
     /// The [`Rule`] that refuses it.
-    pub fn check(&self, roster: &Roster, tariffs: &[Tariff]) -> Result<(), Rule> {
+    pub fn check(&self, rosters: &Chain, tariffs: &[Tariff]) -> Result<(), Rule> {
+        let roster = rosters.current();
         let (policy, slot) = (roster.policy(), roster.slot());
         let mut meters = self.meters();
         let targets = meters.len();
@@ -148,7 +149,7 @@ impl Query {
             return Err(Rule::Exclusion);
         }
         for exclusion in &self.excluded {
-            exclusion.verify(roster)?;
+            exclusion.verify(rosters)?;
         }
         match &self.ask {
             Ask::Bill(ask) if ask.tariffs.is_empty() => policy.check_bill_period(self.period, slot),

@@ -12,6 +12,7 @@ use protocol::release::answer::answers;
 use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer};
 use protocol::release::query::{Ask, BillAsk, BillTarget, GroupAsk, Query};
 use protocol::release::selection::{Billed, Scope, Selection};
+use protocol::roster::chain::Chain;
 use protocol::rule::Rule;
 use protocol::share::{Batch, ShareMessage, ShareVector, seal};
 use protocol::signature::Signed;
@@ -286,7 +287,7 @@ fn bills_less_curves_show_no_missing_members_day() {
 /// apart: refused, each at its first small cell.
 #[test]
 fn crafted_tariffs_are_refused() {
-    let roster = Deployment::new(4, 2).roster;
+    let rosters = Chain::new(Deployment::new(4, 2).roster);
     let targets = (0..15).map(|j| BillTarget { meter: meter(j), opening: None }).collect::<Vec<_>>();
     let check = |tariffs: &[Tariff]| {
         let tariff_hashes = vec![[7; 32].into(); tariffs.len()];
@@ -296,7 +297,7 @@ fn crafted_tariffs_are_refused() {
             ask: Ask::Bill(BillAsk { tariffs: tariff_hashes, targets: targets.clone() }),
             excluded: Vec::new(),
         };
-        query.check(&roster, tariffs)
+        query.check(&rosters, tariffs)
     };
     let on = |days: u8, from: u16, to: u16, prices: &[u32]| {
         let mut document = tariff(prices, |_| 0, 0).document().clone();

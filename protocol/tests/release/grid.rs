@@ -5,6 +5,7 @@ use protocol::id::{Hash, MeterId, QueryId, Rid};
 use protocol::release::inventory::{Held, HeldVector, Holding, Inventory, InventoryAnswer};
 use protocol::release::query::{Ask, GridAsk, Query};
 use protocol::release::selection::{IntervalEntry, Selection};
+use protocol::roster::chain::Chain;
 use protocol::rule::Rule;
 use zeroize::Zeroizing;
 
@@ -39,7 +40,7 @@ fn inventory(i: usize, held: &[(u32, u32, Option<u8>)]) -> Inventory {
 /// An interval is one of the roster's, within a window that is long enough, of k members at least.
 #[test]
 fn intervals_are_the_rosters() {
-    let roster = days().roster;
+    let roster = Chain::new(days().roster);
     assert_eq!(query(2).check(&roster, &[]), Ok(()));
     assert_eq!(query(1).check(&roster, &[]), Err(Rule::GroupSize));
     let changed = |change: &dyn Fn(&mut Query, &mut GridAsk)| {
@@ -55,7 +56,7 @@ fn intervals_are_the_rosters() {
     assert_eq!(changed(&|_, ask| ask.window = at(7, 55)), Err(Rule::Interval));
     assert_eq!(changed(&|_, ask| ask.window = at(5, 53)), Ok(()));
     assert_eq!(changed(&|_, ask| ask.window = at(0, 24)), Err(Rule::Window));
-    let without = Deployment::with(4, 2, |document| document.policy.grid_interval = 0).roster;
+    let without = Chain::new(Deployment::with(4, 2, |document| document.policy.grid_interval = 0).roster);
     assert_eq!(query(15).check(&without, &[]), Err(Rule::Interval));
 }
 

@@ -10,7 +10,8 @@ use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
 use protocol::release::query::{
     Ask, BillAsk, BillTarget, GroupAsk, MAX_EXCLUDED, MAX_MEMBERS, MAX_PERIOD_DAYS, MAX_TARGETS, Path, Query,
 };
-use protocol::roster::Roster;
+use protocol::roster::chain::Chain;
+use protocol::roster::{RosterDocument, assemble};
 use protocol::rule::Rule;
 use protocol::shamir::split;
 use protocol::share::{SealedBatch, seal_shares};
@@ -46,28 +47,31 @@ fn curve(members: usize) -> Query {
     Query { ask, ..bills(1, 1) }
 }
 
-fn production() -> Roster {
-    Deployment::new(4, 2).roster
+fn production() -> Chain {
+    Chain::new(Deployment::new(4, 2).roster)
 }
 
 /// Whatever is within the policy passes.
 #[test]
 fn good_queries_pass() {
-    let roster = production();
-    assert_eq!(bills(15, 1).check(&roster, &[time_of_use()]), Ok(()));
-    assert_eq!(bills(MAX_TARGETS, 4).check(&roster, &[time_of_use(), flat(), time_of_use(), flat()]), Ok(()));
-    assert_eq!(curve(15).check(&roster, &[]), Ok(()));
+    let rosters = production();
+    assert_eq!(bills(15, 1).check(&rosters, &[time_of_use()]), Ok(()));
+    assert_eq!(
+        bills(MAX_TARGETS, 4).check(&rosters, &[time_of_use(), flat(), time_of_use(), flat()]),
+        Ok(())
+    );
+    assert_eq!(curve(15).check(&rosters, &[]), Ok(()));
     assert_eq!((bills(15, 1).path(), curve(15).path()), (Path::Bill, Path::Group));
 }
 
 /// Each rule refuses what it is for.
 #[test]
 fn each_rule_refuses() {
-    let roster = production();
+    let rosters = production();
     let bill = |change: &dyn Fn(&mut Query), tariffs: &[Tariff]| {
         let mut query = bills(15, tariffs.len());
         change(&mut query);
-        query.check(&roster, tariffs)
+        query.check(&rosters, tariffs)
     };
     let ask = |query: &mut Query, change: &dyn Fn(&mut BillAsk)| match &mut query.ask {
         Ask::Bill(ask) => change(ask),
@@ -78,9 +82,9 @@ fn each_rule_refuses() {
     // targets
     assert_eq!(bill(&|q| ask(q, &|a| a.targets.clear()), &[flat()]), Err(Rule::Targets));
     assert_eq!(bill(&|q| ask(q, &|a| a.targets.push(a.targets[3])), &[flat()]), Err(Rule::Targets));
-    assert_eq!(bills(MAX_TARGETS + 1, 1).check(&roster, &[flat()]), Err(Rule::Targets));
-    assert_eq!(curve(0).check(&roster, &[]), Err(Rule::Targets));
-    assert_eq!(curve(MAX_MEMBERS + 1).check(&roster, &[]), Err(Rule::Targets));
+    assert_eq!(bills(MAX_TARGETS + 1, 1).check(&rosters, &[flat()]), Err(Rule::Targets));
+    assert_eq!(curve(0).check(&rosters, &[]), Err(Rule::Targets));
+    assert_eq!(curve(MAX_MEMBERS + 1).check(&rosters, &[]), Err(Rule::Targets));
     // window
     assert_eq!(bill(&|q| q.period = slots(MIDNIGHT, MIDNIGHT + 671), &[flat()]), Err(Rule::Window));
     assert_eq!(bill(&|q| q.period = slots(MIDNIGHT, longest), &[flat()]), Ok(()));
@@ -95,19 +99,19 @@ fn each_rule_refuses() {
         (slots(MIDNIGHT, MIDNIGHT + 27 * 24), Err(Rule::Window)),
         (slots(0, u32::MAX - u32::MAX % day), Err(Rule::Window)),
     ] {
-        assert_eq!(Query { period, ..curve(15) }.check(&roster, &[]), expected, "a curve of {period}");
+        assert_eq!(Query { period, ..curve(15) }.check(&rosters, &[]), expected, "a curve of {period}");
     }
     // functionals and tariffs
-    assert_eq!(bills(1, 0).check(&roster, &[]), Ok(()), "the register difference only, of whomever");
+    assert_eq!(bills(1, 0).check(&rosters, &[]), Ok(()), "the register difference only, of whomever");
     assert_eq!(bill(&|q| q.period = slots(MIDNIGHT, MIDNIGHT + 671), &[]), Err(Rule::Window));
-    assert_eq!(bills(0, 0).check(&roster, &[]), Err(Rule::Targets));
+    assert_eq!(bills(0, 0).check(&rosters, &[]), Err(Rule::Targets));
     assert_eq!(
-        bills(15, 5).check(&roster, &[flat(), flat(), flat(), flat(), flat()]),
+        bills(15, 5).check(&rosters, &[flat(), flat(), flat(), flat(), flat()]),
         Err(Rule::Functionals)
     );
-    assert_eq!(bills(14, 1).check(&roster, &[flat()]), Err(Rule::TariffMeters));
-    assert_eq!(bills(15, 2).check(&roster, &[flat()]), Err(Rule::TariffUnknown), "one of two is there");
-    assert_eq!(bills(15, 1).check(&roster, &[]), Err(Rule::TariffUnknown), "none is there");
+    assert_eq!(bills(14, 1).check(&rosters, &[flat()]), Err(Rule::TariffMeters));
+    assert_eq!(bills(15, 2).check(&rosters, &[flat()]), Err(Rule::TariffUnknown), "one of two is there");
+    assert_eq!(bills(15, 1).check(&rosters, &[]), Err(Rule::TariffUnknown), "none is there");
     let late = |q: &mut Query| q.period = slots(600_000 - 671, 600_001);
     assert_eq!(bill(&late, &[flat()]), Err(Rule::TariffUnknown), "it ends before the period");
     // cells
@@ -117,10 +121,10 @@ fn each_rule_refuses() {
     let on_mondays = |document: &mut protocol::tariff::TariffDocument| document.windows[3].days = 1;
     let mut mondays = week;
     on_mondays(&mut mondays);
-    let mondays = Tariff::new(mondays, roster.slot()).unwrap();
+    let mondays = Tariff::new(mondays, rosters.current().slot()).unwrap();
     assert_eq!(bill(&|_| (), &[mondays]), Err(Rule::Cell), "4 slots on Mondays at 3 o'clock");
     // groups
-    assert_eq!(curve(14).check(&roster, &[]), Err(Rule::GroupSize));
+    assert_eq!(curve(14).check(&rosters, &[]), Err(Rule::GroupSize));
     // exclusions
     let unproved = Exclusion { rid: [1; 32].into(), receipts: Vec::new() };
     assert_eq!(bill(&|q| q.excluded = vec![unproved.clone()], &[flat()]), Err(Rule::Exclusion));
@@ -130,71 +134,143 @@ fn each_rule_refuses() {
 
 /// A record of four shares, of which those named are off the polynomial.
 fn dealt(deployment: &Deployment, bad: &[usize]) -> SealedBatch {
+    dealt_from(deployment, bad, 0x55)
+}
+
+/// Another one.
+fn dealt_anew(deployment: &Deployment, bad: &[usize]) -> SealedBatch {
+    dealt_from(deployment, bad, 0x65)
+}
+
+fn dealt_from(deployment: &Deployment, bad: &[usize], seed: u8) -> SealedBatch {
     let secrets = [831, 12, 4_711, 99].map(Fe::from_u64);
     let roster = &deployment.roster;
-    let mut shares = split(&secrets, roster.t(), &roster.points(), &mut stream(0x55));
+    let mut shares = split(&secrets, roster.t(), &roster.points(), &mut stream(seed));
     for i in bad {
         shares[i - 1][1] += Fe::from_u64(40) * point(*i).to_fe();
     }
-    seal_shares(&shares, samples::head(), &meter_key(1), roster, NOW, &mut stream(0x56)).unwrap()
+    seal_shares(&shares, samples::head(), &meter_key(1), roster, NOW, &mut stream(seed + 1)).unwrap()
 }
 
 fn receipt(deployment: &Deployment, sealed: &SealedBatch, i: usize) -> Signed<Receipt> {
     Signed::sign(samples::receipt(deployment, sealed, i), &signer(i), &deployment.roster.context())
 }
 
-/// Receipts that disagree prove a bad record: three of four aggregators suffice, and naming isn't needed.
+/// Receipts prove a record bad if no liar explains them: of four aggregators all have to have told, and one that is odd proves
+/// nothing.
 #[test]
 fn exclusions_are_proved_by_receipts() {
     let deployment = Deployment::new(4, 2);
     for (bad, from, proved) in [
         (&[][..], &[1, 2, 3, 4][..], false),
-        (&[2], &[1, 2, 3, 4], true),
-        (&[2], &[1, 2, 3], true),
-        (&[2], &[1, 3, 4], false),
-        (&[2], &[1, 2], false),
+        (&[2], &[1, 2, 3, 4], false),
+        (&[2], &[1, 2, 3], false),
         (&[2], &[], false),
         (&[1, 4], &[1, 2, 3, 4], true),
+        (&[1, 4], &[1, 2, 3], false),
+        (&[1, 4], &[1, 2, 4], false),
         (&[1, 4], &[2, 3], false),
     ] {
         let sealed = dealt(&deployment, bad);
         let receipts = from.iter().map(|i| receipt(&deployment, &sealed, *i).into_bytes().into()).collect();
-        let found = Exclusion { rid: sealed.rid, receipts }.verify(&deployment.roster);
+        let found = Exclusion { rid: sealed.rid, receipts }.verify(&Chain::new(deployment.roster.clone()));
         let expected = if proved { Ok(sealed.rid) } else { Err(Rule::Exclusion) };
         assert_eq!(found, expected, "{bad:?} bad, receipts of {from:?}");
     }
     let sealed = dealt(&deployment, &[2]);
     let check = |i| (point(i), samples::opened(&deployment, &sealed, i).check(&sealed.rid));
-    assert_eq!(judge(&[1, 2, 3, 4].map(check), 2), Verdict::Odd(vec![point(2)]));
+    assert_eq!(judge(&[1, 2, 3, 4].map(check), 2, 1), Verdict::Odd(vec![point(2)]));
 }
 
 /// Receipts that are repeated, forged, of another record, of another roster or too many prove nothing.
 #[test]
 fn other_receipts_prove_nothing() {
     let deployment = Deployment::new(4, 2);
-    let sealed = dealt(&deployment, &[2]);
+    let sealed = dealt(&deployment, &[2, 3]);
+    let rosters = Chain::new(deployment.roster.clone());
     let [one, two, three, four] = [1, 2, 3, 4].map(|i| receipt(&deployment, &sealed, i));
     let verify = |rid, receipts: &[&Signed<Receipt>]| {
         let receipts: Vec<ByteBuf> = receipts.iter().map(|r| ByteBuf::from(r.bytes())).collect();
-        Exclusion { rid, receipts }.verify(&deployment.roster)
+        Exclusion { rid, receipts }.verify(&rosters)
     };
     assert_eq!(verify(sealed.rid, &[&one, &two, &three, &four]), Ok(sealed.rid));
-    assert_eq!(verify(sealed.rid, &[&one, &two, &two]), Err(Rule::Exclusion), "repeated");
-    assert_eq!(verify(sealed.rid, &[&one, &two, &three, &four, &four]), Err(Rule::Exclusion), "five of four");
+    assert_eq!(verify(sealed.rid, &[&one, &two, &three, &three]), Err(Rule::Exclusion), "repeated");
+    let nine = [&one, &two, &three, &four, &four, &four, &four, &four, &four];
+    assert_eq!(
+        verify(sealed.rid, &nine),
+        Err(Rule::Exclusion),
+        "nine, where two records of four are told in eight"
+    );
     let other = dealt(&deployment, &[]);
-    assert_eq!(verify(other.rid, &[&one, &two, &three]), Err(Rule::Exclusion), "of another record");
+    assert_eq!(verify(other.rid, &[&one, &two, &three, &four]), Err(Rule::Exclusion), "of another record");
     let context = deployment.roster.context();
     let forged = Signed::sign((*three).clone(), &signer(4), &context);
-    assert_eq!(verify(sealed.rid, &[&one, &two, &forged]), Err(Rule::Exclusion), "signed by another");
+    assert_eq!(verify(sealed.rid, &[&one, &two, &forged, &four]), Err(Rule::Exclusion), "signed by another");
     let mut foreign = (*three).clone();
     foreign.point = point(9);
     let foreign = Signed::sign(foreign, &signer(9), &context);
-    assert_eq!(verify(sealed.rid, &[&one, &two, &foreign]), Err(Rule::Exclusion), "of no aggregator");
-    let next = Deployment::with(4, 2, |document| document.epoch = 9);
-    let receipts = [one, two, three].map(|receipt| receipt.into_bytes().into()).to_vec();
-    assert_eq!(Exclusion { rid: sealed.rid, receipts }.verify(&next.roster), Err(Rule::Exclusion));
-    let bytes = vec![ByteBuf::from(b"no receipt".to_vec()); 3];
-    assert_eq!(Exclusion { rid: sealed.rid, receipts: bytes }.verify(&next.roster), Err(Rule::Exclusion));
+    assert_eq!(verify(sealed.rid, &[&one, &two, &foreign, &four]), Err(Rule::Exclusion), "of no aggregator");
+    let elsewhere = Receipt { meter: name(9), ..(*three).clone() };
+    let elsewhere = Signed::sign(elsewhere, &signer(3), &context);
+    assert_eq!(verify(sealed.rid, &[&one, &two, &elsewhere, &four]), Err(Rule::Exclusion), "of two meters");
+    let mut twice = (*three).clone();
+    twice.checks[0].check = samples::opened(&deployment, &sealed, 4).check(&sealed.rid);
+    let twice = Signed::sign(twice, &signer(3), &context);
+    assert_eq!(
+        verify(sealed.rid, &[&one, &two, &three, &four, &twice]),
+        Err(Rule::Exclusion),
+        "contradictory"
+    );
+    let stranger = Chain::new(Deployment::with(4, 2, |document| document.epoch = 9).roster);
+    let receipts = [one, two, three, four].map(|receipt| receipt.into_bytes().into()).to_vec();
+    assert_eq!(Exclusion { rid: sealed.rid, receipts }.verify(&stranger), Err(Rule::Exclusion));
+    let bytes = vec![ByteBuf::from(b"no receipt".to_vec()); 4];
+    assert_eq!(Exclusion { rid: sealed.rid, receipts: bytes }.verify(&stranger), Err(Rule::Exclusion));
+}
+
+/// Receipts prove a record bad under whichever rosters of the chain they are, after a rotation too.
+#[test]
+fn receipts_of_any_roster_prove() {
+    let deployment = Deployment::new(4, 2);
+    let sealed = dealt(&deployment, &[2, 3]);
+    let previous = Some(deployment.roster.hash());
+    let document = RosterDocument { epoch: 4, previous, ..deployment.roster.document().clone() };
+    let signers = [1, 2, 3, 4].map(|i| (point(i), signer(i)));
+    let accepting: Vec<_> = signers.iter().map(|(point, key)| (*point, key)).collect();
+    let next = assemble(document, &deployment.registrar, &accepting).unwrap();
+    let receipts = (1..=4).map(|i| {
+        let (roster, epoch) = if i < 3 { (&deployment.roster, 3) } else { (&next, 4) };
+        let receipt = Receipt { roster_epoch: epoch, ..samples::receipt(&deployment, &sealed, i) };
+        Signed::sign(receipt, &signer(i), &roster.context()).into_bytes().into()
+    });
+    let exclusion = Exclusion { rid: sealed.rid, receipts: receipts.collect() };
+    let mut rosters = Chain::new(deployment.roster);
+    assert_eq!(exclusion.verify(&rosters), Err(Rule::Exclusion), "the newer roster is not known here");
+    rosters.follow(next).unwrap();
+    assert_eq!(exclusion.verify(&rosters), Ok(sealed.rid));
+}
+
+/// Two records of a meter that are odd at one aggregator each prove it bad if these are two, and then each may be left out.
+#[test]
+fn records_of_one_meter_prove_together() {
+    let deployment = Deployment::new(4, 2);
+    let rosters = Chain::new(deployment.roster.clone());
+    let receipts = |records: [&SealedBatch; 2]| -> Vec<ByteBuf> {
+        let told =
+            records.into_iter().flat_map(|sealed| [1, 2, 3, 4].map(|i| receipt(&deployment, sealed, i)));
+        told.map(|receipt| receipt.into_bytes().into()).collect()
+    };
+    let (one, same, other, good) = (
+        dealt(&deployment, &[2]),
+        dealt_anew(&deployment, &[2]),
+        dealt_anew(&deployment, &[3]),
+        dealt_anew(&deployment, &[]),
+    );
+    let verify = |rid, records| Exclusion { rid, receipts: receipts(records) }.verify(&rosters);
+    assert_eq!(verify(one.rid, [&one, &other]), Ok(one.rid));
+    assert_eq!(verify(other.rid, [&one, &other]), Ok(other.rid));
+    assert_eq!(verify(one.rid, [&one, &same]), Err(Rule::Exclusion), "one liar explains both");
+    assert_eq!(verify(good.rid, [&one, &good]), Err(Rule::Exclusion), "nothing is wrong with it");
 }
 
 /// Four inventories of one meter with ten batches, of which aggregator 4 lacks one; and a query for them.

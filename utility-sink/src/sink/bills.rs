@@ -40,8 +40,8 @@ impl Sink {
             targets.push(BillTarget { meter: *meter, opening: self.billed_until(*meter, store)? });
         }
         let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
-        let query = self.query(period, ask, meters, rng);
-        rules::check(&query, self.party.roster(), &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
+        let query = self.query(period, ask, meters, store, rng)?;
+        rules::check(&query, &self.party.rosters, &self.tariffs_of(&query)?).map_err(SinkError::Refused)?;
         let before = self.billing(meters);
         if let Some(id) = before.iter().find(|id| self.releases[*id].selection().is_some()) {
             return Err(SinkError::Refused(self.on_its_way(*id, meters)));
@@ -71,7 +71,7 @@ impl Sink {
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
         let targets = meters.iter().map(|meter| BillTarget { meter: *meter, opening: None }).collect();
         let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
-        let query = self.query(period, ask, meters, rng);
+        let query = self.query(period, ask, meters, store, rng)?;
         self.begin(query, now, store)
     }
 

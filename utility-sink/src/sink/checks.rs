@@ -1,102 +1,265 @@
 //! Codeword checks: receipts carry check values; who deals badly, or says so falsely, stands out here at once.
+//!
+//! Two things follow from values that don't fit, and they are kept apart:
+//!
+//! * **Naming** says in the log that one of them is wrong, and whom it may be. It is worth what the values are worth: one liar makes
+//!   values of honest meters odd.
+//! * **Leaving records out, and excusing aggregators,** is done only where it is decided, whoever lies and whatever the values
+//!   say that are missing; [`protocol::codeword`] says when that is. The proof is written down in the sink's store
+//!   ([`proofs`]), so that neither a restart nor a rotation loses it.
+//!
+//! What an aggregator says takes up room of its own: at most [`MAX_VALUES`] values and [`MAX_BYTES`] of receipts each, its oldest
+//! receipt goes first. So whoever invents records pushes out its own words only. What is known of meters is one entry for
+//! each verdict, however many records give it, and at most [`MAX_KNOWN`] in all.
+//!
+//! Rows: `odd` meter ‖ points → the record that these aggregators' values of the meter were last odd in; and those of [`proofs`].
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use protocol::codeword::{Check, Verdict, judge};
-use protocol::decode::correctable;
+use protocol::codeword::{Check, Verdict, Word, explained, judge};
 use protocol::id::{MeterId, Rid};
-use protocol::receipt::{MAX_CHECKS, Receipt};
+use protocol::receipt::{MAX_CHECKS, MAX_RANGES, Receipt};
 use protocol::release::exclusion::Exclusion;
-use protocol::release::query::MAX_EXCLUDED;
-use protocol::roster::Roster;
+use protocol::roster::chain::Chain;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
 use protocol::signature::Signed;
 use protocol::topic::Handled;
 use serde_bytes::ByteBuf;
+use store::{Store, StoreError, Table};
 
-/// The most records whose check values are kept; the oldest go first.
-const MAX_RECORDS: usize = 65_536;
+mod proofs;
+#[cfg(test)]
+mod tests;
 
-/// A record whose check values do not fit together.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Suspect {
-    /// Its meter.
-    pub meter: MeterId,
-    /// Its sequence number.
-    pub seq: u64,
-    /// What the values say.
-    pub verdict: Verdict,
-    /// The signed receipts they were in.
-    receipts: BTreeMap<Point, Arc<[u8]>>,
-}
+const ODD: Table = Table("odd");
+
+/// The most check values that are kept of one aggregator.
+const MAX_VALUES: usize = 65_536;
+
+/// The most bytes of receipts that are kept of one aggregator.
+const MAX_BYTES: usize = 16 << 20;
+
+/// The most that is known of meters; what was learnt first goes first.
+const MAX_KNOWN: usize = 65_536;
 
 /// A record as receipts name it: an aggregator that tells of it under another meter's name stands alone with that.
 type Named = (MeterId, Rid);
 
-/// The check values of recent records.
+/// What an aggregator told of a record.
+#[derive(Debug)]
+struct Told {
+    point: Point,
+    check: Check,
+    /// The signed receipt, until all have told and all fits.
+    receipt: Option<Arc<[u8]>>,
+}
+
+/// What is kept of one aggregator.
+#[derive(Debug, Default)]
+struct Account {
+    receipts: VecDeque<Taken>,
+    values: usize,
+    bytes: usize,
+}
+
+/// A receipt of which values are kept.
+#[derive(Debug)]
+struct Taken {
+    meter: MeterId,
+    rids: Vec<Rid>,
+    bytes: usize,
+}
+
+/// The check values of recent records, and what they tell of meters and aggregators.
 #[derive(Debug, Default)]
 pub struct Checks {
-    open: BTreeMap<Named, Vec<(Point, Check)>>,
-    order: VecDeque<Named>,
-    /// Receipts of records that are suspect, and of those not yet complete.
-    evidence: BTreeMap<Named, BTreeMap<Point, Arc<[u8]>>>,
-    suspects: BTreeMap<Named, Suspect>,
+    open: BTreeMap<Named, Vec<Told>>,
+    accounts: BTreeMap<Point, Account>,
+    /// What is known of a meter, and the newest record that it is known by.
+    known: BTreeMap<(MeterId, Verdict), Rid>,
+    order: VecDeque<(MeterId, Verdict)>,
+    /// The meters that are proved to deal badly.
+    proved: BTreeSet<MeterId>,
     judged: u64,
 }
 
 impl Checks {
-    /// Takes the check values of a receipt.
-    pub(super) fn take(&mut self, receipt: &Signed<Receipt>, roster: &Roster) -> Handled {
-        if receipt.checks.len() > MAX_CHECKS {
-            return Handled::refused(
-                Rule::Malformed,
-                format_args!("{} check values in a receipt", receipt.checks.len()),
-            );
+    /// Takes up what is proved and what is odd; `None` if it is not what was kept.
+    pub(super) fn load(store: &dyn Store) -> Result<Option<Self>, StoreError> {
+        let mut checks = Self { proved: proofs::meters(store)?, ..Self::default() };
+        for (key, value) in store::entries(ODD, store)? {
+            let Some((known, rid)) = read_odd(&key, &value) else { return Ok(None) };
+            checks.order.push_back(known.clone());
+            checks.known.insert(known, rid);
         }
-        let mut refusal = None;
+        Ok(Some(checks))
+    }
+
+    /// Takes the check values of a receipt, which may be under any of the rosters.
+    pub(super) fn take(
+        &mut self,
+        receipt: &Signed<Receipt>,
+        rosters: &Chain,
+        store: &mut dyn Store,
+    ) -> Result<Handled, StoreError> {
+        let lengths = [receipt.checks.len(), receipt.refused.len(), receipt.stored.as_slice().len()];
+        if lengths.iter().zip([MAX_CHECKS, MAX_CHECKS, MAX_RANGES]).any(|(found, most)| *found > most) {
+            let detail = format_args!("{lengths:?} check values, refusals and ranges in a receipt");
+            return Ok(Handled::refused(Rule::Malformed, detail));
+        }
         let bytes: Arc<[u8]> = Arc::from(receipt.bytes());
+        let (mut rids, mut refusal) = (Vec::new(), None);
         for check in &receipt.checks {
             let named = (receipt.meter, check.rid);
-            let values = self.open.entry(named).or_default();
-            if values.is_empty() {
-                self.order.push_back(named);
-            }
-            if values.iter().any(|(point, _)| *point == receipt.point) {
+            let told = self.open.entry(named).or_default();
+            if told.iter().any(|told| told.point == receipt.point) {
                 continue;
             }
-            values.push((receipt.point, check.check));
-            let evidence = self.evidence.entry(named).or_default();
-            evidence.insert(receipt.point, Arc::clone(&bytes));
-            let verdict = judge(values, roster.t());
-            match &verdict {
-                Verdict::Consistent if values.len() == roster.n() => {
+            told.push(Told { point: receipt.point, check: check.check, receipt: Some(Arc::clone(&bytes)) });
+            rids.push(check.rid);
+            refusal = self.judge(named, check.seq, rosters, store)?.or(refusal);
+        }
+        if !rids.is_empty() {
+            self.charge(receipt.point, Taken { meter: receipt.meter, rids, bytes: bytes.len() });
+        }
+        Ok(Handled { sends: Vec::new(), refusal })
+    }
+
+    /// Judges a record by what was told so far.
+    fn judge(
+        &mut self,
+        named: Named,
+        seq: u64,
+        rosters: &Chain,
+        store: &mut dyn Store,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let roster = rosters.current();
+        let word = self.word(&named);
+        let verdict = judge(&word, roster.t(), roster.liars());
+        let (meter, rid) = named;
+        let blamed = match &verdict {
+            Verdict::TooFew => return Ok(None),
+            Verdict::Consistent => {
+                if word.len() == roster.n() {
                     self.judged += 1;
-                    self.evidence.remove(&named);
+                    self.open.entry(named).or_default().iter_mut().for_each(|told| told.receipt = None);
                 }
-                Verdict::TooFew | Verdict::Consistent => {}
-                Verdict::Odd(_) | Verdict::Inconsistent => {
-                    refusal = Some(Refusal::new(
-                        Rule::BadShare,
-                        format_args!(
-                            "record {} of meter {} is off its polynomial: {verdict:?}",
-                            check.seq, receipt.meter
-                        ),
-                    ));
-                    let receipts = evidence.clone();
-                    let suspect = Suspect { meter: receipt.meter, seq: check.seq, verdict, receipts };
-                    self.suspects.insert(named, suspect);
+                return Ok(None);
+            }
+            Verdict::Unclear => "the meter dealt badly or an aggregator lies, which is open".to_owned(),
+            Verdict::Odd(points) => {
+                let points: Vec<String> = points.iter().map(Point::to_string).collect();
+                format!("the meter dealt badly to aggregator {}, or that one lies", points.join(", "))
+            }
+            Verdict::Bad => "the meter dealt badly, whoever lies".to_owned(),
+        };
+        self.know(meter, verdict.clone(), rid, store)?;
+        if !proofs::is_kept(meter, rid, store)? {
+            for exclusion in self.prove(named, &verdict, rosters) {
+                self.proved.insert(meter);
+                proofs::keep(meter, seq, &exclusion, store)?;
+            }
+        }
+        let detail = format_args!("the check values of record {seq} of meter {meter} do not fit: {blamed}");
+        Ok(Some(Refusal::new(Rule::BadShare, detail)))
+    }
+
+    fn word(&self, named: &Named) -> Word {
+        self.open.get(named).into_iter().flatten().map(|told| (told.point, told.check)).collect()
+    }
+
+    /// Notes what a record tells of its meter.
+    fn know(
+        &mut self,
+        meter: MeterId,
+        verdict: Verdict,
+        rid: Rid,
+        store: &mut dyn Store,
+    ) -> Result<(), StoreError> {
+        let key = odd_key(meter, &verdict);
+        let known = (meter, verdict);
+        if self.known.insert(known.clone(), rid).is_some() {
+            return Ok(());
+        }
+        if let Some(key) = key {
+            store.put(ODD, &key, rid.as_bytes())?;
+        }
+        self.order.push_back(known);
+        while self.order.len() > MAX_KNOWN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            if let Some(key) = odd_key(oldest.0, &oldest.1) {
+                store.remove(ODD, &key)?;
+            }
+            self.known.remove(&oldest);
+        }
+        Ok(())
+    }
+
+    /// The proofs that a record, and others of its meter, may be left out; none if somebody may have lied instead.
+    fn prove(&self, (meter, rid): Named, verdict: &Verdict, rosters: &Chain) -> Vec<Exclusion> {
+        let roster = rosters.current();
+        let bad = |records: &[Rid]| {
+            let words: Vec<Word> = records.iter().map(|rid| self.word(&(meter, *rid))).collect();
+            !explained(&words, &roster.points(), roster.t(), roster.liars())
+        };
+        let mut records = vec![rid];
+        if *verdict != Verdict::Bad {
+            // One record of each verdict is enough: those of one verdict are explained by the same.
+            let others =
+                self.known.range((meter, Verdict::TooFew)..=(meter, Verdict::Bad)).map(|(_, rid)| *rid);
+            records.extend(others.filter(|other| *other != rid && self.open.contains_key(&(meter, *other))));
+            if !bad(&records) {
+                return Vec::new();
+            }
+            for place in (1..records.len()).rev() {
+                let other = records.remove(place);
+                if !bad(&records) {
+                    records.insert(place, other);
                 }
             }
         }
-        while self.order.len() > MAX_RECORDS {
-            if let Some(named) = self.order.pop_front() {
-                self.open.remove(&named);
-                self.evidence.remove(&named);
+        let mut receipts: Vec<&Arc<[u8]>> = Vec::new();
+        for receipt in records
+            .iter()
+            .filter_map(|rid| self.open.get(&(meter, *rid)))
+            .flatten()
+            .filter_map(|told| told.receipt.as_ref())
+        {
+            if !receipts.contains(&receipt) {
+                receipts.push(receipt);
             }
         }
-        Handled { sends: Vec::new(), refusal }
+        let receipts: Vec<ByteBuf> =
+            receipts.into_iter().map(|bytes| ByteBuf::from(bytes.to_vec())).collect();
+        let proofs = records.into_iter().map(|rid| Exclusion { rid, receipts: receipts.clone() });
+        // Receipts hold more than what is proved by them; what an aggregator would not take is no proof.
+        proofs.filter(|proof| proof.verify(rosters).is_ok()).collect()
+    }
+
+    /// Puts a receipt to an aggregator's account, and forgets the oldest that have no room there any more.
+    fn charge(&mut self, point: Point, taken: Taken) {
+        let account = self.accounts.entry(point).or_default();
+        account.values += taken.rids.len();
+        account.bytes += taken.bytes;
+        account.receipts.push_back(taken);
+        while (account.values > MAX_VALUES || account.bytes > MAX_BYTES)
+            && let Some(oldest) = account.receipts.pop_front()
+        {
+            account.values -= oldest.rids.len();
+            account.bytes -= oldest.bytes;
+            for rid in oldest.rids {
+                if let Entry::Occupied(mut record) = self.open.entry((oldest.meter, rid)) {
+                    record.get_mut().retain(|told| told.point != point);
+                    if record.get().is_empty() {
+                        record.remove();
+                    }
+                }
+            }
+        }
     }
 
     /// Records whose check values of all aggregators lie on one polynomial.
@@ -104,102 +267,67 @@ impl Checks {
         self.judged
     }
 
-    /// The records that stand out.
-    pub fn suspects(&self) -> impl Iterator<Item = &Suspect> {
-        self.suspects.values()
-    }
-
-    /// The meters that are named: several aggregators, or one only for this meter, find their records odd.
+    /// The meters that are named: proved to deal badly, or odd at an aggregator that is odd for no other meter.
     pub fn named_meters(&self) -> BTreeSet<MeterId> {
         let aggregators = self.named_aggregators();
-        let blames_a_meter = |suspect: &&Suspect| match &suspect.verdict {
+        let blames_its_meter = |verdict: &Verdict| match verdict {
             Verdict::Odd(points) => points.iter().any(|point| !aggregators.contains(point)),
-            _ => true,
+            other => *other == Verdict::Bad,
         };
-        self.suspects.values().filter(blames_a_meter).map(|suspect| suspect.meter).collect()
+        let named = self.known.keys().filter(|(_, verdict)| blames_its_meter(verdict));
+        named.map(|(meter, _)| *meter).chain(self.proved.iter().copied()).collect()
     }
 
     /// The aggregators that are named: odd for more than one meter.
     pub fn named_aggregators(&self) -> BTreeSet<Point> {
         let mut meters_of: BTreeMap<Point, BTreeSet<MeterId>> = BTreeMap::new();
-        for suspect in self.suspects.values() {
-            if let Verdict::Odd(points) = &suspect.verdict {
+        for (meter, verdict) in self.known.keys() {
+            if let Verdict::Odd(points) = verdict {
                 for point in points {
-                    meters_of.entry(*point).or_default().insert(suspect.meter);
+                    meters_of.entry(*point).or_default().insert(*meter);
                 }
             }
         }
         meters_of.into_iter().filter(|(_, meters)| meters.len() > 1).map(|(point, _)| point).collect()
     }
 
-    /// Whether a meter's records are known not to fit an aggregator: then its wrong answer may be the meter's doing.
-    pub(super) fn excuses(&self, point: Point, meter: MeterId) -> bool {
-        let mut of_meter = self.suspects.iter().filter(|((of, _), _)| *of == meter);
-        of_meter.any(|(_, suspect)| match &suspect.verdict {
-            Verdict::Odd(points) => points.contains(&point),
-            _ => true,
-        })
+    /// The meters with records of which it is open whether they deal badly, or an aggregator lies.
+    pub fn unclear_meters(&self) -> BTreeSet<MeterId> {
+        self.known
+            .keys()
+            .filter(|(_, verdict)| *verdict == Verdict::Unclear)
+            .map(|(meter, _)| *meter)
+            .collect()
     }
 
-    /// The records of `meters` that must be left out, with proof: those that no decoding corrects, and all of a meter's
-    /// if together they touch more aggregators than decoding corrects.
-    pub(super) fn exclusions(&self, meters: &[MeterId], roster: &Roster) -> Vec<Exclusion> {
-        let mut excluded = Vec::new();
-        for meter in meters {
-            let of_meter: Vec<(&Named, &Suspect)> =
-                self.suspects.iter().filter(|((of, _), _)| of == meter).collect();
-            let touched: BTreeSet<Point> = of_meter
-                .iter()
-                .flat_map(|(_, suspect)| match &suspect.verdict {
-                    Verdict::Odd(points) => points.clone(),
-                    _ => Vec::new(),
-                })
-                .collect();
-            let all = touched.len() > correctable(roster.n(), roster.t());
-            for ((_, rid), suspect) in of_meter {
-                if all || suspect.verdict == Verdict::Inconsistent {
-                    let receipts =
-                        suspect.receipts.values().map(|bytes| ByteBuf::from(bytes.to_vec())).collect();
-                    excluded.push(Exclusion { rid: *rid, receipts });
-                }
-            }
-        }
-        excluded.truncate(MAX_EXCLUDED);
-        excluded
+    /// Whether it is decided that a meter's records do not fit an aggregator: then its wrong answer may be the meter's doing.
+    pub(super) fn excuses(&self, point: Point, meter: MeterId) -> bool {
+        let mut of_meter = self.known.range((meter, Verdict::TooFew)..=(meter, Verdict::Bad));
+        self.proved.contains(&meter)
+            || of_meter.any(|((_, verdict), _)| match verdict {
+                Verdict::Odd(points) => points.contains(&point),
+                other => *other == Verdict::Bad,
+            })
+    }
+
+    /// The records of `meters` that are to be left out, with proof: of each meter the newest, as many as a query takes.
+    pub(super) fn exclusions(
+        &self,
+        meters: &[MeterId],
+        store: &dyn Store,
+    ) -> Result<Vec<Exclusion>, StoreError> {
+        proofs::of(meters.iter().filter(|meter| self.proved.contains(meter)), store)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Where it is kept that aggregators are odd for a meter.
+fn odd_key(meter: MeterId, verdict: &Verdict) -> Option<Vec<u8>> {
+    let Verdict::Odd(points) = verdict else { return None };
+    Some(meter.as_bytes().iter().copied().chain(points.iter().map(|point| u8::from(*point))).collect())
+}
 
-    fn suspect(meter: u8, verdict: Verdict) -> (Named, Suspect) {
-        let meter = MeterId::from([meter; 16]);
-        let receipts = BTreeMap::new();
-        ((meter, Rid::from([7; 32])), Suspect { meter, seq: 1, verdict, receipts })
-    }
-
-    fn checks(suspects: Vec<(Named, Suspect)>) -> Checks {
-        Checks { suspects: suspects.into_iter().collect(), ..Checks::default() }
-    }
-
-    /// Odd for one meter blames the meter, odd for several the aggregator; records that fit nothing blame their meter.
-    #[test]
-    fn blame_falls_on_what_is_common() {
-        let points = Point::first(4);
-        let (odd, other) = (Verdict::Odd(vec![points[2]]), Verdict::Odd(vec![points[1]]));
-        let (one, two, three) = (MeterId::from([1; 16]), MeterId::from([2; 16]), MeterId::from([3; 16]));
-        let meter = checks(vec![suspect(1, odd.clone())]);
-        assert_eq!(meter.named_meters(), BTreeSet::from([one]));
-        assert_eq!(meter.named_aggregators(), BTreeSet::new());
-        let aggregator = checks(vec![suspect(1, odd.clone()), suspect(2, odd.clone())]);
-        assert_eq!(aggregator.named_meters(), BTreeSet::new());
-        assert_eq!(aggregator.named_aggregators(), BTreeSet::from([points[2]]));
-        let both = checks(vec![suspect(1, odd.clone()), suspect(2, odd), suspect(3, Verdict::Inconsistent)]);
-        assert_eq!(both.named_meters(), BTreeSet::from([three]));
-        let two_of_them = checks(vec![suspect(1, other), suspect(2, Verdict::Inconsistent)]);
-        assert_eq!(two_of_them.named_meters(), BTreeSet::from([one, two]));
-        assert!(two_of_them.excuses(points[1], one) && !two_of_them.excuses(points[0], one));
-        assert!(two_of_them.excuses(points[0], two));
-    }
+fn read_odd(key: &[u8], value: &[u8]) -> Option<((MeterId, Verdict), Rid)> {
+    let (meter, points) = key.split_first_chunk::<16>()?;
+    let points: Result<Vec<Point>, _> = points.iter().map(|point| Point::try_from(*point)).collect();
+    Some(((MeterId::from(*meter), Verdict::Odd(points.ok()?)), Rid::from(<[u8; 32]>::try_from(value).ok()?)))
 }

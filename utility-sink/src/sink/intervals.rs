@@ -47,8 +47,8 @@ impl Sink {
         rng: &mut R,
     ) -> Result<(), SinkError> {
         let (ask, members) = interval_ask(group, window, members, store)?;
-        let query = self.query(interval, ask, &members, rng);
-        rules::check(&query, self.party.roster(), &[]).map_err(SinkError::Refused)
+        let query = self.query(interval, ask, &members, store, rng)?;
+        rules::check(&query, &self.party.rosters, &[]).map_err(SinkError::Refused)
     }
 
     /// Asks again without the members that lack something, where patience is over and no interval has fixed the set.
@@ -77,7 +77,7 @@ impl Sink {
             let name = hash("narrowed query", &[id.as_bytes()]);
             let name: [u8; 16] = name.as_bytes()[..16].try_into().expect("a hash has 32 bytes");
             let (group, window, period) = (ask.group.clone(), ask.window, release.query().period);
-            let excluded = self.party.checks.exclusions(&members, self.party.roster());
+            let excluded = self.party.checks.exclusions(&members, store)?;
             let ask = Ask::Grid(GridAsk { group, members, window });
             let query = self.party.sign(Query { id: QueryId::from(name), period, ask, excluded });
             release::withdraw(id, store)?;

@@ -2,6 +2,7 @@
 
 use protocol::release::query::{Ask, MAX_MEMBERS, MAX_PERIOD_DAYS, MAX_TARGETS, Path, Query};
 use protocol::roster::Roster;
+use protocol::roster::chain::Chain;
 use protocol::rule::{Refusal, Rule};
 use protocol::tariff::Tariff;
 
@@ -10,8 +11,9 @@ use protocol::tariff::Tariff;
 /// # Errors
 ///
 /// The [`Refusal`], with what was found and what is wanted.
-pub(super) fn check(query: &Query, roster: &Roster, tariffs: &[Tariff]) -> Result<(), Refusal> {
-    query.check(roster, tariffs).map_err(|rule| Refusal::new(rule, found_and_wanted(rule, query, roster)))
+pub(super) fn check(query: &Query, rosters: &Chain, tariffs: &[Tariff]) -> Result<(), Refusal> {
+    let detail = |rule| found_and_wanted(rule, query, rosters.current());
+    query.check(rosters, tariffs).map_err(|rule| Refusal::new(rule, detail(rule)))
 }
 
 fn found_and_wanted(rule: Rule, query: &Query, roster: &Roster) -> String {

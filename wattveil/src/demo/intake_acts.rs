@@ -105,7 +105,9 @@ impl Play {
         let named = self
             .sink
             .wait_for("naming a bad dealer", move |sink, _| {
-                let named = sink.checks().named_meters();
+                // While an aggregator is away it is open whether another one lies.
+                let (mut named, unclear) = (sink.checks().named_meters(), sink.checks().unclear_meters());
+                named.extend(unclear);
                 Ok((!named.is_empty()).then_some(named))
             })
             .await?;

@@ -2,12 +2,13 @@
 
 use meter_agent::meter::Identity;
 use protocol::field::Fe;
-use protocol::id::Rid;
+use protocol::id::{QueryId, Rid};
 use protocol::part::Assembly;
 use protocol::record::{Head, Kind};
 use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
 use protocol::release::objection::Objection;
 use protocol::release::result::ResultShare;
+use protocol::release::vote::Vote;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::{Point, split};
 use protocol::share::{SealedBatch, seal_shares};
@@ -90,6 +91,26 @@ pub(crate) fn denies(liar: usize, target: usize, from: Slot) -> Villainy {
         };
         records.retain(|held| held.slots.start() < from);
         vec![sign(inventory, liar, deployment)]
+    })
+}
+
+/// An aggregator that sends, with each inventory and vote, others of queries that nobody asked.
+pub(crate) fn floods_unknown_queries(liar: usize) -> Villainy {
+    let mut rng = ChaCha20Rng::seed_from_u64(liar as u64);
+    rewrites(liar, move |deployment, channel, document| {
+        let mut said = Vec::new();
+        for _ in 0..40 {
+            let query = QueryId::random(&mut rng);
+            said.extend(match channel {
+                Channel::Inventory(_) => {
+                    Some(sign(Inventory { query, ..claim::<Inventory>(document) }, liar, deployment))
+                }
+                Channel::Vote(_) => Some(sign(Vote { query, ..claim::<Vote>(document) }, liar, deployment)),
+                _ => None,
+            });
+        }
+        said.push(document.to_vec());
+        said
     })
 }
 
