@@ -228,6 +228,9 @@ async fn bill(arguments: BillArguments) -> anyhow::Result<ExitCode> {
     let closed = arguments.run().await?;
     print(&closed.csv)?;
     std::io::stderr().lock().write_all(closed.summary.as_bytes()).context("cannot print")?;
+    if let Some(unwritten) = closed.unwritten {
+        anyhow::bail!("{}; the same line prints the same bills again", unwritten.trim_end());
+    }
     Ok(if closed.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -182,7 +182,7 @@ fn mistakes_at_ask_say_what_to_type() {
 /// A list of meters has a header, and each of them once; an export is written again, and nothing else.
 #[test]
 fn mistakes_at_bill_say_what_to_type() {
-    let home = Shell::with_town("--slot-minutes 60");
+    let home = Shell::with_town("--slot-minutes 60 --smallest-group 2");
     let bill = "bill --config town/sink/sink.toml --period 28d";
     let rows = home.text("town/sink/meters.csv");
     let (header, row) = (rows.lines().next().unwrap(), rows.lines().nth(1).unwrap());
@@ -198,6 +198,27 @@ fn mistakes_at_bill_say_what_to_type() {
     home.refuses(&format!("{bill} --csv letter"), &["letter is there already, and is no such export"]);
     home.refuses(&format!("{bill} --json letter"), &["letter is there already"]);
     assert_eq!(home.text("letter"), "Dear Sir");
+    home.refuses(&format!("{bill} --csv /dev/stdout"), &["/dev/stdout is a link"]);
+    home.refuses(&format!("{bill} --csv /dev/full"), &["/dev/full is no plain file"]);
+    home.refuses(&format!("{bill} --json -"), &["`-` names no file"]);
+    home.run("mkfifo pipe");
+    home.refuses(&format!("{bill} --csv pipe"), &["pipe is no plain file"]);
+    // nobody answers: what was exported before is not replaced by nothing
+    let bills = "name,meter,group,from,to,energy_wh,missing_slots,released\nx,1,g,a,b,7,0,complete\n";
+    fs::write(home.path("bills.csv"), bills).unwrap();
+    home.refuses(
+        &format!("{bill} --patience 1 --csv bills.csv --json bills.json"),
+        &["0 of 2 meters have their bill", "bills.csv stays as it is", "name another file"],
+    );
+    assert_eq!((home.text("bills.csv").as_str(), home.text("bills.json").as_str()), (bills, "[]\n"));
+    // the sink's own files are no exports
+    let kept = ["sign.key", "sink.redb", "meters.csv"].map(|name| format!("town/sink/{name}"));
+    let before = kept.each_ref().map(|name| fs::read(home.path(name)).unwrap());
+    for (flag, name) in ["--csv", "--json", "--svg"].iter().zip(&kept) {
+        let line = format!("analytics --config town/sink/sink.toml {flag} {name}");
+        home.refuses(&line, &[name, "is there already, and is no such export"]);
+    }
+    assert_eq!(kept.each_ref().map(|name| fs::read(home.path(name)).unwrap()), before);
 }
 
 /// A rotation that is typed again changes nothing; what is missing, foreign or older is refused with what to type.
