@@ -59,10 +59,9 @@ impl Directory {
         let file = home.join("registrar.toml");
         anyhow::ensure!(
             file.is_file(),
-            "{} is no deployment's directory: it has no registrar/registrar.toml; name the one that `wattveil init` made, or \
-             type: wattveil init {}",
+            "{} is no deployment's directory: it has no registrar/registrar.toml; name the one that `wattveil init` made{}",
             path.display(),
-            path.display()
+            or_init(path)
         );
         let config: Config = host::config::read(&file, &[])?;
         let key = config
@@ -101,6 +100,12 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// That a deployment can be made in a directory, if that is there for nothing else yet.
+pub(crate) fn or_init(path: &Path) -> String {
+    let taken = fs::read_dir(path).map_or(path.exists(), |mut entries| entries.next().is_some());
+    if taken { String::new() } else { format!(", or type: wattveil init {}", path.display()) }
 }
 
 /// Adds text to a file that is there.

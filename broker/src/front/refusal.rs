@@ -39,7 +39,9 @@ pub(crate) enum Refusal {
     ClientId,
     #[error("its client id {0} is none of its user's")]
     ForeignId(String),
-    #[error("its user, password or certificate is wrong or missing")]
+    #[error(
+        "its user, password or certificate is wrong or missing; compare the user in the settings with the password on its machine"
+    )]
     Credentials,
     #[error("as many clients as there may be are connected")]
     Full,
