@@ -88,6 +88,7 @@ pub async fn run<S: Store>(
             Ok(()) = subscribed.changed() => {
                 let listening = *subscribed.borrow_and_update();
                 if listening {
+                    info!("listening");
                     telemetry::ready();
                     sink.announcements()
                 } else {

@@ -26,7 +26,7 @@ use store::{FileStore, StoreError, Table};
 use tokio::time::{Instant, timeout_at};
 use utility_sink::service::not_allowed;
 
-use crate::directory::{Config, Directory, MetersFile, or_init};
+use crate::directory::{Config, Directory, MetersFile, meters, or_init};
 use crate::revoke;
 use crate::status::subscribe;
 
@@ -222,10 +222,6 @@ fn check_directory(path: &Path, findings: &mut Findings) {
             findings.add(Grade::Wrong, text);
         }
     }
-}
-
-fn meters(count: usize) -> String {
-    if count == 1 { "1 meter".to_owned() } else { format!("{count} meters") }
 }
 
 async fn check_file(file: &Path, home: &Path, findings: &mut Findings) {

@@ -120,6 +120,11 @@ pub(crate) fn append(file: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot add to {}", file.display()))
 }
 
+/// So many meters, in words.
+pub(crate) fn meters(count: usize) -> String {
+    if count == 1 { "1 meter".to_owned() } else { format!("{count} meters") }
+}
+
 /// A meter that was enrolled.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MeterRow {

@@ -78,16 +78,25 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
         policy.coverage / 10,
         policy.coverage % 10
     ));
+    let groups = if analytics { "group that is not analysed, " } else { "group " };
     match policy.grid_interval {
         0 => say(format!(
-            "  - of each group of {} homes or more: its load curve, once, after the period.",
-            policy.k
+            "  - of each {groups}of {} homes or more: its load curve, once, after the period{}",
+            policy.k,
+            if analytics { ";" } else { "." }
         )),
         seconds => say(format!(
-            "  - of each group of {} homes or more: its load curve, once; every {} h of it as soon as they are over (grid path).",
+            "  - of each {groups}of {} homes or more: its load curve, once; every {} h of it as soon as they are over (grid path){}",
             policy.k,
-            seconds / 3_600
+            seconds / 3_600,
+            if analytics { ";" } else { "." }
         )),
+    }
+    if analytics {
+        say(format!(
+            "  - of each group that is analysed, of {} homes or more: the functions that it asks for, each once, and no other curve.",
+            policy.k
+        ));
     }
     say("  It never learns what one home used in one slot, nor who is at home.".to_owned());
     say(String::new());
@@ -136,7 +145,8 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
                 "One that decrypts its part wrongly is NOT noticed, and makes the values wrong: all are needed, so no others can be asked."
             }
         ));
-        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once.".to_owned());
+        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once. A group that is analysed".to_owned());
+        say("  has no other curves, and one that has curves is not analysed.".to_owned());
         say(String::new());
     }
     say("NOT PROTECTED".to_owned());

@@ -20,6 +20,7 @@ use utility_sink::config::{AnalysisConfig, KeyConfig};
 
 use crate::deployment::files::new_directory;
 use crate::deployment::{Authority, Deployment, Plan, Setup};
+use crate::directory::meters;
 
 const DAY: u64 = 86_400;
 
@@ -127,14 +128,14 @@ impl InitArguments {
         };
         self.make(&deployment, &setup)?;
         let mut text = format!(
-            "Made the deployment {} in {}: {} aggregators, of which any {} give a value and {} certify one; {} meters; slots of \
-             {} minutes.\n",
+            "Made the deployment {} in {}: {} aggregators, of which any {} give a value and {} certify one; {}; slots of {} \
+             minutes.\n",
             plan.name,
             self.directory.display(),
             deployment.roster.n(),
             deployment.roster.t(),
             deployment.roster.q(),
-            plan.homes.len(),
+            meters(plan.homes.len()),
             slot.seconds() / 60,
         );
         self.warn(&plan, &listen, &mut text);
@@ -298,9 +299,9 @@ impl InitArguments {
         if plan.homes.len() < fewest {
             writeln!(
                 text,
-                "Note: with {} meters there are no load curves and no bills by tariff, register differences only: enrol up to \
+                "Note: with {} there are no load curves and no bills by tariff, register differences only: enrol up to \
                  {fewest}, or make another directory with --smallest-group {} if these homes agree.",
-                plan.homes.len(),
+                meters(plan.homes.len()),
                 plan.homes.len().max(2)
             )
             .expect("a String takes every text");
@@ -332,7 +333,7 @@ impl InitArguments {
         } else {
             format!(
                 "  wattveil meter-agent --config {root}/meters/NAME/agent.toml    each meter; first say in its [source] where \
-                 readings come from"
+                 readings come from, in the place of [source.lines]"
             )
         };
         let source =

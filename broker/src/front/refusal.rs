@@ -5,7 +5,7 @@ use rumqttd::protocol;
 /// Why a client is cut off, or a subscription refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("it sent a packet that a client may not send, or not now")]
+    #[error("it sent a packet that a client may not send, or not now, as who speaks TLS to a port without")]
     Unexpected,
     #[error("it sent a malformed packet")]
     Malformed(#[source] protocol::Error),

@@ -134,7 +134,7 @@ fn check_finds_what_a_role_would() {
     fs::set_permissions(path("registrar/sign.key"), Permissions::from_mode(0o600)).unwrap();
     assert!(home.says("check town/registrar --offline").contains("the registrar's key and roster"));
     let text = home.says("check town/meters/a --offline");
-    assert!(text.contains("note   town/meters/a/agent.toml: readings are to come on the agent's"), "{text}");
+    assert!(text.contains("note   agent.toml: readings are to come on the agent's"), "{text}");
     edit("meters/a/agent.toml", "input = \"file:-\"", "input = \"serial:/dev/no-such-port\"");
     home.refuses(
         "check town/meters/a --offline",
@@ -193,7 +193,8 @@ fn a_connection_that_cannot_be_says_why() {
         &format!(
             "no use of the broker at {plain} as agg-2: the broker refused the connection: BadUserNamePassword; compare this user"
         ),
-        "user=\"agg-2\" cut off: its user, password or certificate is wrong or missing",
+        "cut off: its user, password or certificate is wrong or missing; compare the user",
+        "client=\"\" user=\"agg-2\"",
         &format!("address={plain} user=\"agg-2\""),
     ] {
         assert!(said.contains(words), "lacks `{words}`:\n{said}");
@@ -276,6 +277,10 @@ fn explanations_follow_the_roster() {
     let text = home.says("explain town/sink --analytics");
     assert!(text.contains(protocol::analysis::CAUTION), "{text}");
     assert!(text.contains("decrypts its part wrongly is noticed"), "{text}");
+    assert!(
+        text.contains("of each group that is not analysed, of 20 homes or more: its load curve"),
+        "{text}"
+    );
     let home = Shell::with_town("--aggregators 2 --threshold 2");
     assert!(home.says("explain town --analytics").contains("wrongly is NOT noticed"));
 }
@@ -350,7 +355,10 @@ fn mistakes_at_rotation_say_what_to_type() {
     home.says(&format!("init town --meters 3 --broker {}", free_address()));
     home.run(
         "set -e
-        wattveil rotate draft town --key $(wattveil rotate key town/agg-1) --days 730
+        wattveil rotate key town/agg-1 > agg-1.line
+        wattveil rotate key town/agg-1 2> said | cmp - agg-1.line
+        grep -q 'Box key 2 was made before and is in no roster here yet' said
+        wattveil rotate draft town --key $(cat agg-1.line) --days 730
         for party in town/agg-?; do wattveil rotate accept $party town/registrar/roster-2.draft; done > acceptances
         wattveil rotate finish town --acceptances acceptances
         for party in town/agg-? town/sink; do wattveil rotate adopt $party town/registrar/roster-2.wv; done
@@ -398,6 +406,11 @@ fn mistakes_at_rotation_say_what_to_type() {
     ] {
         home.refuses(line, words);
     }
+    home.says("rotate broker town");
+    home.refuses(
+        "rotate broker town",
+        &["town/broker-2 has a certificate and key already", "remove town/broker-2"],
+    );
     // a second draft of a number is not accepted by whoever has accepted the first
     home.says("rotate draft town --days 10");
     home.says("rotate accept town/agg-1 town/registrar/roster-3.draft");
