@@ -240,15 +240,17 @@ async fn check_file(file: &Path, home: &Path, findings: &mut Findings) {
     } else {
         Kind::Other
     };
-    let endpoint = match kind {
+    let party = match kind {
         Kind::Broker => return check_broker(file, findings),
         Kind::Worker => check_worker(file, home, findings),
         Kind::Sink => check_sink(file, home, findings),
         Kind::Agent => check_agent(file, home, findings),
         Kind::Other => check_other(file, home, findings),
     };
-    if let Some(reached) = endpoint {
-        check_connection(&reached, home, findings).await;
+    if let Some(party) = party {
+        check_connection(&party, home, findings).await;
+        // last: whoever was about to start has its store by now
+        check_rosters(&party, findings);
     }
 }
 
@@ -275,10 +277,7 @@ fn check_broker(file: &Path, findings: &mut Findings) {
             .add(Grade::Note, "there are no users: everybody on this machine may do anything at the broker");
     }
     let listen = config.listen;
-    findings.add(
-        Grade::Fine,
-        format!("the broker's settings: {} users, to listen on {listen}", config.users.len()),
-    );
+    findings.fine(format!("the broker's settings: {} users, to listen on {listen}", config.users.len()));
 }
 
 /// A secret is its owner's alone.
@@ -293,9 +292,16 @@ fn closed(path: &Path, findings: &mut Findings) {
     }
 }
 
-type Reached = Option<(Endpoint, Roster, VerifyingKey)>;
+/// What is left to look at once a configuration is read.
+struct Party {
+    endpoint: Endpoint,
+    roster: Roster,
+    registrar: VerifyingKey,
+    /// The store, and its table of rosters.
+    store: Option<(PathBuf, Table)>,
+}
 
-fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(aggregator_worker::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
     check_roster(&roster, findings);
@@ -317,22 +323,18 @@ fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
             findings.add(Grade::Wrong, text);
         }
     }
-    check_rosters(
-        &home.join(&config.store),
-        aggregator_worker::aggregator::ROSTER,
-        &roster,
-        &identity.registrar,
-        findings,
-    );
+    let store = home.join(&config.store);
+    check_store(&store, findings);
     findings.fine(format!("{} at point {}, {}", row.id, row.point, box_keys(identity.box_keys.len())));
-    Some((config.broker, roster, identity.registrar))
+    let store = Some((store, aggregator_worker::aggregator::ROSTER));
+    Some(Party { endpoint: config.broker, roster, registrar: identity.registrar, store })
 }
 
 fn box_keys(number: usize) -> String {
     if number == 1 { "one box key".to_owned() } else { format!("{number} box keys") }
 }
 
-fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(utility_sink::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
     check_roster(&roster, findings);
@@ -342,13 +344,8 @@ fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
             "the roster names another key for the utility; bring key and roster.wv back from one backup",
         );
     }
-    check_rosters(
-        &home.join(&config.store),
-        utility_sink::sink::ROSTER,
-        &roster,
-        &identity.registrar,
-        findings,
-    );
+    let store = home.join(&config.store);
+    check_store(&store, findings);
     if let Some(tariffs) = findings.expect(config.read_tariffs(home, roster.slot())) {
         for (release, refusal) in findings.expect(not_allowed(&config, home)).unwrap_or_default() {
             let text =
@@ -357,10 +354,11 @@ fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
         }
         findings.fine(format!("the utility's keys; {} tariffs", tariffs.len()));
     }
-    Some((config.broker, roster, identity.registrar))
+    let store = Some((store, utility_sink::sink::ROSTER));
+    Some(Party { endpoint: config.broker, roster, registrar: identity.registrar, store })
 }
 
-fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(meter_agent::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
     let now = host::now().timestamp();
@@ -398,10 +396,10 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
         Ok(_) => findings.fine(format!("meter {} at {place}, in {group}", identity.meter)),
         Err(error) => findings.add(Grade::Wrong, format!("[source]: {error:#}")),
     }
-    Some((config.broker, roster, identity.registrar))
+    Some(Party { endpoint: config.broker, roster, registrar: identity.registrar, store: None })
 }
 
-fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config: Config = findings.expect(host::config::read(file, &[]).map_err(Into::into))?;
     let (public, roster): (VerifyingKey, Roster) =
         findings.expect(read_roster(&home.join(&config.registrar), &home.join(&config.roster)))?;
@@ -416,7 +414,7 @@ fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
         }
         findings.fine("the registrar's key and roster");
     }
-    Some((config.broker, roster, public))
+    Some(Party { endpoint: config.broker, roster, registrar: public, store: None })
 }
 
 /// Where readings come from: what opens only once the agent runs is to be there.
@@ -464,26 +462,17 @@ fn check_revocation(revocation: &Revocation, findings: &mut Findings) {
 }
 
 /// The role starts under this roster: it refuses an older one than its store has.
-fn check_rosters(
-    store: &Path,
-    table: Table,
-    roster: &Roster,
-    registrar: &VerifyingKey,
-    findings: &mut Findings,
-) {
-    check_store(store, findings);
-    if !store.exists() {
-        return;
-    }
+fn check_rosters(party: &Party, findings: &mut Findings) {
+    let Some((store, table)) = party.store.as_ref().filter(|(store, _)| store.exists()) else { return };
     let stored = match FileStore::open(store, CACHE) {
-        Ok(opened) => store::entries(table, &opened),
+        Ok(opened) => store::entries(*table, &opened),
         // the role runs
         Err(StoreError::InUse { .. }) => return,
         Err(error) => Err(error),
     };
     let Some(stored) = findings.expect(stored.map_err(Into::into)) else { return };
     let stored: Vec<Vec<u8>> = stored.into_iter().map(|(_, row)| row).collect();
-    let followed = Chain::resume(&stored, roster.clone(), registrar);
+    let followed = Chain::resume(&stored, party.roster.clone(), &party.registrar);
     findings.expect(followed.map(drop).context("the role would refuse to start"));
 }
 
@@ -537,11 +526,8 @@ fn check_store(store: &Path, findings: &mut Findings) {
     }
 }
 
-async fn check_connection(
-    (endpoint, roster, registrar): &(Endpoint, Roster, VerifyingKey),
-    home: &Path,
-    findings: &mut Findings,
-) {
+async fn check_connection(party: &Party, home: &Path, findings: &mut Findings) {
+    let Party { endpoint, roster, registrar, .. } = party;
     let user = endpoint.user.clone().unwrap_or_else(|| "check".to_owned());
     let settings = findings.expect(endpoint.settings(home, &user).map_err(Into::into));
     let Some(settings) = settings.filter(|_| !findings.unreachable) else { return };

@@ -104,7 +104,7 @@ impl Directory {
 
 /// That a deployment can be made in a directory, if that is there for nothing else yet.
 pub(crate) fn or_init(path: &Path) -> String {
-    let taken = fs::read_dir(path).map_or(path.exists(), |mut entries| entries.next().is_some());
+    let taken = fs::read_dir(path).map_or_else(|_| path.exists(), |mut entries| entries.next().is_some());
     if taken { String::new() } else { format!(", or type: wattveil init {}", path.display()) }
 }
 

@@ -188,12 +188,11 @@ fn new_key(home: &Path) -> anyhow::Result<Rotated> {
         held.iter().map(|key| keyfile::read_opening_key(&home.join(key))).collect::<Result<_, _>>()?;
     let newest = held.iter().max_by_key(|key| key.key_id()).context("the configuration names no box key")?;
     let roster = party.membership(home)?.2;
-    let in_force = match &party {
-        Party::Sink(_) => Some(roster.document().utility.box_key.key_id),
-        _ => {
-            let row = roster.document().aggregators.iter().find(|row| row.id.as_ref() == name);
-            row.and_then(|row| row.box_keys.iter().map(|key| key.key.key_id).max())
-        }
+    let row = roster.document().aggregators.iter().find(|row| row.id.as_ref() == name);
+    let in_force = if let Party::Sink(_) = party {
+        Some(roster.document().utility.box_key.key_id)
+    } else {
+        row.and_then(|row| row.box_keys.iter().map(|key| key.key.key_id).max())
     };
     if in_force.is_some_and(|in_force| newest.key_id() > in_force) {
         let next = format!(

@@ -77,7 +77,7 @@ impl Command {
         let config = Watching::read(&file)?;
         let (_, roster) = config.membership(home)?;
         let settings = config.broker.settings(home, config.broker.user.as_deref().unwrap_or("tap"))?;
-        let deployment = self.deployment.as_deref().unwrap_or(roster.document().deployment.as_ref());
+        let deployment = self.deployment.as_deref().unwrap_or_else(|| roster.document().deployment.as_ref());
         Ok((settings, of(deployment)))
     }
 
