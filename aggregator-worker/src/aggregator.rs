@@ -46,7 +46,7 @@ mod vectors;
 pub use self::analysis::AnalysisPace;
 
 /// The rosters that were in force, and the one that is: epoch → the roster as it came.
-const ROSTER: Table = Table("roster");
+pub const ROSTER: Table = Table("roster");
 const CERTIFICATE: Table = Table("certificate");
 const REVOKED: Table = Table("revoked");
 const TARIFF: Table = Table("tariff");

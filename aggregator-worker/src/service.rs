@@ -172,12 +172,13 @@ impl Group {
     }
 }
 
-/// Repeats are everyday; what else is refused is worth a look.
+/// Repeats are everyday, and so is a record that comes before its meter's certificate; what else is refused is worth a look.
 fn log(topic: &str, refusal: &Refusal) {
-    if refusal.rule == Rule::Replay {
-        debug!(topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
-    } else {
-        warn!(topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
+    let (rule, detail) = (refusal.rule.name(), &refusal.detail);
+    match refusal.rule {
+        Rule::Replay => debug!(topic, rule, detail, "refused"),
+        Rule::UnknownMeter => info!(topic, rule, detail, "refused until its certificate comes"),
+        _ => warn!(topic, rule, detail, "refused"),
     }
 }
 

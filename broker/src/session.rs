@@ -83,7 +83,10 @@ enum End {
     Evicted,
     #[error("its connection broke: {0}")]
     Broken(#[from] io::Error),
-    #[error("somebody else connected with its id")]
+    #[error(
+        "somebody else connected with its id: where that goes on, two run with one configuration, such as two agents of one meter; \
+         stop one"
+    )]
     TakenOver,
     #[error("its user is gone from the settings, or has changed there")]
     Unwanted,
@@ -111,8 +114,8 @@ pub(crate) async fn serve(
         unflushed: false,
         stopping: hall.stopping.clone(),
     };
-    let mut client = String::new();
-    let end = session.run(&hall, guest, deadline, &mut client).await;
+    let (mut client, mut user) = (String::new(), String::new());
+    let end = session.run(&hall, guest, deadline, (&mut client, &mut user)).await;
     let let_in = !client.is_empty();
     match &end {
         End::Left | End::Closed | End::Stopping => debug!(client, "left: {end}"),
@@ -121,7 +124,7 @@ pub(crate) async fn serve(
         End::Refused(refusal) => {
             hall.tally.refused(refusal, let_in);
             if hall.tally.may_log() {
-                warn!(client, "cut off: {end}");
+                warn!(client, user, "cut off: {end}");
             }
         }
         End::RouterGone(_) => hall.doom.has_come("its channel is closed"),
@@ -145,14 +148,20 @@ struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> Session<S> {
-    /// Sets `client` as soon as it is known to be admitted.
-    async fn run(&mut self, hall: &Hall, mut guest: Guest, deadline: Instant, client: &mut String) -> End {
+    /// Sets `client` as soon as it is known to be admitted, `user` as soon as it says who it is.
+    async fn run(
+        &mut self,
+        hall: &Hall,
+        mut guest: Guest,
+        deadline: Instant,
+        (client, user): (&mut String, &mut String),
+    ) -> End {
         let place = guest.place.take();
         let entered = match place {
-            None => self.enter(hall, guest).await,
+            None => self.enter(hall, guest, user).await,
             Some(mut place) => tokio::select! {
                 biased;
-                entered = timeout_at(deadline, self.enter(hall, guest)) => {
+                entered = timeout_at(deadline, self.enter(hall, guest, user)) => {
                     entered.unwrap_or(Err(End::Silent))
                 }
                 () = place.evicted() => Err(End::Evicted),
@@ -202,8 +211,11 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
         &mut self,
         hall: &Hall,
         guest: Guest,
+        user: &mut String,
     ) -> Result<(Connect, Option<Arc<Identity>>, Seat), End> {
         let connect = self.connect(&hall.config).await?;
+        // what anybody may say, for a line of the log
+        user.extend(connect.login.iter().flat_map(|login| login.username.chars().take(64)));
         if let Some(known) = guest.identity {
             let seat = hall.clients.take(connect.client.as_deref(), Some(&known)).await?;
             return Ok((connect, Some(known), seat));

@@ -36,6 +36,46 @@ pub(crate) enum End {
     Closed,
 }
 
+impl End {
+    /// What happened, and what to look at.
+    pub(crate) fn told(&self, settings: &Settings) -> String {
+        format!("{self}; {}", self.remedy(settings.tls.is_some()))
+    }
+
+    /// What to look at, by whoever runs a client with TLS or without.
+    fn remedy(&self, tls: bool) -> &'static str {
+        let of_certificate = |error: &io::Error| error.to_string().contains("certificate");
+        match self {
+            Self::Lost(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "is the broker running? On its machine type: wattveil broker --config broker.toml"
+            }
+            Self::Tls(error) if !of_certificate(error) => {
+                "does the broker speak plain text? Then take [broker.tls] out here (--ca of tap), or have the broker speak TLS by [tls] \
+                 in broker.toml"
+            }
+            Self::Tls(_) | Self::Name(_) => {
+                "the authority in [broker.tls] here, broker-ca.pem, is to be the one that signed broker.pem there, for this very address"
+            }
+            Self::Malformed(_) | Self::Unexpected if !tls => {
+                "does the broker speak TLS, and this side not? Then name its authority here in [broker.tls] (--ca of tap)"
+            }
+            Self::Refused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
+                "compare this user in broker.toml with the user and the password file here; reload the broker after a change (systemctl \
+                 reload wattveil-broker, or kill -HUP)"
+            }
+            Self::SubscriptionRefused(_) => {
+                "give this user in broker.toml the role that it is to have, and reload the broker (systemctl reload wattveil-broker, or \
+                 kill -HUP)"
+            }
+            Self::Stalled(_) => "the broker takes nothing more: what does it say itself?",
+            _ if tls => "is its address right, and the port open on the way?",
+            _ => {
+                "is its address right, and the port open on the way? Does it speak TLS, and this side not ([broker.tls], or --ca of tap)?"
+            }
+        }
+    }
+}
+
 /// The pauses between connections, which grow and are jittered, so that a thousand clients do not come back at once.
 pub(crate) struct Pauses {
     builder: ExponentialBuilder,
@@ -57,7 +97,13 @@ impl Pauses {
     ///
     /// Only a connection of use makes the pauses short again: one may be cut at once each time, by a limit of the
     /// broker's for instance.
-    pub(crate) async fn after(&mut self, client: &str, start: Instant, of_use: bool, end: &End) {
+    pub(crate) async fn after(
+        &mut self,
+        settings: &Settings,
+        client: &str,
+        (start, of_use): (Instant, bool),
+        end: &End,
+    ) {
         if of_use || start.elapsed() > self.longest {
             self.next = self.builder.build();
         }
@@ -65,7 +111,10 @@ impl Pauses {
         if of_use {
             debug!(client, %end, ?pause, "connection lost");
         } else {
-            warn!(client, %end, ?pause, "no connection");
+            let address = format_args!("{}:{}", settings.host, settings.port);
+            let user = settings.login.as_ref().map(|login| login.user.as_str());
+            let remedy = end.remedy(settings.tls.is_some());
+            warn!(%address, user, client, %end, ?pause, "no connection; {remedy}");
         }
         sleep(pause).await;
     }

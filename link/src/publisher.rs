@@ -52,7 +52,7 @@ pub struct LinkState {
     pub reconnects: u64,
     /// Messages that were sent again on a later connection.
     pub resent: u64,
-    /// Why there was no connection the last time there was none.
+    /// Why there was no connection the last time there was none, and what to look at.
     pub trouble: Option<String>,
     /// Whether the publisher has ended.
     pub closed: bool,

@@ -90,7 +90,7 @@ impl Subscriber {
         self.subscribed.clone()
     }
 
-    /// Why there was no connection, or no subscription, the last time there was none.
+    /// Why there was no connection, or no subscription, the last time there was none, and what to look at.
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.clone()
     }

@@ -555,7 +555,12 @@ impl Meter {
             }
             refusal = Some(protocol::rule::Refusal::new(
                 refused.rule,
-                format_args!("aggregator {} refused record {}", receipt.point, refused.seq),
+                format_args!(
+                    "aggregator {} refused record {}. {}",
+                    receipt.point,
+                    refused.seq,
+                    refused.rule.meaning()
+                ),
             ));
         }
         Ok(Handled { sends: Vec::new(), refusal })

@@ -11,12 +11,8 @@ use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::certificate::deployment_context;
-<<<<<<< HEAD
-use crate::hpke_box::{KeyError, SealingKey};
-=======
 use crate::decode::correctable;
-use crate::hpke_box::SealingKey;
->>>>>>> efdadf793272274a26323b033393fac8ca0430fd
+use crate::hpke_box::{KeyError, SealingKey};
 use crate::id::{AggregatorId, Deployment, Hash};
 use crate::policy::Policy;
 use crate::rule::{Refusal, Rule};

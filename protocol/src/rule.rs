@@ -47,7 +47,7 @@ rules! {
     // intake
     /// The record's slots were released already, or lie beyond the late grace.
     Late = 1, "late";
-    /// Another record of this meter covers these slots.
+    /// Another record of this meter covers these slots: two agents may run with its key, or one that was brought back from a copy.
     Equivocation = 2, "equivocation";
     /// The box does not open, or holds no shares of the stated length.
     BadShare = 3, "bad-share";

@@ -19,7 +19,7 @@ use protocol::status::Beat;
 use protocol::topic::Outgoing;
 use protocol::unit::{Slot, SlotRange};
 use rand::rngs::StdRng;
-use store::{FileStore, Store, Table};
+use store::{FileStore, MemoryStore, Store, Table};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
@@ -88,6 +88,7 @@ pub async fn run<S: Store>(
             Ok(()) = subscribed.changed() => {
                 let listening = *subscribed.borrow_and_update();
                 if listening {
+                    info!("listening");
                     telemetry::ready();
                     sink.announcements()
                 } else {
@@ -191,6 +192,31 @@ pub struct Released {
     pub unbilled: BTreeMap<MeterId, Rule>,
     /// How far each release and question had come, as last seen.
     pub standings: Vec<Standing>,
+}
+
+/// The configured releases that the rules do not allow, whatever was released before.
+///
+/// # Errors
+///
+/// If a file is not what it should be.
+pub fn not_allowed(config: &Config, directory: &Path) -> anyhow::Result<Vec<(String, Refusal)>> {
+    let (identity, roster) = config.identity(directory)?;
+    let tariffs = config.read_tariffs(directory, roster.slot())?;
+    let (mut store, mut rng, mut published) = (MemoryStore::default(), entropy()?, BTreeMap::new());
+    let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &mut store, now())?;
+    for tariff in tariffs {
+        let name = tariff.id.to_string();
+        published.insert(name, sink.publish_tariff(tariff, &mut store)?.0);
+    }
+    let (mut refused, nothing) = (Vec::new(), BTreeSet::new());
+    for release in &config.releases {
+        let allowed = match Watched::of(release, sink.roster())? {
+            Some(of_group) => of_group.check(&sink, &store, &mut rng)?,
+            None => ask_once(release, (&published, &nothing), &mut sink, &mut store, &mut rng)?.map(drop),
+        };
+        refused.extend(allowed.err().map(|refusal| (release.name().to_owned(), refusal)));
+    }
+    Ok(refused)
 }
 
 /// Runs what a configuration says: publishes its tariffs, asks once for each of its releases, until `shutdown`, or until

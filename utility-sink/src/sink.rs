@@ -47,7 +47,7 @@ mod rules;
 pub use self::ledger::{Agreement, Bill, Curve, Interval};
 
 /// The rosters that were in force, and the one that is: epoch → the roster as it came.
-const ROSTER: Table = Table("roster");
+pub const ROSTER: Table = Table("roster");
 const TARIFF: Table = Table("tariff");
 const REVOKED: Table = Table("revoked");
 

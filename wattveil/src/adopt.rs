@@ -13,7 +13,7 @@ use protocol::signature::SigningKey;
 
 use crate::deployment::files::new_directory;
 use crate::deployment::{Access, MeterFiles};
-use crate::enrol::Enrolment;
+use crate::enrol::{Enrolment, PREFIX};
 
 /// Make a meter's key on its device, and print the public half for `wattveil enrol --public-key`
 #[derive(Clone, Debug, Args)]
@@ -22,17 +22,34 @@ pub struct KeyArguments {
     directory: PathBuf,
 }
 
+/// A meter's key.
+#[derive(Debug)]
+pub struct Key {
+    /// The public half, in hexadecimal.
+    pub public: String,
+    /// What is to be said of it, if it was there before.
+    pub note: String,
+}
+
 impl KeyArguments {
-    /// Makes the key; gives the public half.
+    /// Makes the key, unless there is one; gives the public half.
     ///
     /// # Errors
     ///
-    /// If there is one already, or it can't be written.
-    pub fn run(self) -> anyhow::Result<String> {
-        let key = SigningKey::generate(&mut host::entropy()?);
-        let home = new_directory(&self.directory)?;
-        keyfile::write_signing_key(&home.join("sign.key"), &key)?;
-        Ok(protocol::id::Hash::from(key.verifying_key().to_bytes()).to_string())
+    /// If there is something else in its place, or it can't be written.
+    pub fn run(self) -> anyhow::Result<Key> {
+        let file = self.directory.join("sign.key");
+        let mut note = String::new();
+        let key = if file.exists() {
+            note = format!("{} is there already and stays; this is its public half:\n", file.display());
+            keyfile::read_signing_key(&file)?
+        } else {
+            let key = SigningKey::generate(&mut host::entropy()?);
+            new_directory(&self.directory)?;
+            keyfile::write_signing_key(&file, &key)?;
+            key
+        };
+        Ok(Key { public: protocol::id::Hash::from(key.verifying_key().to_bytes()).to_string(), note })
     }
 }
 
@@ -53,6 +70,7 @@ impl AdoptArguments {
     ///
     /// If the line is none, is for another key, or something is there already.
     pub fn run(self) -> anyhow::Result<String> {
+        let named = (self.line != "-" && !self.line.starts_with(PREFIX)).then(|| self.line.clone());
         let line = if self.line == "-" {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
@@ -60,7 +78,18 @@ impl AdoptArguments {
         } else {
             self.line
         };
-        let enrolment = Enrolment::parse(&line)?;
+        let enrolment = Enrolment::parse(&line).with_context(|| match &named {
+            Some(file) => format!(
+                "`{file}` is {}; to take the line of a file, type: wattveil adopt {} - < {file}",
+                if Path::new(file).exists() {
+                    "a file's name"
+                } else {
+                    "neither an enrolment nor a file here"
+                },
+                self.directory.display()
+            ),
+            None => "nothing was adopted".to_owned(),
+        })?;
         let roster = Roster::accept(&enrolment.roster, &enrolment.registrar)
             .context("the enrolment's roster was refused")?;
         let deployment = &roster.document().deployment;
@@ -106,7 +135,8 @@ impl AdoptArguments {
         let config = files.write(&home)?;
         let config = config.display();
         Ok(format!(
-            "This is meter {} at {} of {deployment}.\n\nSay in [source] of {config} where readings come from; then type:\n\n  \
+            "This is meter {} at {} of {deployment}.\n\nSay in {config} where readings come from, by one section [source.KIND] of those there, and \
+             take out [source.lines] if it is another one; then type:\n\n  \
              wattveil check {config}\n  wattveil meter-agent --config {config} --dry-run\n  wattveil meter-agent --config {config}\n",
             certificate.meter, certificate.service_point,
         ))

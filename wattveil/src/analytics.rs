@@ -14,12 +14,17 @@ use utility_sink::config::Config;
 use utility_sink::sink::ledger::{groups, intervals_of};
 
 use self::day::Day;
+use crate::export::{self, Kind};
 
 pub mod day;
 mod picture;
 
 /// The store's cache in bytes.
 const CACHE: usize = 4 << 20;
+
+/// Slots as CSV, and intervals as JSON.
+const TABLE: Kind = Kind::Csv { begins: "group,slot_start,members,total_wh", key: &["group", "slot_start"] };
+const LIST: Kind = Kind::Json { has: "across_members", key: &["group", "date"] };
 
 /// Print and export what the grid path released: load curves and statistics of groups
 #[derive(Args, Debug)]
@@ -52,23 +57,19 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// A file that can't be read or written; a store that a running sink holds; nothing released that was asked for.
+    /// A file that can't be read or written, or that is another; a store that a running sink holds; nothing released that was asked for.
     pub fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        let exports = [(&self.csv, TABLE), (&self.json, LIST), (&self.svg, picture::KIND)];
+        for (file, kind) in exports {
+            file.as_ref().map_or(Ok(()), |file| export::check(file, kind))?;
+        }
         let days = self.read()?;
         for day in &days {
             write!(out, "{day}")?;
         }
-        if let Some(path) = &self.csv {
-            write_csv(path, &days)?;
-        }
-        if let Some(path) = &self.json {
-            let all: Vec<_> = days.iter().map(Day::to_json).collect();
-            let text = serde_json::to_string_pretty(&all)? + "\n";
-            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        if let Some(path) = &self.svg {
-            std::fs::write(path, picture::draw(&days))
-                .with_context(|| format!("cannot write {}", path.display()))?;
+        let texts = [table, list, |days: &[Day]| Ok(picture::draw(days))];
+        for ((file, kind), text) in exports.into_iter().zip(texts) {
+            file.as_ref().map_or(Ok(()), |file| export::write(file, kind, &text(&days)?))?;
         }
         Ok(())
     }
@@ -108,14 +109,18 @@ impl Command {
     }
 }
 
-fn write_csv(path: &Path, days: &[Day]) -> anyhow::Result<()> {
-    let write = || -> anyhow::Result<()> {
-        let mut rows = csv::Writer::from_path(path)?;
-        rows.write_record(day::COLUMNS)?;
-        for row in days.iter().flat_map(Day::rows) {
-            rows.write_record(&row)?;
-        }
-        Ok(rows.flush()?)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+/// Every slot as a row.
+fn table(days: &[Day]) -> anyhow::Result<String> {
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    rows.write_record(day::COLUMNS)?;
+    for row in days.iter().flat_map(Day::rows) {
+        rows.write_record(&row)?;
+    }
+    Ok(String::from_utf8(rows.into_inner()?)?)
+}
+
+/// Every interval as an object.
+fn list(days: &[Day]) -> anyhow::Result<String> {
+    let all: Vec<_> = days.iter().map(Day::to_json).collect();
+    Ok(serde_json::to_string_pretty(&all)? + "\n")
 }

@@ -29,6 +29,9 @@ use crate::release::{Ended, explained, released_within};
 /// The cache of a store that is looked at once.
 const CACHE: usize = 4 << 20;
 
+/// Values as JSON.
+const VALUES: Kind = Kind::Json { has: "standard_deviation_of_the_error", key: &["function", "subjects"] };
+
 /// Ask for a function of a group's loads, computed under encryption (mode levelled), and wait for the values
 #[derive(Clone, Debug, Args)]
 pub struct AskArguments {
@@ -69,7 +72,7 @@ impl AskArguments {
     /// A file or a question that is not what it should be; a sink that runs; no values in time.
     pub async fn run(self) -> anyhow::Result<String> {
         if let Some(file) = &self.json {
-            export::check(file, Kind::Json("standard_deviation_of_the_error"))?;
+            export::check(file, VALUES)?;
         }
         let mut config = Config::read(&self.config)?;
         let home = self.config.parent().unwrap_or_else(|| Path::new("."));
@@ -97,7 +100,7 @@ impl AskArguments {
         let wrong = released.wrong.get(&name).cloned().unwrap_or_default();
         let shown = Shown { finding, wrong, slot, window: key.window_slots };
         if let Some(file) = &self.json {
-            export::write(file, &format!("{:#}\n", shown.to_json()))?;
+            export::write(file, VALUES, &format!("{:#}\n", shown.to_json()))?;
         }
         shown.to_text()
     }

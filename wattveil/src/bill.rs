@@ -52,10 +52,10 @@ pub struct BillArguments {
     /// Only the meters of this group
     #[arg(long)]
     group: Option<String>,
-    /// Write CSV there
+    /// Write CSV there, into a file of this period's own
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Write JSON there
+    /// Write JSON there, into a file of this period's own
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// How many seconds to wait for the answers to what is asked at once, of up to four questions
@@ -66,6 +66,13 @@ pub struct BillArguments {
 /// The columns that every export begins with.
 const COLUMNS: &str = "name,meter,group,from,to,energy_wh";
 
+/// What tells a bill from others.
+const BILL: &[&str] = &["meter", "from", "to"];
+
+/// Bills as CSV and as JSON.
+const TABLE: Kind = Kind::Csv { begins: COLUMNS, key: BILL };
+const LIST: Kind = Kind::Json { has: "query", key: BILL };
+
 /// What a period came to.
 #[derive(Debug)]
 pub struct Closed {
@@ -75,6 +82,8 @@ pub struct Closed {
     pub summary: String,
     /// Whether every meter has its bill, and nothing is to come of those that are revoked.
     pub complete: bool,
+    /// Why an export was not written.
+    pub unwritten: Option<String>,
 }
 
 /// What is asked for.
@@ -99,7 +108,7 @@ impl BillArguments {
     ///
     /// A file or a period that is not what it should be; a sink that runs.
     pub async fn run(self) -> anyhow::Result<Closed> {
-        for (file, kind) in [(&self.csv, Kind::Csv(COLUMNS)), (&self.json, Kind::Json("query"))] {
+        for (file, kind) in [(&self.csv, TABLE), (&self.json, LIST)] {
             file.as_ref().map_or(Ok(()), |file| export::check(file, kind))?;
         }
         let mut config = Config::read(&self.config)?;
@@ -151,12 +160,22 @@ impl BillArguments {
             anyhow::bail!("{}", self.not_asked(refusal));
         }
         let (csv, json) = (asked.csv(&bills), asked.json(&bills));
-        self.csv.as_ref().map_or(Ok(()), |file| export::write(file, &csv))?;
-        self.json.as_ref().map_or(Ok(()), |file| export::write(file, &format!("{json:#}\n")))?;
+        let json = format!("{json:#}\n");
+        let mut unwritten = String::new();
+        for (file, kind, text) in [(&self.csv, TABLE, &csv), (&self.json, LIST, &json)] {
+            if let Some(Err(error)) = file.as_ref().map(|file| export::write(file, kind, text)) {
+                writeln!(unwritten, "{error:#}").expect("a String takes every text");
+            }
+        }
         let revoked: BTreeMap<MeterId, Revocation> =
             revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
         let known = Known { bills: &bills, revoked: &revoked, asked: &states, unbilled: &unbilled, ended };
-        Ok(Closed { csv, summary: asked.summary(&known), complete: asked.open(&known).is_empty() })
+        Ok(Closed {
+            csv,
+            summary: asked.summary(&known),
+            complete: asked.open(&known).is_empty(),
+            unwritten: (!unwritten.is_empty()).then_some(unwritten),
+        })
     }
 
     /// What was found and what to type where the rules do not allow the question.

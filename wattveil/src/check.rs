@@ -11,15 +11,23 @@ use anyhow::Context as _;
 use clap::Args;
 use host::membership::read_roster;
 use link::Endpoint;
+use meter_agent::config::SourceConfig;
+use meter_agent::source::input::Input;
 use protocol::certificate::MeterCertificate;
+use protocol::id::MeterId;
+use protocol::revocation::Revocation;
 use protocol::roster::Roster;
-use protocol::signature::VerifyingKey;
+use protocol::roster::chain::Chain;
+use protocol::signature::{Signed, VerifyingKey};
 use protocol::status::Status;
 use protocol::topic::{Channel, Topic};
 use protocol::unit::Timestamp;
+use store::{FileStore, StoreError, Table};
 use tokio::time::{Instant, timeout_at};
+use utility_sink::service::not_allowed;
 
-use crate::directory::{Config, Directory, MetersFile};
+use crate::directory::{Config, Directory, MetersFile, meters, or_init};
+use crate::revoke;
 use crate::status::subscribe;
 
 mod clock;
@@ -29,6 +37,9 @@ const SOON: u64 = 30 * 86_400;
 
 /// How long the aggregators have to say what time it is.
 const LISTEN: Duration = Duration::from_secs(2);
+
+/// The cache of a store that is looked at once.
+const CACHE: usize = 4 << 20;
 
 /// Check a deployment's directory, or one role's configuration: keys, roster, certificates, clock, connection
 #[derive(Clone, Debug, Args)]
@@ -63,6 +74,8 @@ pub struct Findings {
     place: String,
     /// The broker was tried, and there is no use in trying it again.
     unreachable: bool,
+    /// Meters that the registrar revoked, as far as that is known here.
+    revoked: BTreeMap<MeterId, Signed<Revocation>>,
 }
 
 impl Findings {
@@ -73,6 +86,14 @@ impl Findings {
 
     fn add(&mut self, grade: Grade, text: impl Into<String>) {
         self.found.push(Finding { grade, place: self.place.clone(), text: text.into() });
+    }
+
+    /// That all this is well, unless something of it is wrong.
+    fn fine(&mut self, text: impl Into<String>) {
+        let wrong = |found: &Finding| found.grade == Grade::Wrong && found.place == self.place;
+        if !self.found.iter().any(wrong) {
+            self.add(Grade::Fine, text);
+        }
     }
 
     /// Notes an error; gives the value if there is one.
@@ -160,9 +181,9 @@ fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     anyhow::ensure!(
         !files.is_empty(),
-        "{} has no configuration of a role; name a directory that `wattveil init` made or a .toml of it, or type: wattveil init {}",
+        "{} has no configuration of a role; name a directory that `wattveil init` made or a .toml of it{}",
         path.display(),
-        path.display()
+        or_init(path)
     );
     Ok(files)
 }
@@ -177,14 +198,17 @@ fn check_directory(path: &Path, findings: &mut Findings) {
         for group in groups.chunk_by(|a, b| a == b).filter(|group| group.len() < fewest) {
             let name = &group[0];
             let text = format!(
-                "{name} has {} meters; for its curve there are to be {fewest}: wattveil enrol {} NAME --group {name}",
-                group.len(),
+                "{name} has {}; for its curve there are to be {fewest}: wattveil enrol {} NAME --group {name}",
+                meters(group.len()),
                 path.display()
             );
             findings.add(Grade::Note, text);
         }
         findings
-            .add(Grade::Fine, format!("the registrar's key and roster; {} meters are enrolled", rows.len()));
+            .add(Grade::Fine, format!("the registrar's key and roster; enrolled: {}", meters(rows.len())));
+    }
+    if let Some(revoked) = findings.expect(revoke::all(&directory)) {
+        findings.revoked = revoked;
     }
     for party in ["authority", "registrar"].map(|name| path.join(name)).iter().filter(|party| party.is_dir())
     {
@@ -216,15 +240,17 @@ async fn check_file(file: &Path, home: &Path, findings: &mut Findings) {
     } else {
         Kind::Other
     };
-    let endpoint = match kind {
+    let party = match kind {
         Kind::Broker => return check_broker(file, findings),
         Kind::Worker => check_worker(file, home, findings),
         Kind::Sink => check_sink(file, home, findings),
         Kind::Agent => check_agent(file, home, findings),
         Kind::Other => check_other(file, home, findings),
     };
-    if let Some((endpoint, roster)) = endpoint {
-        check_connection(&endpoint, home, &roster, findings).await;
+    if let Some(party) = party {
+        check_connection(&party, home, findings).await;
+        // last: whoever was about to start has its store by now
+        check_rosters(&party, findings);
     }
 }
 
@@ -251,10 +277,7 @@ fn check_broker(file: &Path, findings: &mut Findings) {
             .add(Grade::Note, "there are no users: everybody on this machine may do anything at the broker");
     }
     let listen = config.listen;
-    findings.add(
-        Grade::Fine,
-        format!("the broker's settings: {} users, to listen on {listen}", config.users.len()),
-    );
+    findings.fine(format!("the broker's settings: {} users, to listen on {listen}", config.users.len()));
 }
 
 /// A secret is its owner's alone.
@@ -269,9 +292,16 @@ fn closed(path: &Path, findings: &mut Findings) {
     }
 }
 
-type Reached = Option<(Endpoint, Roster)>;
+/// What is left to look at once a configuration is read.
+struct Party {
+    endpoint: Endpoint,
+    roster: Roster,
+    registrar: VerifyingKey,
+    /// The store, and its table of rosters.
+    store: Option<(PathBuf, Table)>,
+}
 
-fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(aggregator_worker::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
     check_roster(&roster, findings);
@@ -293,19 +323,18 @@ fn check_worker(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
             findings.add(Grade::Wrong, text);
         }
     }
-    check_store(&home.join(&config.store), findings);
-    findings.add(
-        Grade::Fine,
-        format!("{} at point {}, {}", row.id, row.point, box_keys(identity.box_keys.len())),
-    );
-    Some((config.broker, roster))
+    let store = home.join(&config.store);
+    check_store(&store, findings);
+    findings.fine(format!("{} at point {}, {}", row.id, row.point, box_keys(identity.box_keys.len())));
+    let store = Some((store, aggregator_worker::aggregator::ROSTER));
+    Some(Party { endpoint: config.broker, roster, registrar: identity.registrar, store })
 }
 
 fn box_keys(number: usize) -> String {
     if number == 1 { "one box key".to_owned() } else { format!("{number} box keys") }
 }
 
-fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(utility_sink::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
     check_roster(&roster, findings);
@@ -315,14 +344,21 @@ fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
             "the roster names another key for the utility; bring key and roster.wv back from one backup",
         );
     }
+    let store = home.join(&config.store);
+    check_store(&store, findings);
     if let Some(tariffs) = findings.expect(config.read_tariffs(home, roster.slot())) {
-        findings.add(Grade::Fine, format!("the utility's keys; {} tariffs", tariffs.len()));
+        for (release, refusal) in findings.expect(not_allowed(&config, home)).unwrap_or_default() {
+            let text =
+                format!("[[release]] `{release}` is not asked, by rule {}: {}", refusal.rule, refusal.detail);
+            findings.add(Grade::Wrong, text);
+        }
+        findings.fine(format!("the utility's keys; {} tariffs", tariffs.len()));
     }
-    check_store(&home.join(&config.store), findings);
-    Some((config.broker, roster))
+    let store = Some((store, utility_sink::sink::ROSTER));
+    Some(Party { endpoint: config.broker, roster, registrar: identity.registrar, store })
 }
 
-fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(meter_agent::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
     let now = host::now().timestamp();
@@ -351,20 +387,93 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
     findings.expect(config.pace.to_pace());
     findings.expect(config.registers.to_limits(roster.slot()));
     check_store(&home.join(&config.store), findings);
+    if let Some(revocation) = findings.revoked.get(&identity.meter).cloned() {
+        check_revocation(&revocation, findings);
+    }
+    check_input(&config.source, home, findings);
     let (place, group) = (&certificate.service_point, &certificate.group);
     match config.source.open(home, roster.slot(), &config.broker, &identity.meter) {
-        Ok(_) => findings.add(Grade::Fine, format!("meter {} at {place}, in {group}", identity.meter)),
+        Ok(_) => findings.fine(format!("meter {} at {place}, in {group}", identity.meter)),
         Err(error) => findings.add(Grade::Wrong, format!("[source]: {error:#}")),
     }
-    Some((config.broker, roster))
+    Some(Party { endpoint: config.broker, roster, registrar: identity.registrar, store: None })
 }
 
-fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
+fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config: Config = findings.expect(host::config::read(file, &[]).map_err(Into::into))?;
-    let (_, roster): (VerifyingKey, Roster) =
+    let (public, roster): (VerifyingKey, Roster) =
         findings.expect(read_roster(&home.join(&config.registrar), &home.join(&config.roster)))?;
     check_roster(&roster, findings);
-    Some((config.broker, roster))
+    let key = config.key.as_ref().map(|key| keyfile::read_signing_key(&home.join(key)).map_err(Into::into));
+    if let Some(key) = key.and_then(|key| findings.expect(key)) {
+        if key.verifying_key() != public {
+            findings.add(
+                Grade::Wrong,
+                "sign.key and registrar.pub do not belong together; bring both back from one backup",
+            );
+        }
+        findings.fine("the registrar's key and roster");
+    }
+    Some(Party { endpoint: config.broker, roster, registrar: public, store: None })
+}
+
+/// Where readings come from: what opens only once the agent runs is to be there.
+fn check_input(source: &SourceConfig, home: &Path, findings: &mut Findings) {
+    let (SourceConfig::Lines { input } | SourceConfig::P1 { input, .. } | SourceConfig::Sml { input, .. }) =
+        source
+    else {
+        return;
+    };
+    match input {
+        Input::File(path) if path.as_os_str() == "-" => findings.add(
+            Grade::Note,
+            "readings are to come on the agent's standard input, as init and adopt have it; if they come from elsewhere, put another \
+             [source.KIND] in the place of this one",
+        ),
+        Input::File(path) if !home.join(path).exists() => findings.add(
+            Grade::Wrong,
+            format!("[source]: there is no file {}; name the one that has the readings", home.join(path).display()),
+        ),
+        Input::Serial(path) if !path.exists() => findings.add(
+            Grade::Wrong,
+            format!(
+                "[source]: there is no serial port {}; is it plugged in? Type: ls /dev/serial/by-id /dev/tty*",
+                path.display()
+            ),
+        ),
+        _ => (),
+    }
+}
+
+/// A meter that measures no more, or will not.
+fn check_revocation(revocation: &Revocation, findings: &mut Findings) {
+    let Revocation { meter, from, reason } = revocation;
+    let now = host::now().timestamp();
+    let (grade, text) = if *from > now {
+        (Grade::Note, format!("meter {meter} is revoked from {from} on ({reason})"))
+    } else {
+        let text = format!(
+            "meter {meter} is revoked as of {from} ({reason}): what it measures since is refused; stop its agent once nothing of it waits \
+             (wattveil status), and enrol the home anew, if it is to go on, under another name: wattveil enrol DIR NAME"
+        );
+        (Grade::Wrong, text)
+    };
+    findings.add(grade, text);
+}
+
+/// The role starts under this roster: it refuses an older one than its store has.
+fn check_rosters(party: &Party, findings: &mut Findings) {
+    let Some((store, table)) = party.store.as_ref().filter(|(store, _)| store.exists()) else { return };
+    let stored = match FileStore::open(store, CACHE) {
+        Ok(opened) => store::entries(*table, &opened),
+        // the role runs
+        Err(StoreError::InUse { .. }) => return,
+        Err(error) => Err(error),
+    };
+    let Some(stored) = findings.expect(stored.map_err(Into::into)) else { return };
+    let stored: Vec<Vec<u8>> = stored.into_iter().map(|(_, row)| row).collect();
+    let followed = Chain::resume(&stored, party.roster.clone(), &party.registrar);
+    findings.expect(followed.map(drop).context("the role would refuse to start"));
 }
 
 fn check_roster(roster: &Roster, findings: &mut Findings) {
@@ -417,12 +526,16 @@ fn check_store(store: &Path, findings: &mut Findings) {
     }
 }
 
-async fn check_connection(endpoint: &Endpoint, home: &Path, roster: &Roster, findings: &mut Findings) {
+async fn check_connection(party: &Party, home: &Path, findings: &mut Findings) {
+    let Party { endpoint, roster, registrar, .. } = party;
     let user = endpoint.user.clone().unwrap_or_else(|| "check".to_owned());
     let settings = findings.expect(endpoint.settings(home, &user).map_err(Into::into));
     let Some(settings) = settings.filter(|_| !findings.unreachable) else { return };
-    let filter = format!("wv/1/{}/status/agg/+", roster.document().deployment);
-    let mut subscriber = match subscribe(settings, vec![filter]).await {
+    let deployment = &roster.document().deployment;
+    // a meter may hear whether it is revoked itself
+    let own = user.parse::<MeterId>().ok().map(|_| format!("wv/1/{deployment}/revoked/{user}"));
+    let filters = own.into_iter().chain([format!("wv/1/{deployment}/status/agg/+")]).collect();
+    let mut subscriber = match subscribe(settings, filters).await {
         Ok(subscriber) => subscriber,
         Err(error) => {
             // the others would only say so again
@@ -444,6 +557,12 @@ async fn check_connection(endpoint: &Endpoint, home: &Path, roster: &Roster, fin
             && roster.document().aggregators.iter().any(|row| row.id.as_ref() == id)
         {
             heard.insert(id, status.at);
+        }
+        if let Ok(Topic { channel: Channel::Revoked(meter), .. }) = delivery.topic.parse()
+            && let Ok(revocation) = Revocation::open(&delivery.payload, registrar, deployment)
+            && !findings.revoked.contains_key(&meter)
+        {
+            check_revocation(&revocation, findings);
         }
         subscriber.ack(delivery);
     }

@@ -59,10 +59,9 @@ impl Directory {
         let file = home.join("registrar.toml");
         anyhow::ensure!(
             file.is_file(),
-            "{} is no deployment's directory: it has no registrar/registrar.toml; name the one that `wattveil init` made, or \
-             type: wattveil init {}",
+            "{} is no deployment's directory: it has no registrar/registrar.toml; name the one that `wattveil init` made{}",
             path.display(),
-            path.display()
+            or_init(path)
         );
         let config: Config = host::config::read(&file, &[])?;
         let key = config
@@ -103,6 +102,12 @@ impl Directory {
     }
 }
 
+/// That a deployment can be made in a directory, if that is there for nothing else yet.
+pub(crate) fn or_init(path: &Path) -> String {
+    let taken = fs::read_dir(path).map_or_else(|_| path.exists(), |mut entries| entries.next().is_some());
+    if taken { String::new() } else { format!(", or type: wattveil init {}", path.display()) }
+}
+
 /// Adds text to a file that is there.
 ///
 /// # Errors
@@ -113,6 +118,11 @@ pub(crate) fn append(file: &Path, text: &str) -> anyhow::Result<()> {
     let written =
         opened.and_then(|mut opened| opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()));
     written.with_context(|| format!("cannot add to {}", file.display()))
+}
+
+/// So many meters, in words.
+pub(crate) fn meters(count: usize) -> String {
+    if count == 1 { "1 meter".to_owned() } else { format!("{count} meters") }
 }
 
 /// A meter that was enrolled.

@@ -4,8 +4,10 @@
 //! key, the key: then it is a secret until the device has adopted it.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -19,14 +21,19 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use tempfile::NamedTempFile;
 
 use crate::directory::{Directory, MeterRow, append};
 
 /// What the line begins with.
-const PREFIX: &str = "wv1-";
+pub(crate) const PREFIX: &str = "wv1-";
 
 /// Bytes of the line that say whether all of it was pasted.
 const CHECK: usize = 4;
+
+/// A terminal takes 4,095 bytes of a line; what is longer is folded into lines of so many.
+const TERMINAL: usize = 4_000;
+const FOLD: usize = 1_000;
 
 /// How the broker gets to know a login.
 const READ_AGAIN: &str = "have it read there (systemctl reload wattveil-broker, or kill -HUP)";
@@ -47,6 +54,9 @@ pub struct EnrolArguments {
     /// For how many days its certificate is valid; by default longer than a meter lasts, since who leaves is revoked
     #[arg(long, default_value_t = MeterCertificate::DAYS, value_parser = clap::value_parser!(u64).range(1..=36_525))]
     days: u64,
+    /// Write the line to this new file, which only you may read, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// What the line says.
@@ -85,7 +95,7 @@ impl Enrolment {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Takes a line apart.
+    /// Takes a line apart, also a folded one.
     ///
     /// # Errors
     ///
@@ -93,7 +103,7 @@ impl Enrolment {
     pub fn parse(line: &str) -> anyhow::Result<Self> {
         let text: String = line.chars().filter(|letter| !letter.is_whitespace()).collect();
         let text = text.strip_prefix(PREFIX).context(
-            "this is no enrolment: paste the line beginning with wv1- that `wattveil enrol` printed",
+            "this is no enrolment, or its beginning is missing: paste all that `wattveil enrol` printed, from wv1- on",
         )?;
         let whole =
             || "a part of the enrolment is missing: paste all of the line that `wattveil enrol` printed";
@@ -107,13 +117,36 @@ impl Enrolment {
     }
 }
 
+/// A line as a terminal takes it: in several if it is long, which [`Enrolment::parse`] takes as one.
+fn folded(line: &str) -> String {
+    let most = if line.len() > TERMINAL { FOLD } else { TERMINAL };
+    let pieces = line.as_bytes().chunks(most).map(|piece| String::from_utf8_lossy(piece) + "\n");
+    pieces.collect()
+}
+
 /// What enrolling gave.
 #[derive(Debug)]
 pub struct Enrolled {
-    /// The line to paste.
-    pub line: String,
+    /// The line to paste, folded if it is long; nothing if it was written to a file.
+    pub line: Option<String>,
     /// What to type next.
     pub next: String,
+}
+
+/// The line on disk, mode 0600, before anybody knows of the meter; it gets its name last.
+fn kept(file: &Path, line: &str) -> anyhow::Result<NamedTempFile> {
+    let shown = file.display();
+    anyhow::ensure!(
+        fs::symlink_metadata(file).is_err(),
+        "{shown} is there already, and nothing is overwritten; type --out with another file"
+    );
+    let home = file.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let write = || {
+        let mut new = NamedTempFile::new_in(home)?;
+        new.write_all(line.as_bytes())?;
+        new.as_file().sync_all().map(|()| new)
+    };
+    write().with_context(|| format!("cannot write {shown}"))
 }
 
 impl EnrolArguments {
@@ -178,6 +211,8 @@ impl EnrolArguments {
             authority,
             key: key.as_ref().map(|key| ByteBuf::from(&key.as_bytes()[..])),
         };
+        let line = folded(&enrolment.to_line());
+        let kept = self.out.as_deref().map(|file| kept(file, &line)).transpose()?;
         let mut next = format!("Enrolled {} as meter {meter} in {group}.\n", self.name);
         if let Some((user, password)) = &login {
             next.push_str(&self.admit(user, password)?);
@@ -189,13 +224,30 @@ impl EnrolArguments {
             next.push_str(&crate::directory::MetersFile::line(&row.name, &row.meter, &row.group));
             next.push('\n');
         }
-        next.push_str(if key.is_some() {
-            "The line holds the meter's secret key: it is for the device alone. On the device, type:\n"
-        } else {
-            "On the device, in the directory with its key, type:\n"
+        next.push_str(match (key.is_some(), login.is_some()) {
+            (true, _) => "The line holds the meter's secret key: it is for the device alone.\n",
+            (false, true) => {
+                "The line holds the meter's password at the broker: it is for the device alone.\n"
+            }
+            (false, false) => "",
         });
-        next.extend(["\n  wattveil adopt ", &self.name, " -\n\nand paste the line there, then control-D.\n"]);
-        Ok(Enrolled { line: enrolment.to_line(), next })
+        let with_key = if key.is_some() { "" } else { ", where the directory with its key is" };
+        let name = &self.name;
+        let Some((file, line)) = self.out.as_deref().zip(kept) else {
+            write!(
+                next,
+                "On the device{with_key}, type:\n\n  wattveil adopt {name} -\n\nand paste {} there, then control-D.\n",
+                if line.lines().count() == 1 { "the line" } else { "all the lines" }
+            )?;
+            return Ok(Enrolled { line: Some(line), next });
+        };
+        line.persist_noclobber(file).with_context(|| format!("cannot write {}", file.display()))?;
+        write!(
+            next,
+            "It is in {file}. Bring that to the device; there{with_key}, type:\n\n  wattveil adopt {name} - < {file}\n",
+            file = file.display()
+        )?;
+        Ok(Enrolled { line: None, next })
     }
 
     /// The meter's keys: both new ones, or the public one that its device has made.
@@ -227,5 +279,21 @@ impl EnrolArguments {
         Ok(format!(
             "Its login is in broker/broker.toml; copy that to the broker's machine, and {READ_AGAIN}.\n"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a terminal takes as one line stays one; no line of another is longer than a terminal takes.
+    #[test]
+    fn long_lines_are_folded() {
+        for (letters, lines) in [(1, 1), (TERMINAL, 1), (TERMINAL + 1, 5), (10_284, 11)] {
+            let line = "x".repeat(letters);
+            let folded = folded(&line);
+            assert_eq!(folded.lines().count(), lines);
+            assert!(folded.lines().all(|line| line.len() <= TERMINAL) && folded.replace('\n', "") == line);
+        }
     }
 }

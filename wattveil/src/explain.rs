@@ -9,6 +9,7 @@ use host::membership::read_roster;
 use protocol::analysis::CAUTION;
 use protocol::decode::correctable;
 use protocol::hpke_box::Suite;
+use protocol::policy::Policy;
 use protocol::roster::Roster;
 
 /// Say who can learn what under a roster, in plain words
@@ -78,17 +79,7 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
         policy.coverage / 10,
         policy.coverage % 10
     ));
-    match policy.grid_interval {
-        0 => say(format!(
-            "  - of each group of {} homes or more: its load curve, once, after the period.",
-            policy.k
-        )),
-        seconds => say(format!(
-            "  - of each group of {} homes or more: its load curve, once; every {} h of it as soon as they are over (grid path).",
-            policy.k,
-            seconds / 3_600
-        )),
-    }
+    of_groups(policy, analytics).into_iter().for_each(&mut say);
     say("  It never learns what one home used in one slot, nor who is at home.".to_owned());
     say(String::new());
     say("AN AGGREGATOR learns which meter sent when, and nothing of what it measured.".to_owned());
@@ -136,7 +127,8 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
                 "One that decrypts its part wrongly is NOT noticed, and makes the values wrong: all are needed, so no others can be asked."
             }
         ));
-        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once.".to_owned());
+        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once. A group that is analysed".to_owned());
+        say("  has no other curves, and one that has curves is not analysed.".to_owned());
         say(String::new());
     }
     say("NOT PROTECTED".to_owned());
@@ -144,6 +136,23 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
         say(format!("  - {line}"));
     }
     text
+}
+
+/// What the utility learns of groups.
+fn of_groups(policy: &Policy, analytics: bool) -> Vec<String> {
+    let (group, k) = (if analytics { "group that is not analysed, " } else { "group " }, policy.k);
+    let when = match policy.grid_interval {
+        0 => "after the period".to_owned(),
+        seconds => format!("every {} h of it as soon as they are over (grid path)", seconds / 3_600),
+    };
+    let link = if policy.grid_interval == 0 { ", once, " } else { ", once; " };
+    let mut lines = vec![format!("  - of each {group}of {k} homes or more: its load curve{link}{when}.")];
+    if analytics {
+        lines.push(format!(
+            "  - of each group that is analysed, of {k} homes or more: the functions that it asks for, each once, and no other curve."
+        ));
+    }
+    lines
 }
 
 const NOT_PROTECTED: [&str; 6] = [

@@ -1,62 +1,172 @@
 //! Files of released values. They are for the utility's eyes: mode 0600. What a command wrote there before it may write again, so
-//! that the same line can be typed again; nothing else is overwritten.
+//! that the same line can be typed again; nothing else is overwritten, and no export is replaced by one that says less: it may be the
+//! only copy of what was released.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
-/// What an export is recognised by.
+/// What an export is recognised by, and what tells its rows apart.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind<'a> {
-    /// CSV whose first line begins so.
-    Csv(&'a str),
-    /// JSON whose object, or each of whose objects, has this key.
-    Json(&'a str),
+pub(crate) enum Kind {
+    /// CSV whose first line begins so; these columns are a row's key.
+    Csv {
+        /// The first columns.
+        begins: &'static str,
+        /// The columns of the key.
+        key: &'static [&'static str],
+    },
+    /// JSON whose object, or each of whose objects, has this field; these fields are an object's key.
+    Json {
+        /// A field of every object.
+        has: &'static str,
+        /// The fields of the key.
+        key: &'static [&'static str],
+    },
+    /// A picture that begins so. It is drawn anew from what is kept.
+    Svg(&'static str),
 }
 
-impl Kind<'_> {
-    fn is_of(self, text: &str) -> bool {
+/// Larger than any export, in bytes.
+const MOST: u64 = 1 << 28;
+
+/// What an export says: by a row's key, the columns that say something.
+type Said = BTreeMap<Vec<String>, BTreeSet<String>>;
+
+impl Kind {
+    /// What a text says, if it is such an export.
+    fn said(self, text: &str) -> Option<Said> {
         match self {
-            Self::Csv(header) => text.starts_with(header),
-            Self::Json(key) => match serde_json::from_str(text) {
-                Ok(serde_json::Value::Array(objects)) => {
-                    objects.iter().all(|object| object.get(key).is_some())
+            Self::Csv { begins, key } => rows(text.starts_with(begins).then_some(text)?, key),
+            Self::Json { has, key } => {
+                let objects = match serde_json::from_str(text).ok()? {
+                    Value::Array(objects) => objects,
+                    object => vec![object],
+                };
+                let mut said = Said::new();
+                for object in &objects {
+                    object.get(has)?;
+                    let key = key.iter().map(|key| object.get(key).map(Value::to_string));
+                    let columns = said.entry(key.collect::<Option<_>>()?).or_default();
+                    fields("", object, columns);
                 }
-                Ok(object) => object.get(key).is_some(),
-                Err(_) => false,
-            },
+                Some(said)
+            }
+            Self::Svg(begins) => text.starts_with(begins).then(Said::new),
+        }
+    }
+
+    /// Whether a file that begins so may be one.
+    fn may_begin(self, prefix: &[u8]) -> bool {
+        match self {
+            Self::Csv { begins, .. } | Self::Svg(begins) => prefix.starts_with(begins.as_bytes()),
+            Self::Json { .. } => matches!(prefix.trim_ascii_start().first(), Some(b'[' | b'{')),
         }
     }
 }
 
-/// Checks that an export may be written to a file: it is not there, or is one.
+/// What a table's rows say.
+fn rows(text: &str, key: &[&str]) -> Option<Said> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let columns = reader.headers().ok()?.clone();
+    let key: Option<Vec<usize>> =
+        key.iter().map(|key| columns.iter().position(|name| name == *key)).collect();
+    let (key, mut said) = (key?, Said::new());
+    for row in reader.records() {
+        let row = row.ok()?;
+        let name = key.iter().map(|at| row.get(*at).map(str::to_owned)).collect::<Option<_>>()?;
+        let full = columns.iter().zip(&row).filter(|(_, cell)| !cell.is_empty());
+        said.entry(name).or_default().extend(full.map(|(column, _)| column.to_owned()));
+    }
+    Some(said)
+}
+
+/// The names of an object's fields that say something, those of objects within it too.
+fn fields(above: &str, value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            object.iter().for_each(|(name, value)| fields(&format!("{above}/{name}"), value, names));
+        }
+        Value::Null => (),
+        _ => drop(names.insert(above.to_owned())),
+    }
+}
+
+/// Checks that an export may be written to a file: it is not there and can be made, or is one.
 ///
 /// # Errors
 ///
-/// Another file is there.
-pub(crate) fn check(file: &Path, kind: Kind<'_>) -> anyhow::Result<()> {
-    let ours = !file.exists() || fs::read_to_string(file).is_ok_and(|text| kind.is_of(&text));
-    anyhow::ensure!(
-        ours,
-        "{} is there already, and is no such export; name another file, or move it away",
-        file.display()
-    );
+/// Another file is there, or something that is no file; a directory in which nothing can be made.
+pub(crate) fn check(file: &Path, kind: Kind) -> anyhow::Result<()> {
+    before(file, kind)?;
+    let home = home(file);
+    tempfile::tempfile_in(home).with_context(|| format!("nothing can be written in {}", home.display()))?;
     Ok(())
+}
+
+/// What an export says that is there; nothing, if there is no file.
+fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
+    let shown = file.display();
+    anyhow::ensure!(
+        file.as_os_str() != "-",
+        "`-` names no file here; name one, such as bills.csv (what is printed is on standard output without it)"
+    );
+    let metadata = match fs::symlink_metadata(file) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Said::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
+    };
+    anyhow::ensure!(
+        metadata.is_file(),
+        "{shown} is {}, and an export replaces plain files only; name another file",
+        if metadata.is_symlink() { "a link" } else { "no plain file" }
+    );
+    let read = || -> io::Result<Option<Said>> {
+        let mut open = fs::File::open(file)?;
+        let mut text = vec![0; 256];
+        let len = open.read(&mut text)?;
+        text.truncate(len);
+        if metadata.len() > MOST || !kind.may_begin(&text) {
+            return Ok(None);
+        }
+        open.take(MOST).read_to_end(&mut text)?;
+        Ok(String::from_utf8(text).ok().and_then(|text| kind.said(&text)))
+    };
+    read().with_context(|| format!("cannot read {shown}"))?.with_context(|| {
+        format!("{shown} is there already, and is no such export; name another file, or move it away")
+    })
 }
 
 /// Writes an export, whole or not at all.
 ///
 /// # Errors
 ///
-/// If it can't be written.
-pub(crate) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    let home = file.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let write = || -> std::io::Result<()> {
+/// If it can't be written, another file is there, or an export that says what this one does not.
+pub(crate) fn write(file: &Path, kind: Kind, text: &str) -> anyhow::Result<()> {
+    let said = kind.said(text).context("an export does not read as one")?;
+    let before = before(file, kind)?;
+    let lost: Vec<&Vec<String>> = before
+        .iter()
+        .filter(|(key, columns)| said.get(*key).is_none_or(|now| !columns.is_subset(now)))
+        .map(|(key, _)| key)
+        .collect();
+    if let Some(first) = lost.first() {
+        let shown = file.display();
+        anyhow::bail!(
+            "{shown} stays as it is: {} of its {} rows would be lost, or a part of them, the first of {}; name another file",
+            lost.len(),
+            before.len(),
+            first.join(", ")
+        );
+    }
+    let write = || -> io::Result<()> {
         // made with mode 0600
-        let mut new = NamedTempFile::new_in(home)?;
+        let mut new = NamedTempFile::new_in(home(file))?;
         new.write_all(text.as_bytes())?;
         new.as_file().sync_all()?;
         new.persist(file)?;
@@ -65,34 +175,103 @@ pub(crate) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// The directory that a file is in.
+fn home(file: &Path) -> &Path {
+    file.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    const TABLE: Kind = Kind::Csv { begins: "name,meter", key: &["meter", "from"] };
+    const LIST: Kind = Kind::Json { has: "query", key: &["meter"] };
 
     /// An export is written again, and nothing that is none.
     #[test]
     fn only_exports_are_written_again() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("bills.csv");
-        for text in ["name,meter\na,1\n", "name,meter\n"] {
-            check(&file, Kind::Csv("name,meter")).unwrap();
-            write(&file, text).unwrap();
+        for text in ["name,meter,from\n", "name,meter,from\na,1,x\n"] {
+            check(&file, TABLE).unwrap();
+            write(&file, TABLE, text).unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&file, "a letter\n").unwrap();
-        assert!(check(&file, Kind::Csv("name,meter")).unwrap_err().to_string().contains("is there already"));
+        for refused in [check(&file, TABLE), write(&file, TABLE, "name,meter,from\n")] {
+            assert!(refused.unwrap_err().to_string().contains("is there already"));
+        }
         for (text, ours) in [
             ("[]", true),
-            ("[{\"query\": 1}]", true),
-            ("{\"query\": 1}", true),
+            ("[{\"query\": 1, \"meter\": 2}]", true),
+            ("{\"query\": 1, \"meter\": 2}", true),
+            ("[{\"query\": 1}]", false),
             ("[{\"x\": 1}]", false),
             ("[1]", false),
             ("", false),
         ] {
-            assert_eq!(Kind::Json("query").is_of(text), ours, "{text}");
+            assert_eq!(LIST.said(text).is_some(), ours, "{text}");
         }
+    }
+
+    /// What says more stays: a row or a cell that the new one lacks may be the only copy.
+    #[test]
+    fn nothing_released_is_lost() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("export");
+        let stays = |kind: Kind, old: &str, new: &str, stays: bool| {
+            fs::write(&file, old).unwrap();
+            let written = write(&file, kind, new);
+            assert_eq!(written.is_err(), stays, "{old}{new}{written:?}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), if stays { old } else { new });
+        };
+        let two = "name,meter,from,flat\na,1,x,0.5\nb,2,x,0.7\n";
+        stays(TABLE, two, "name,meter,from,flat\n", true);
+        stays(TABLE, two, "name,meter,from,flat\na,1,x,0.5\n", true);
+        stays(TABLE, two, "name,meter,from,flat\na,1,y,0.5\nb,2,y,0.7\n", true);
+        stays(TABLE, two, "name,meter,from\na,1,x\nb,2,x\n", true);
+        stays(TABLE, two, "name,meter,from,flat\na,1,x,\nb,2,x,0.7\n", true);
+        stays(TABLE, two, "name,meter,from,flat,tou\nc,1,x,0.5,1\nb,2,x,0.7,\nd,3,x,,2\n", false);
+        let one = r#"[{"query":1,"meter":2,"amounts":{"flat":{"amount":"3"}},"more":null}]"#;
+        stays(LIST, one, "[]", true);
+        stays(LIST, one, r#"[{"query":1,"meter":2,"amounts":{}}]"#, true);
+        stays(
+            LIST,
+            one,
+            r#"[{"query":1,"meter":2,"amounts":{"flat":{"amount":"4"},"tou":{"amount":"5"}}}]"#,
+            false,
+        );
+        fs::write(&file, two).unwrap();
+        let said = write(&file, TABLE, "name,meter,from\n").unwrap_err().to_string();
+        assert!(
+            said.contains("2 of its 2 rows would be lost") && said.contains("name another file"),
+            "{said}"
+        );
+    }
+
+    /// What is no plain file is neither read nor replaced.
+    #[test]
+    fn plain_files_only() {
+        let home = tempfile::tempdir().unwrap();
+        let link = home.path().join("link");
+        symlink(home.path().join("elsewhere"), &link).unwrap();
+        for (file, words) in [
+            (Path::new("/dev/full"), "/dev/full is no plain file"),
+            (&link, "is a link, and"),
+            (home.path(), "is no plain file"),
+            (Path::new("-"), "`-` names no file"),
+            (&home.path().join("no/such"), "nothing can be written in"),
+        ] {
+            let refused = check(file, TABLE).unwrap_err().to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
+        // a file larger than any export is not read
+        let large = home.path().join("large");
+        fs::write(&large, "name,meter").unwrap();
+        fs::File::options().write(true).open(&large).unwrap().set_len(MOST + 1).unwrap();
+        assert!(check(&large, TABLE).unwrap_err().to_string().contains("no such export"));
     }
 }

@@ -1,6 +1,7 @@
 //! `wattveil init`: makes a deployment's directory, and says what everybody types next.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use protocol::shamir::MAX_PARTIES;
 use protocol::unit::SlotLength;
 use utility_sink::config::{AnalysisConfig, KeyConfig};
 
+use crate::deployment::files::new_directory;
 use crate::deployment::{Authority, Deployment, Plan, Setup};
+use crate::directory::meters;
 
 const DAY: u64 = 86_400;
 
@@ -123,21 +126,53 @@ impl InitArguments {
             ],
             ..Setup::new(listen)
         };
-        deployment.write(&self.directory, &setup)?;
+        self.make(&deployment, &setup)?;
         let mut text = format!(
-            "Made the deployment {} in {}: {} aggregators, of which any {} give a value and {} certify one; {} meters; slots of \
-             {} minutes.\n",
+            "Made the deployment {} in {}: {} aggregators, of which any {} give a value and {} certify one; {}; slots of {} \
+             minutes.\n",
             plan.name,
             self.directory.display(),
             deployment.roster.n(),
             deployment.roster.t(),
             deployment.roster.q(),
-            plan.homes.len(),
+            meters(plan.homes.len()),
             slot.seconds() / 60,
         );
         self.warn(&plan, &listen, &mut text);
         self.next(&plan, &mut text);
         Ok(text)
+    }
+
+    /// Writes the deployment whole or not at all: beside its place first, so that what fails halfway leaves no keys.
+    fn make(&self, deployment: &Deployment, setup: &Setup) -> anyhow::Result<()> {
+        let (root, shown) = (&self.directory, self.directory.display());
+        let new = !root.exists();
+        new_directory(root)?;
+        let made = || {
+            let beside = tempfile::Builder::new().prefix(".init-").tempdir_in(root);
+            let beside = beside.with_context(|| format!("nothing can be written in {shown}"))?;
+            deployment.write(beside.path(), setup)?;
+            let entries = fs::read_dir(beside.path())?.map(|entry| Ok(entry?.file_name()));
+            let names = entries.collect::<std::io::Result<Vec<_>>>()?;
+            if let Some(name) = names.iter().find(|name| fs::symlink_metadata(root.join(name)).is_ok()) {
+                anyhow::bail!(
+                    "{} is there already, and nothing was made; move it away, or name another directory",
+                    root.join(name).display()
+                );
+            }
+            for name in &names {
+                let place = root.join(name);
+                fs::rename(beside.path().join(name), &place)
+                    .with_context(|| format!("cannot make {}", place.display()))?;
+            }
+            Ok(())
+        };
+        let made = made();
+        if made.is_err() && new {
+            // It has nothing in it.
+            drop(fs::remove_dir(root));
+        }
+        made
     }
 
     /// An example tariff, in the zone that is wanted.
@@ -264,9 +299,9 @@ impl InitArguments {
         if plan.homes.len() < fewest {
             writeln!(
                 text,
-                "Note: with {} meters there are no load curves and no bills by tariff, register differences only: enrol up to \
+                "Note: with {} there are no load curves and no bills by tariff, register differences only: enrol up to \
                  {fewest}, or make another directory with --smallest-group {} if these homes agree.",
-                plan.homes.len(),
+                meters(plan.homes.len()),
                 plan.homes.len().max(2)
             )
             .expect("a String takes every text");
@@ -298,7 +333,7 @@ impl InitArguments {
         } else {
             format!(
                 "  wattveil meter-agent --config {root}/meters/NAME/agent.toml    each meter; first say in its [source] where \
-                 readings come from"
+                 readings come from, in the place of [source.lines]"
             )
         };
         let source =

@@ -172,9 +172,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let enrolled = arguments.run()?;
             // the line alone on standard output, so that it can go on through a pipe
             std::io::stderr().lock().write_all(enrolled.next.as_bytes()).context("cannot print")?;
-            print(&format!("{}\n", enrolled.line))?;
+            print(&enrolled.line.unwrap_or_default())?;
         }
-        Command::Key(arguments) => print(&format!("{}\n", arguments.run()?))?,
+        Command::Key(arguments) => {
+            let key = arguments.run()?;
+            std::io::stderr().lock().write_all(key.note.as_bytes()).context("cannot print")?;
+            print(&format!("{}\n", key.public))?;
+        }
         Command::Adopt(arguments) => print(&arguments.run()?)?,
         Command::Revoke(arguments) => {
             let revoked = arguments.run().await?;
@@ -228,6 +232,9 @@ async fn bill(arguments: BillArguments) -> anyhow::Result<ExitCode> {
     let closed = arguments.run().await?;
     print(&closed.csv)?;
     std::io::stderr().lock().write_all(closed.summary.as_bytes()).context("cannot print")?;
+    if let Some(unwritten) = closed.unwritten {
+        anyhow::bail!("{}; the same line prints the same bills again", unwritten.trim_end());
+    }
     Ok(if closed.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

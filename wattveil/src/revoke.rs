@@ -3,8 +3,8 @@
 //! The word is written to `registrar/revoked` before it is published, and is final. To type the command again publishes
 //! it again.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,14 +12,15 @@ use anyhow::Context as _;
 use clap::Args;
 use link::{Message, Publisher};
 use protocol::certificate::deployment_context;
+use protocol::id::MeterId;
 use protocol::revocation::{Reason, Revocation};
 use protocol::signature::Signed;
 use protocol::topic::Channel;
 use protocol::unit::Timestamp;
 
 use crate::deployment::files::{new_directory, write_new};
-use crate::directory::{Directory, MeterRow};
-use crate::status::remedy;
+use crate::directory::Directory;
+use crate::status::unanswered;
 
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +72,7 @@ impl RevokeArguments {
         })?;
         let reason: Reason = self.reason.parse().context("type one line, such as: --reason 'moved out'")?;
         let home = new_directory(&self.directory.join("registrar/revoked"))?;
-        let known = known(&home, row, &directory)?;
+        let known = all(&directory)?.remove(&row.meter);
         let now = host::now().timestamp();
         let from = match &self.from {
             Some(text) => time(text, now)?,
@@ -108,17 +109,21 @@ impl RevokeArguments {
     }
 }
 
-/// What was signed of a meter before: the earliest holds.
-fn known(home: &Path, row: &MeterRow, directory: &Directory) -> anyhow::Result<Option<Signed<Revocation>>> {
-    let entries = fs::read_dir(home).with_context(|| format!("cannot read {}", home.display()))?;
-    let mut earliest: Option<Signed<Revocation>> = None;
+/// What was signed of each meter: the earliest holds.
+///
+/// # Errors
+///
+/// A file that can't be read, or is no revocation of this registrar.
+pub(crate) fn all(directory: &Directory) -> anyhow::Result<BTreeMap<MeterId, Signed<Revocation>>> {
+    let home = directory.path.join("registrar/revoked");
+    let mut all: BTreeMap<MeterId, Signed<Revocation>> = BTreeMap::new();
+    if !home.is_dir() {
+        return Ok(all);
+    }
+    let entries = fs::read_dir(&home).with_context(|| format!("cannot read {}", home.display()))?;
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", home.display()))?.path();
-        let ours = path.file_name().is_some_and(|name| {
-            let name = name.to_string_lossy();
-            name.starts_with(&format!("{}-", row.meter)) && name.ends_with(".wv")
-        });
-        if !ours {
+        if path.extension().is_none_or(|extension| extension != "wv") {
             continue;
         }
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -127,11 +132,11 @@ fn known(home: &Path, row: &MeterRow, directory: &Directory) -> anyhow::Result<O
             .with_context(|| {
                 format!("{} is no revocation of this registrar; move it away", path.display())
             })?;
-        if revocation.precedes(earliest.as_deref()) {
-            earliest = Some(revocation);
+        if revocation.precedes(all.get(&revocation.meter).map(|earlier| &**earlier)) {
+            all.insert(revocation.meter, revocation);
         }
     }
-    Ok(earliest)
+    Ok(all)
 }
 
 fn time(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
@@ -164,14 +169,13 @@ async fn publish(directory: &Directory, revocation: &Signed<Revocation>) -> anyh
             .and_then(|state| if state.acknowledged > 0 { None } else { Some(state.trouble.clone()) })
     };
     let answer = tokio::time::timeout(PATIENCE, answer).await;
-    let trouble = answer.unwrap_or_else(|_| Some(Some(format!("no answer for {} s", PATIENCE.as_secs()))));
+    let trouble = answer.unwrap_or_else(|_| Some(Some(unanswered(PATIENCE))));
     publisher.close(Duration::from_secs(1)).await;
     Ok(trouble.map(|trouble| {
         let trouble = trouble.unwrap_or_else(|| "the client ended".to_owned());
         format!(
-            "it is signed and kept, and not published: no use of the broker at {} as {user}: {trouble}; {}; then type the same again",
-            broker.address,
-            remedy(&trouble)
+            "it is signed and kept, and not published: no use of the broker at {} as {user}: {trouble}; then type the same again",
+            broker.address
         )
     }))
 }

@@ -187,6 +187,22 @@ fn new_key(home: &Path) -> anyhow::Result<Rotated> {
     let held: Vec<OpeningKey> =
         held.iter().map(|key| keyfile::read_opening_key(&home.join(key))).collect::<Result<_, _>>()?;
     let newest = held.iter().max_by_key(|key| key.key_id()).context("the configuration names no box key")?;
+    let roster = party.membership(home)?.2;
+    let row = roster.document().aggregators.iter().find(|row| row.id.as_ref() == name);
+    let in_force = if let Party::Sink(_) = party {
+        Some(roster.document().utility.box_key.key_id)
+    } else {
+        row.and_then(|row| row.box_keys.iter().map(|key| key.key.key_id).max())
+    };
+    if in_force.is_some_and(|in_force| newest.key_id() > in_force) {
+        let next = format!(
+            "Box key {} was made before and is in no roster here yet; this is its line again, for the registrar. For another one, \
+             take its file out of {list} in {} first:\n",
+            newest.key_id(),
+            file.display()
+        );
+        return Ok(Rotated { line: Some(to_line(KEY, &(name, newest.sealing_key()))), next });
+    }
     let number = newest.key_id().checked_add(1).context("there is no number for another key")?;
     let key_name = format!("box-{number}.key");
     let path = home.join(&key_name);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use host::membership::read_roster;
 use link::{Endpoint, Settings, Subscriber};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
+use protocol::signature::VerifyingKey;
 use protocol::status::Status;
 use protocol::topic::{Channel, Role, Topic};
 use serde::Deserialize;
@@ -21,7 +23,7 @@ use crate::directory::MetersFile;
 /// Show who is up, under which roster, and how much waits: what the roles say of themselves
 #[derive(Clone, Debug, Args)]
 pub struct StatusArguments {
-    /// The deployment's directory, or the configuration of an observer, the registrar or the sink
+    /// The deployment's directory, or a configuration or directory of an observer, the registrar or the sink
     config: PathBuf,
     /// How many seconds to listen
     #[arg(long, default_value_t = 3)]
@@ -36,15 +38,45 @@ pub struct StatusArguments {
 
 /// What is read of a configuration, whosever it is.
 #[derive(Debug, Deserialize)]
-struct Watching {
-    broker: Endpoint,
+pub(crate) struct Watching {
+    pub(crate) broker: Endpoint,
     registrar: PathBuf,
     roster: PathBuf,
+}
+
+impl Watching {
+    /// Reads the configuration of one who may watch.
+    ///
+    /// # Errors
+    ///
+    /// A file that is none, or the broker's own.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let own = toml::from_str(&fs::read_to_string(file).unwrap_or_default());
+        let own: toml::Table = own.unwrap_or_default();
+        anyhow::ensure!(
+            !own.contains_key("listen") || own.contains_key("broker"),
+            "{} has the broker's own settings, by which nobody can watch; name the configuration of one who may, such as \
+             observer/observer.toml or sink/sink.toml",
+            file.display()
+        );
+        Ok(host::config::read(file, &[])?)
+    }
+
+    /// The registrar's key and the roster, of files in the configuration's directory.
+    ///
+    /// # Errors
+    ///
+    /// Files that are not what they should be.
+    pub(crate) fn membership(&self, home: &Path) -> anyhow::Result<(VerifyingKey, Roster)> {
+        read_roster(&home.join(&self.registrar), &home.join(&self.roster))
+    }
 }
 
 /// What was heard of a deployment's roles.
 #[derive(Debug)]
 pub struct Heard {
+    /// Where the broker is, which answered.
+    broker: String,
     roster: Roster,
     /// By role and name; `None` for those that are to be there and said nothing.
     parties: BTreeMap<(Role, String), Option<Status>>,
@@ -72,8 +104,20 @@ impl StatusArguments {
     }
 }
 
-fn find(path: &Path) -> anyhow::Result<PathBuf> {
-    let places = ["observer/observer.toml", "observer.toml", "registrar/registrar.toml", "sink.toml"];
+/// The configuration of one who may watch, that a path names or has in it.
+///
+/// # Errors
+///
+/// If there is none.
+pub(crate) fn find(path: &Path) -> anyhow::Result<PathBuf> {
+    let places = [
+        "observer/observer.toml",
+        "observer.toml",
+        "registrar/registrar.toml",
+        "registrar.toml",
+        "sink/sink.toml",
+        "sink.toml",
+    ];
     let mut found = places.into_iter().map(|place| path.join(place));
     if path.is_file() {
         return Ok(path.to_owned());
@@ -89,8 +133,8 @@ fn find(path: &Path) -> anyhow::Result<PathBuf> {
 /// Listens to what roles say of themselves.
 async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
     let home = file.parent().unwrap_or_else(|| Path::new("."));
-    let config: Watching = host::config::read(file, &[])?;
-    let (registrar, roster) = read_roster(&home.join(&config.registrar), &home.join(&config.roster))?;
+    let config = Watching::read(file)?;
+    let (registrar, roster) = config.membership(home)?;
     let user = config.broker.user.clone().unwrap_or_else(|| "observer".to_owned());
     let settings = config.broker.settings(home, &user)?;
     let mut parties = BTreeMap::from([((Role::Sink, "utility".to_owned()), None)]);
@@ -125,7 +169,7 @@ async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
         subscriber.ack(delivery);
     }
     subscriber.close().await;
-    Ok(Heard { roster, parties, names, revoked })
+    Ok(Heard { broker: address.clone(), roster, parties, names, revoked })
 }
 
 /// The meters that are to be there, as far as that is known here.
@@ -163,31 +207,20 @@ pub(crate) async fn subscribe(settings: Settings, filters: Vec<String>) -> anyho
         }
     };
     let trouble = tokio::time::timeout(PATIENCE, answer).await;
-    match trouble.unwrap_or_else(|_| Some(format!("no answer for {} s", PATIENCE.as_secs()))) {
+    match trouble.unwrap_or_else(|_| Some(unanswered(PATIENCE))) {
         None => Ok(subscriber),
-        Some(trouble) => {
-            anyhow::bail!("no use of the broker at {address} as {user}: {trouble}; {}", remedy(&trouble))
-        }
+        Some(trouble) => anyhow::bail!("no use of the broker at {address} as {user}: {trouble}"),
     }
 }
 
-/// What to do about what a broker, or the way to it, says.
-pub(crate) fn remedy(trouble: &str) -> &'static str {
-    if trouble.contains("Connection refused") {
-        "is it running? On its machine type: wattveil broker --config broker.toml"
-    } else if trouble.contains("subscription") {
-        "give this user in broker.toml the role that it is to have, and reload the broker (systemctl reload wattveil-broker, or kill -HUP)"
-    } else if trouble.contains("BadUserNamePassword") || trouble.contains("NotAuthorized") {
-        "compare this user in broker.toml with the file `password` here; reload the broker after a change (systemctl reload wattveil-broker, or kill -HUP)"
-    } else if trouble.contains("TLS") || trouble.contains("certificate") {
-        "broker-ca.pem here is to be the authority that signed broker.pem there, for this very address"
-    } else {
-        "is its address right, and the port open on the way? Does it speak TLS, and this side not ([broker.tls], or --ca of tap)?"
-    }
+/// What is said where nobody answers.
+pub(crate) fn unanswered(patience: Duration) -> String {
+    format!("no answer for {} s; is its address right, and the port open on the way?", patience.as_secs())
 }
 
 impl Heard {
-    fn rows(&self) -> Vec<[String; COLUMNS]> {
+    /// The table's rows; `said` is how long ago, as text for people or in seconds.
+    fn rows(&self, said: fn(u64) -> String) -> Vec<[String; COLUMNS]> {
         let (epoch, now) = (self.roster.document().epoch, host::now().timestamp());
         let row = |((role, id), status): (&(Role, String), &Option<Status>)| {
             let role = match role {
@@ -203,13 +236,23 @@ impl Heard {
                     let old = if status.roster_epoch == epoch { "" } else { " (another)" };
                     let roster = format!("{}{old}", status.roster_epoch);
                     let (state, version) = (clean(&status.state), clean(&status.version));
-                    [state, version, roster, status.backlog.to_string(), age(now.since(status.at))]
+                    [state, version, roster, status.backlog.to_string(), said(now.since(status.at))]
                 },
             );
             let state = if revoked { "revoked".to_owned() } else { state };
             [role.to_owned(), name, state, version, roster, waiting, said]
         };
         let mut rows: Vec<_> = self.parties.iter().map(row).collect();
+        let [version, roster, waiting, said] = ["-"; 4].map(str::to_owned);
+        rows.push([
+            "broker".to_owned(),
+            self.broker.clone(),
+            "up".to_owned(),
+            version,
+            roster,
+            waiting,
+            said,
+        ]);
         rows.sort();
         rows
     }
@@ -217,7 +260,7 @@ impl Heard {
     fn table(&self) -> String {
         let mut rows =
             vec![["role", "name", "state", "version", "roster", "waiting", "said"].map(str::to_owned)];
-        rows.extend(self.rows());
+        rows.extend(self.rows(age));
         let widths: Vec<usize> =
             (0..COLUMNS).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
         let mut text = String::new();
@@ -230,14 +273,15 @@ impl Heard {
     }
 
     fn to_json(&self) -> serde_json::Value {
-        let row = |[role, name, state, version, roster, waiting, _]: [String; COLUMNS]| {
+        let row = |[role, name, state, version, roster, waiting, said]: [String; COLUMNS]| {
             serde_json::json!({
                 "role": role, "name": name, "state": state, "version": version,
                 "roster": roster.split(' ').next().and_then(|epoch| epoch.parse::<u32>().ok()),
                 "waiting": waiting.parse::<u64>().ok(),
+                "said_seconds_ago": said.parse::<u64>().ok(),
             })
         };
-        self.rows().into_iter().map(row).collect()
+        self.rows(|seconds| seconds.to_string()).into_iter().map(row).collect()
     }
 }
 

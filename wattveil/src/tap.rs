@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Args;
 use grid::sum::Vector;
 use jiff::Timestamp;
-use link::{Endpoint, TlsFiles};
+use link::{Endpoint, Settings, TlsFiles};
 use protocol::certificate::MeterCertificate;
 use protocol::grid::{DealMessage, LoadVector};
 use protocol::part::Assembly;
@@ -29,12 +29,15 @@ use protocol::signature::{Document, Unverified};
 use protocol::status::Status;
 use protocol::topic::{Channel, Topic};
 
-use crate::status::subscribe;
+use crate::status::{Watching, find, subscribe};
 
 /// Show what goes over the broker, decoded as far as anybody may read it, one line a message
 #[derive(Args, Debug)]
 pub struct Command {
-    /// The broker
+    /// The deployment's directory, or a configuration or directory of an observer, the registrar or the sink
+    #[arg(conflicts_with_all = ["broker", "user", "password_file", "ca"])]
+    config: Option<PathBuf>,
+    /// Without one: the broker
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
     broker: String,
     /// The user to log in as: an observer reads all and publishes nothing
@@ -58,21 +61,33 @@ pub struct Command {
 }
 
 impl Command {
+    /// How to reach the broker, and what to ask it for.
+    fn settings(&self) -> anyhow::Result<(Settings, String)> {
+        let of = |deployment: &str| format!("wv/1/{deployment}/#");
+        let Some(path) = &self.config else {
+            let mut endpoint = Endpoint::new(self.broker.clone());
+            endpoint.user.clone_from(&self.user);
+            endpoint.password_file.clone_from(&self.password_file);
+            endpoint.tls = self.ca.clone().map(|authority| TlsFiles { authority, identity: None });
+            let settings = endpoint.settings(Path::new("."), self.user.as_deref().unwrap_or("tap"))?;
+            return Ok((settings, self.deployment.as_deref().map_or_else(|| "wv/1/#".to_owned(), of)));
+        };
+        let file = find(path)?;
+        let home = file.parent().unwrap_or_else(|| Path::new("."));
+        let config = Watching::read(&file)?;
+        let (_, roster) = config.membership(home)?;
+        let settings = config.broker.settings(home, config.broker.user.as_deref().unwrap_or("tap"))?;
+        let deployment = self.deployment.as_deref().unwrap_or_else(|| roster.document().deployment.as_ref());
+        Ok((settings, of(deployment)))
+    }
+
     /// Prints until it is stopped, or has seen or waited enough.
     ///
     /// # Errors
     ///
     /// A file that can't be read; an output that can't be written to.
     pub async fn run(&self, out: &mut impl Write, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let mut endpoint = Endpoint::new(self.broker.clone());
-        endpoint.user.clone_from(&self.user);
-        endpoint.password_file.clone_from(&self.password_file);
-        endpoint.tls = self.ca.clone().map(|authority| TlsFiles { authority, identity: None });
-        let settings = endpoint.settings(Path::new("."), self.user.as_deref().unwrap_or("tap"))?;
-        let filter = match &self.deployment {
-            Some(name) => format!("wv/1/{name}/#"),
-            None => "wv/1/#".to_owned(),
-        };
+        let (settings, filter) = self.settings()?;
         let mut subscriber = subscribe(settings, vec![filter]).await?;
         let mut assembly = Assembly::default();
         let over = async {

@@ -5,7 +5,7 @@ use rumqttd::protocol;
 /// Why a client is cut off, or a subscription refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("it sent a packet that a client may not send, or not now")]
+    #[error("it sent a packet that a client may not send, or not now, as who speaks TLS to a port without")]
     Unexpected,
     #[error("it sent a malformed packet")]
     Malformed(#[source] protocol::Error),
@@ -39,7 +39,9 @@ pub(crate) enum Refusal {
     ClientId,
     #[error("its client id {0} is none of its user's")]
     ForeignId(String),
-    #[error("its user, password or certificate is wrong or missing")]
+    #[error(
+        "its user, password or certificate is wrong or missing; compare the user in the settings with the password on its machine"
+    )]
     Credentials,
     #[error("as many clients as there may be are connected")]
     Full,

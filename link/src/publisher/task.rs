@@ -62,13 +62,14 @@ pub(super) async fn run(
         let start = Instant::now();
         let end = task.connection().await;
         task.attempt += 1;
+        let trouble = end.told(&task.settings);
         task.state.send_modify(|state| {
             state.connected = false;
             state.queued += state.in_flight;
             state.in_flight = 0;
             state.trouble = match end {
                 End::Closed => None,
-                _ => Some(end.to_string()),
+                _ => Some(trouble),
             };
         });
         if matches!(end, End::Closed) {
@@ -76,7 +77,7 @@ pub(super) async fn run(
         }
         let closing = task.closing.clone();
         tokio::select! {
-            () = pauses.after(&client, start, task.of_use, &end) => (),
+            () = pauses.after(&task.settings, &client, (start, task.of_use), &end) => (),
             () = given_up(closing, &task.window, &task.queue) => break,
         }
     }

@@ -78,13 +78,13 @@ pub(super) async fn run(
         let end = task.connection().await;
         task.attempt += 1;
         task.subscribed.send_replace(false);
-        trouble.send_replace(Some(end.to_string()));
+        trouble.send_replace(Some(end.told(&task.settings)));
         let mut closing = task.closing.clone();
         tokio::select! {
             biased;
             // closed, or dropped
             _ = closing.wait_for(|closing| *closing) => break,
-            () = pauses.after(&client, start, task.of_use, &end) => (),
+            () = pauses.after(&task.settings, &client, (start, task.of_use), &end) => (),
         }
     }
 }

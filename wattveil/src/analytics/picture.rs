@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::day::Day;
+use crate::export::Kind;
+
+/// What it is recognised by.
+pub(super) const KIND: Kind = Kind::Svg("<svg xmlns=\"http://www.w3.org/2000/svg\" data-by=\"wattveil\"");
 
 /// A panel's size.
 const WIDTH: f64 = 960.0;
@@ -22,7 +26,7 @@ pub(super) fn draw(days: &[Day]) -> String {
     let (width, panel) = (WIDTH + 2.0 * MARGIN, HEIGHT + 2.0 * MARGIN);
     let height = panel * groups.len() as f64;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" data-by=\"wattveil\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
     for (row, (group, days)) in groups.iter().enumerate() {

@@ -217,7 +217,7 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
         return by_rule(*rule);
     }
     let Some(state) = known.asked.get(&row.meter) else {
-        return "It is billed beyond the period, or its answers have not come; the sink takes them when they do.".to_owned();
+        return "It is billed beyond the period, before which nothing is billed any more, so that it has no record of these days; or its answers have not come, and the sink takes them when they do.".to_owned();
     };
     match state {
         None => "It was not asked for yet, since what was asked before is not answered. Type the same again."

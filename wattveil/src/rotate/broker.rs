@@ -1,7 +1,5 @@
 //! The broker's next certificate, of the deployment's own authority.
 
-use anyhow::Context as _;
-
 use super::Rotated;
 use crate::deployment::Authority;
 use crate::deployment::files::new_directory;
@@ -32,8 +30,14 @@ pub(super) fn certify(directory: &Directory, also: Vec<String>) -> anyhow::Resul
     }
     names.sort_unstable();
     names.dedup();
-    let new = (2_u32..).map(|number| directory.path.join(format!("broker-{number}")));
-    let new = new.into_iter().find(|path| !path.exists()).context("there are too many of them")?;
+    // whoever types it again has not lost the one before, and more of them would not say which is in use
+    let new = directory.path.join("broker-2");
+    anyhow::ensure!(
+        !new.exists(),
+        "{new} has a certificate and key already, made before; put them in the place of the broker's, and remove {new}; then type the \
+         same again for another",
+        new = new.display()
+    );
     authority.certify_broker(&new_directory(&new)?, &names)?;
     let new = new.display();
     Ok(Rotated {

@@ -48,6 +48,7 @@ runners! {
     readme::analytics runs "README.md" "The grid path";
     readme::more_seeds runs "README.md" "The code";
     readme::roles runs "README.md" "Running the roles";
+    readme::watching runs "README.md" "Watching";
     readme::a_shell_and_a_manual runs "README.md" "Configuration, logs, counters";
     readme::a_real_meter runs "README.md" "A real meter";
     walks::several_machines runs "docs/several-machines.md" "*";
@@ -67,7 +68,7 @@ runners! {
     any_broker::questions_to_other_brokers runs "broker/README.md" "Beside mosquitto";
     #[ignore = "it wants Debian's mosquitto-clients"]
     any_broker::everybody_can_watch runs
-        "README.md" "Watching", "mqtt-topics.md" "Recipes", "docs/any-broker.md" "Looking at it";
+        "README.md" "Watching with any client", "mqtt-topics.md" "Recipes", "docs/any-broker.md" "Looking at it";
 }
 
 /// Has a runner take all commands of its page.

@@ -10,6 +10,7 @@ use protocol::roster::{Roster, accept_as, bundle, sign};
 use protocol::signature::{SigningKey, hash};
 use protocol::wire;
 use serde_bytes::Bytes;
+use store::{FileStore, Store as _};
 
 use crate::shell::Shell;
 use crate::town::free_address;
@@ -42,6 +43,13 @@ fn a_new_directory_is_well() {
     );
     assert!(config.contains("\n#patience_s = 3600\n"), "defaults stay comments: {config}");
     home.refuses("init town", &["is a deployment's directory already", "wattveil enrol town NAME"]);
+    // what is in the way is found before anything is made
+    home.run("mkdir half; touch half/sink");
+    home.refuses(
+        "init half",
+        &["half/sink is there already, and nothing was made", "name another directory"],
+    );
+    assert_eq!(fs::read_dir(home.path("half")).unwrap().count(), 1);
 }
 
 /// What people get wrong at the beginning ends in what to type instead.
@@ -92,6 +100,12 @@ fn check_says_what_to_type() {
     let config = fs::read_to_string(path("sink/sink.toml")).unwrap();
     fs::write(path("sink/sink.toml"), format!("colour = 1\n{config}")).unwrap();
     home.refuses("check town/sink --offline", &["line 1: unknown field `colour`"]);
+    home.refuses("check /etc", &["has no configuration of a role; name a directory that"]);
+    home.refuses(
+        "enrol town/sink x",
+        &["is no deployment's directory", "the one that `wattveil init` made\n"],
+    );
+    home.refuses("status town/broker/broker.toml", &["the broker's own settings", "observer/observer.toml"]);
     // nobody listens there
     home.refuses(
         "check town/agg-2",
@@ -111,6 +125,88 @@ fn check_says_what_to_type() {
     );
 }
 
+/// What a role would stumble over when it runs is found before, and nothing is called well beside it.
+#[test]
+fn check_finds_what_a_role_would() {
+    let home = Shell::with_town("--slot-minutes 60");
+    let path = |name: &str| home.path(&format!("town/{name}"));
+    let edit = |name: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(path(name)).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path(name), text.replacen(from, to, 1)).unwrap();
+    };
+    fs::set_permissions(path("registrar/sign.key"), Permissions::from_mode(0o644)).unwrap();
+    home.refuses("check town/registrar --offline", &["chmod 600 town/registrar/sign.key"]);
+    fs::set_permissions(path("registrar/sign.key"), Permissions::from_mode(0o600)).unwrap();
+    assert!(home.says("check town/registrar --offline").contains("the registrar's key and roster"));
+    let text = home.says("check town/meters/a --offline");
+    assert!(text.contains("note   agent.toml: readings are to come on the agent's"), "{text}");
+    edit("meters/a/agent.toml", "input = \"file:-\"", "input = \"serial:/dev/no-such-port\"");
+    home.refuses(
+        "check town/meters/a --offline",
+        &["there is no serial port /dev/no-such-port", "plugged in?"],
+    );
+    edit("meters/a/agent.toml", "serial:/dev/no-such-port", "file:none.json");
+    home.refuses("check town/meters/a --offline", &["there is no file town/meters/a/none.json"]);
+    edit("meters/a/agent.toml", "file:none.json", "file:-");
+    // another's key: the meter is not well
+    fs::copy(path("meters/a/sign.key"), path("meters/b/sign.key")).unwrap();
+    let text = home.run("! wattveil check town/meters/b --offline");
+    assert!(text.contains("WRONG") && !text.contains("ok   "), "{text}");
+    home.says("revoke town a --reason moved --offline");
+    home.refuses("check town --offline", &["is revoked as of", "enrol the home anew"]);
+    let release =
+        "kind = \"curve\"\nname = \"short\"\nperiod = [480000, 480024]\ngroup = \"group-1\"\nmeters = []\n";
+    let sink = fs::read_to_string(path("sink/sink.toml")).unwrap();
+    fs::write(path("sink/sink.toml"), format!("{sink}\n[[release]]\n{release}")).unwrap();
+    home.refuses("check town/sink --offline", &["[[release]] `short` is not asked, by rule"]);
+}
+
+/// A connection that cannot be says why, at both ends: who, where, and what to look at.
+#[test]
+fn a_connection_that_cannot_be_says_why() {
+    let home = Shell::with_town("");
+    let (with_tls, plain) = (home.text("town/agg-1/worker.toml"), free_address().to_string());
+    let address =
+        |text: &str| text.split("address = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let with_tls = address(&with_tls);
+    home.says(&format!("init plain --no-tls --broker {plain}"));
+    let point = |file: &str, from: &str, to: &str| {
+        fs::write(home.path(file), home.text(file).replace(from, to)).unwrap();
+    };
+    point("town/agg-1/worker.toml", &with_tls, &plain);
+    point("plain/agg-1/worker.toml", &plain, &with_tls);
+    fs::write(home.path("plain/agg-2/password"), "wrong\n").unwrap();
+    let said = home.run(
+        "wattveil broker --config town/broker/broker.toml 2> tls.log &
+        wattveil broker --config plain/broker/broker.toml 2> plain.log &
+        again 'grep -q ready tls.log && grep -q ready plain.log'
+        wattveil aggregator-worker --config plain/agg-2/worker.toml 2> agg-2.log &
+        ! wattveil check town/agg-1
+        ! wattveil check plain/agg-1
+        ! wattveil check plain/agg-2
+        again 'grep -q BadUserNamePassword agg-2.log'
+        wattveil tap plain --seconds 1 > tapped
+        wattveil tap town/observer/observer.toml --seconds 1 > tapped
+        ! wattveil tap --broker PLAIN --seconds 1
+        cat plain.log agg-2.log"
+            .replace("PLAIN", &plain)
+            .as_str(),
+    );
+    for words in [
+        "does the broker speak plain text? Then take [broker.tls] out",
+        "does the broker speak TLS, and this side not?",
+        &format!(
+            "no use of the broker at {plain} as agg-2: the broker refused the connection: BadUserNamePassword; compare this user"
+        ),
+        "cut off: its user, password or certificate is wrong or missing; compare the user",
+        "client=\"\" user=\"agg-2\"",
+        &format!("address={plain} user=\"agg-2\""),
+    ] {
+        assert!(said.contains(words), "lacks `{words}`:\n{said}");
+    }
+}
+
 /// A meter is enrolled once, and its line makes a directory that is well; half a line does not.
 #[test]
 fn a_meter_is_enrolled_and_adopted() {
@@ -123,7 +219,13 @@ fn a_meter_is_enrolled_and_adopted() {
         &format!("adopt cellar {}", &line[..line.len() - 9]),
         &["a part of the enrolment is missing"],
     );
-    home.refuses("adopt cellar hello", &["this is no enrolment", "wattveil enrol"]);
+    home.refuses("adopt cellar hello", &["this is no enrolment", "wattveil enrol", "adopt cellar - < hello"]);
+    fs::write(home.path("cellar.line"), &line[3..]).unwrap();
+    home.refuses(
+        "adopt cellar cellar.line",
+        &["`cellar.line` is a file's name", "adopt cellar - < cellar.line"],
+    );
+    home.refuses("adopt cellar -", &["its beginning is missing", "from wv1- on"]);
     home.says(&format!("adopt cellar {line}"));
     assert!(home.says("check cellar --offline").ends_with("All is well.\n"));
     home.refuses(&format!("adopt cellar {line}"), &["agent.toml is there already"]);
@@ -138,7 +240,28 @@ fn a_meter_is_enrolled_and_adopted() {
     assert!(home.says("check attic --offline").ends_with("All is well.\n"));
     let meters = home.text("town/sink/meters.csv");
     assert_eq!(meters.lines().count(), 1 + 4, "{meters}");
-    home.refuses("key attic", &["never overwritten"]);
+    let again = home.run("wattveil key attic 2>&1");
+    assert!(again.ends_with(&public) && again.contains("sign.key is there already and stays"), "{again}");
+}
+
+/// An enrolment is a secret in its file, and a line of any length reaches a device through a terminal.
+#[test]
+fn an_enrolment_is_kept_or_pasted() {
+    let home = Shell::with_town("--post-quantum");
+    home.run("umask 022; wattveil enrol town cellar --out cellar.line");
+    let mode = fs::metadata(home.path("cellar.line")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    home.refuses("enrol town attic --out cellar.line", &["cellar.line is there already", "another file"]);
+    home.refuses("enrol town attic --out no/attic.line", &["cannot write no/attic.line"]);
+    home.run("wattveil adopt cellar - < cellar.line");
+    assert!(home.says("check cellar --offline").ends_with("All is well.\n"));
+    // who was not enrolled then can be enrolled now
+    let lines = home.says("enrol town attic");
+    assert!(lines.lines().count() > 1 && lines.len() > 4_095, "{}", lines.len());
+    assert!(lines.lines().all(|line| line.len() < 1_024), "{lines}");
+    fs::write(home.path("attic.lines"), lines).unwrap();
+    home.run("wattveil adopt attic - < attic.lines");
+    assert!(home.says("check attic --offline").ends_with("All is well.\n"));
 }
 
 /// Who can learn what follows from the numbers.
@@ -160,6 +283,10 @@ fn explanations_follow_the_roster() {
     let text = home.says("explain town/sink --analytics");
     assert!(text.contains(protocol::analysis::CAUTION), "{text}");
     assert!(text.contains("decrypts its part wrongly is noticed"), "{text}");
+    assert!(
+        text.contains("of each group that is not analysed, of 20 homes or more: its load curve"),
+        "{text}"
+    );
     let home = Shell::with_town("--aggregators 2 --threshold 2");
     assert!(home.says("explain town --analytics").contains("wrongly is NOT noticed"));
 }
@@ -188,7 +315,7 @@ fn mistakes_at_ask_say_what_to_type() {
 /// A list of meters has a header, and each of them once; an export is written again, and nothing else.
 #[test]
 fn mistakes_at_bill_say_what_to_type() {
-    let home = Shell::with_town("--slot-minutes 60");
+    let home = Shell::with_town("--slot-minutes 60 --smallest-group 2");
     let bill = "bill --config town/sink/sink.toml --period 28d";
     let rows = home.text("town/sink/meters.csv");
     let (header, row) = (rows.lines().next().unwrap(), rows.lines().nth(1).unwrap());
@@ -204,6 +331,27 @@ fn mistakes_at_bill_say_what_to_type() {
     home.refuses(&format!("{bill} --csv letter"), &["letter is there already, and is no such export"]);
     home.refuses(&format!("{bill} --json letter"), &["letter is there already"]);
     assert_eq!(home.text("letter"), "Dear Sir");
+    home.refuses(&format!("{bill} --csv /dev/stdout"), &["/dev/stdout is a link"]);
+    home.refuses(&format!("{bill} --csv /dev/full"), &["/dev/full is no plain file"]);
+    home.refuses(&format!("{bill} --json -"), &["`-` names no file"]);
+    home.run("mkfifo pipe");
+    home.refuses(&format!("{bill} --csv pipe"), &["pipe is no plain file"]);
+    // nobody answers: what was exported before is not replaced by nothing
+    let bills = "name,meter,group,from,to,energy_wh,missing_slots,released\nx,1,g,a,b,7,0,complete\n";
+    fs::write(home.path("bills.csv"), bills).unwrap();
+    home.refuses(
+        &format!("{bill} --patience 1 --csv bills.csv --json bills.json"),
+        &["0 of 2 meters have their bill", "bills.csv stays as it is", "name another file"],
+    );
+    assert_eq!((home.text("bills.csv").as_str(), home.text("bills.json").as_str()), (bills, "[]\n"));
+    // the sink's own files are no exports
+    let kept = ["sign.key", "sink.redb", "meters.csv"].map(|name| format!("town/sink/{name}"));
+    let before = kept.each_ref().map(|name| fs::read(home.path(name)).unwrap());
+    for (flag, name) in ["--csv", "--json", "--svg"].iter().zip(&kept) {
+        let line = format!("analytics --config town/sink/sink.toml {flag} {name}");
+        home.refuses(&line, &[name, "is there already, and is no such export"]);
+    }
+    assert_eq!(kept.each_ref().map(|name| fs::read(home.path(name)).unwrap()), before);
 }
 
 /// A rotation that is typed again changes nothing; what is missing, foreign or older is refused with what to type.
@@ -213,12 +361,31 @@ fn mistakes_at_rotation_say_what_to_type() {
     home.says(&format!("init town --meters 3 --broker {}", free_address()));
     home.run(
         "set -e
-        wattveil rotate draft town --key $(wattveil rotate key town/agg-1) --days 730
+        wattveil rotate key town/agg-1 > agg-1.line
+        wattveil rotate key town/agg-1 2> said | cmp - agg-1.line
+        grep -q 'Box key 2 was made before and is in no roster here yet' said
+        wattveil rotate draft town --key $(cat agg-1.line) --days 730
         for party in town/agg-?; do wattveil rotate accept $party town/registrar/roster-2.draft; done > acceptances
         wattveil rotate finish town --acceptances acceptances
         for party in town/agg-? town/sink; do wattveil rotate adopt $party town/registrar/roster-2.wv; done
         wattveil revoke town home-3 --reason moved --offline",
     );
+    // an older roster than a role has known is refused, and found before
+    let registrar = |name: &str| fs::read(home.path(&format!("town/agg-2/{name}"))).unwrap();
+    let (first, second) = (registrar("roster-1.wv"), registrar("roster.wv"));
+    let mut store = FileStore::open(&home.path("town/agg-2/worker.redb"), 1 << 20).unwrap();
+    for (epoch, roster) in [(1_u32, &first), (2, &second)] {
+        store.put(aggregator_worker::aggregator::ROSTER, &epoch.to_be_bytes(), roster).unwrap();
+    }
+    store.commit().unwrap();
+    drop(store);
+    home.says("check town/agg-2 --offline");
+    fs::write(home.path("town/agg-2/roster.wv"), first).unwrap();
+    home.refuses(
+        "check town/agg-2 --offline",
+        &["the role would refuse to start: roster 1 is older than roster 2", "from the registrar"],
+    );
+    fs::write(home.path("town/agg-2/roster.wv"), second).unwrap();
     // every step again changes nothing
     home.says("rotate adopt town/agg-1 town/registrar/roster-2.wv");
     // a meter that is at hand need not wait for the utility
@@ -245,6 +412,11 @@ fn mistakes_at_rotation_say_what_to_type() {
     ] {
         home.refuses(line, words);
     }
+    home.says("rotate broker town");
+    home.refuses(
+        "rotate broker town",
+        &["town/broker-2 has a certificate and key already", "remove town/broker-2"],
+    );
     // a second draft of a number is not accepted by whoever has accepted the first
     home.says("rotate draft town --days 10");
     home.says("rotate accept town/agg-1 town/registrar/roster-3.draft");

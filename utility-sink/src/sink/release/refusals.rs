@@ -143,7 +143,7 @@ impl Release {
                 count => format!(", {count} of them refuse the query"),
             };
             return format!(
-                "inventories: {inventories} of {n} aggregators have said what they hold{refusing}; {q} are needed"
+                "inventories: {inventories} of {n} aggregators have said what they hold{refusing}; {q} are needed, and some seconds more for the others"
             );
         }
         if votes < q {

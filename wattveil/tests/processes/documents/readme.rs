@@ -90,6 +90,24 @@ pub(super) fn roles(page: &mut Page) {
     assert!(shell.path("town/meters/home-1/agent.redb").exists());
 }
 
+/// Whoever has the observer's directory sees what an aggregator says; the first line ends when it is stopped.
+pub(super) fn watching(page: &mut Page) {
+    let shell = Shell::with_town("");
+    let lines: Vec<String> = page.rest().into_iter().map(|shown| shown.text).collect();
+    let [whole, short] = &lines[..] else { panic!("{lines:?}") };
+    let out = shell.run(&format!(
+        "wattveil broker --config town/broker/broker.toml 2> broker.log &
+        again 'grep -q ready broker.log'
+        {whole} > whole &
+        again '{short} > short && test -f whole'
+        wattveil aggregator-worker --config town/agg-1/worker.toml 2> agg-1.log &
+        again 'grep -q status/agg/agg-1 whole'
+        kill -TERM %2; wait %2 || exit 1
+        {short}"
+    ));
+    assert!(out.contains("wv/1/town/status/agg/agg-1") && out.contains("up, version"), "{out}");
+}
+
 /// Bash takes its completions, and every command has a page.
 pub(super) fn a_shell_and_a_manual(page: &mut Page) {
     let shell = Shell::new();

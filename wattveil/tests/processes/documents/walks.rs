@@ -24,8 +24,11 @@ pub(super) fn several_machines(page: &mut Page) {
     let columns = "name,meter,group,from,to,energy_wh,flat USD,tou USD,missing_slots,released\nhome-1,";
     assert!(csv.starts_with(columns), "{csv}");
     let status: Vec<Value> = serde_json::from_str(&shell.text("status.json")).unwrap();
+    let said = |party: &Value| party["said_seconds_ago"].as_u64().is_some();
+    assert!(status.iter().any(|party| party["role"] == "broker" && party["state"] == "up"), "{status:?}");
+    assert!(status.iter().all(|party| party["role"] != "aggregator" || said(party)), "{status:?}");
     let up = status.iter().filter(|party| party["role"] == "aggregator" && party["state"] == "up").count();
-    assert_eq!((up, status.len()), (4, 4 + 1 + 16), "{status:?}");
+    assert_eq!((up, status.len()), (4, 4 + 1 + 16 + 1), "{status:?}");
 }
 
 /// The day's mean curve of all homes comes out, and what it is off by is told; what this profile or this town lacks is refused.
