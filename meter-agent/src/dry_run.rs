@@ -26,7 +26,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let roster = config.read_roster(directory)?;
     let slot = roster.slot();
-    let source = config.source.open(directory, slot, &config.broker, &config.meter()?)?;
+    let source = config.source.open(directory, slot, &config.meter()?)?;
     let limits = config.registers.to_limits(slot)?;
     let batch_slots = config.pace.to_pace()?.batch_slots;
     let mut feed = source.feed(directory, limits, &MemoryStore::default())?;

@@ -1,12 +1,11 @@
 //! What feeds the role as time passes: a replay, or a meter whose registers are looked at first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error as _;
-use std::iter::Peekable;
 use std::time::Duration;
 
 use host::telemetry;
-use protocol::unit::{Slot, SlotLength, Timestamp};
+use protocol::unit::{MAX_SLOT_WH, Register, Slot, SlotLength, Timestamp};
 use store::{Store, StoreError, Table};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -50,9 +49,69 @@ enum Kind {
 
 #[derive(Debug)]
 struct Replay {
-    readings: Peekable<std::vec::IntoIter<Reading>>,
+    readings: VecDeque<Reading>,
     pace: Pace,
+    base: Base,
     due: Instant,
+}
+
+/// Where the registers of a replay come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Base {
+    /// They are the meter's.
+    Measured,
+    /// They are sums of energies, above a register that somebody said.
+    Said,
+    /// They are sums of energies, and go on from the last register that was taken.
+    Open,
+}
+
+/// Why a replay of energies does not go on from what was taken before.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReplayError {
+    /// Nobody knows what was used between.
+    #[error(
+        "the data begin at slot {first}, and the last register that was taken is of slot {last}: what was used in the {} slots \
+         between is not in them. Add it to the data; or say [source.csv] register = WH, what the register was when the data \
+         begin", first.0 - last.0
+    )]
+    Apart {
+        /// The slot of the last register that was taken.
+        last: Slot,
+        /// The data's first slot.
+        first: Slot,
+    },
+    /// Another register than the one that was taken.
+    #[error(
+        "by [source.csv] register, the register of slot {at} is {by} Wh {side} the one that was taken for it. Leave `register` out, \
+         and the data go on from what was taken"
+    )]
+    Other {
+        /// The slot.
+        at: Slot,
+        /// By how many watt-hours.
+        by: u64,
+        /// `above` or `below`.
+        side: &'static str,
+    },
+    /// More energy between than slots can carry, or less than none.
+    #[error(
+        "by [source.csv] register, the data begin {by} Wh {side} the last register that was taken, {slots} slots before, which is \
+         not from 0 to the {most} Wh that they can carry: it is what the register was in Wh when the data begin"
+    )]
+    Between {
+        /// By how many watt-hours.
+        by: u64,
+        /// `above` or `below`.
+        side: &'static str,
+        /// How many slots are between.
+        slots: u32,
+        /// What they can carry in watt-hours.
+        most: u64,
+    },
+    /// A register beyond the largest.
+    #[error("with the energies of the data, the register would pass the largest there can be")]
+    Beyond,
 }
 
 /// How fast readings are replayed.
@@ -108,7 +167,21 @@ impl Feed {
     }
 
     fn new(readings: Vec<Reading>, pace: Pace) -> Self {
-        Self(Kind::Replay(Replay { readings: readings.into_iter().peekable(), pace, due: Instant::now() }))
+        Self(Kind::Replay(Replay {
+            readings: readings.into(),
+            pace,
+            base: Base::Measured,
+            due: Instant::now(),
+        }))
+    }
+
+    /// A replay whose registers come from elsewhere than the meter.
+    #[must_use]
+    pub fn based(mut self, base: Base) -> Self {
+        if let Kind::Replay(replay) = &mut self.0 {
+            replay.base = base;
+        }
+        self
     }
 
     /// Looks at what a live source hears, going on from what the store knows of its registers.
@@ -130,21 +203,27 @@ impl Feed {
         }))))
     }
 
-    /// Passes over what was taken before the last stop; gives how much that was.
-    pub fn resume(&mut self, last: Option<Slot>) -> u64 {
+    /// Passes over what was taken before the last stop, and goes on from the last register that was taken; gives how much was
+    /// passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError`] if sums of energies do not go on from it.
+    pub fn resume(&mut self, last: Option<(Slot, Register)>) -> Result<u64, ReplayError> {
         let mut passed = 0;
-        if let (Kind::Replay(replay), Some(last)) = (&mut self.0, last) {
-            while replay.readings.next_if(|reading| reading.at <= last).is_some() {
+        if let (Kind::Replay(replay), Some((last, taken))) = (&mut self.0, last) {
+            replay.join(last, taken.watt_hours())?;
+            while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
                 passed += 1;
             }
         }
-        passed
+        Ok(passed)
     }
 
     /// Whether nothing will come any more.
     pub fn has_ended(&mut self) -> bool {
         match &mut self.0 {
-            Kind::Replay(replay) => replay.readings.peek().is_none(),
+            Kind::Replay(replay) => replay.readings.is_empty(),
             Kind::Live(live) => live.ended,
         }
     }
@@ -195,8 +274,44 @@ pub fn save(registers: &Registers, store: &mut dyn Store) -> Result<(), StoreErr
 }
 
 impl Replay {
+    /// Makes sums of energies go on from the register that was taken for a slot.
+    fn join(&mut self, at: Slot, taken: u64) -> Result<(), ReplayError> {
+        let side = |here: u64| if here > taken { "above" } else { "below" };
+        let same = self.readings.iter().find(|reading| reading.at == at);
+        let same = same.map(|reading| reading.register.watt_hours());
+        let later = self.readings.front().filter(|first| first.at > at);
+        match (self.base, same, later) {
+            (Base::Said, Some(here), _) if here != taken => {
+                Err(ReplayError::Other { at, by: here.abs_diff(taken), side: side(here) })
+            }
+            (Base::Said, None, Some(first)) => {
+                let (here, slots) = (first.register.watt_hours(), first.at.0 - at.0);
+                let most = u64::from(slots) * MAX_SLOT_WH.unsigned_abs();
+                if here < taken || here - taken > most {
+                    return Err(ReplayError::Between {
+                        by: here.abs_diff(taken),
+                        side: side(here),
+                        slots,
+                        most,
+                    });
+                }
+                Ok(())
+            }
+            (Base::Open, None, Some(first)) => Err(ReplayError::Apart { last: at, first: first.at }),
+            (Base::Open, Some(here), _) => {
+                for reading in self.readings.iter_mut().filter(|reading| reading.at >= at) {
+                    let register = taken.checked_add(reading.register.watt_hours() - here);
+                    let register = register.and_then(|register| Register::try_from(register).ok());
+                    reading.register = register.ok_or(ReplayError::Beyond)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn next(&mut self) -> Fed {
-        let Some(reading) = self.readings.peek() else { return std::future::pending().await };
+        let Some(reading) = self.readings.front() else { return std::future::pending().await };
         let group = match self.pace {
             Pace::Receipts => GROUP,
             Pace::Every(pause) => {
@@ -221,8 +336,9 @@ impl Replay {
             let Reading { at, register, export } = reading;
             Boundary { at, import: register, export }
         };
-        let boundaries = self.readings.by_ref().take(group).map(boundary).collect();
-        Fed { boundaries, ended: self.readings.peek().is_none(), keep: true }
+        let group = group.min(self.readings.len());
+        let boundaries = self.readings.drain(..group).map(boundary).collect();
+        Fed { boundaries, ended: self.readings.is_empty(), keep: true }
     }
 }
 
@@ -315,5 +431,64 @@ mod tests {
         let wanted =
             [(1, false, true), (0, false, false), (0, false, true), (1, false, true), (0, true, true)];
         assert_eq!(kept, wanted);
+    }
+
+    /// Energies from slot `first`, one a slot, as a file has them.
+    fn energies(first: u32, register: u64, energies: &[u64], base: Base) -> Feed {
+        let mut sum = register;
+        let mut readings = vec![(first, sum)];
+        for (energy, at) in energies.iter().zip(first + 1..) {
+            sum += energy;
+            readings.push((at, sum));
+        }
+        let reading = |(at, register)| Reading { at: Slot(at), register: wh(register), export: None };
+        Feed::replay(readings.into_iter().map(reading).collect(), 0.0).based(base)
+    }
+
+    fn wh(register: u64) -> Register {
+        Register::try_from(register).unwrap()
+    }
+
+    async fn replayed(mut feed: Feed, last: (u32, u64)) -> Result<Vec<(u32, u64)>, ReplayError> {
+        feed.resume(Some((Slot(last.0), wh(last.1))))?;
+        let mut shown = Vec::new();
+        while !feed.has_ended() {
+            shown.extend(feed.next().await.boundaries.iter().map(|b| (b.at.0, b.import.watt_hours())));
+        }
+        Ok(shown)
+    }
+
+    /// Files of energies follow one another on one register, whether they begin where the last one ended or before.
+    #[tokio::test]
+    async fn energies_go_on_from_the_last_register() {
+        let wanted = vec![(11, 30_005), (12, 30_011)];
+        let next = energies(10, 0, &[5, 6], Base::Open);
+        assert_eq!(replayed(next, (10, 30_000)).await.unwrap(), wanted);
+        let longer = energies(7, 0, &[1, 2, 3, 5, 6], Base::Open);
+        assert_eq!(replayed(longer, (10, 30_000)).await.unwrap(), wanted);
+        let whole = energies(7, 50_000, &[1, 2, 3, 5, 6], Base::Open);
+        assert_eq!(replayed(whole, (10, 30_000)).await.unwrap(), wanted);
+        let old = energies(7, 0, &[1, 2], Base::Open);
+        assert_eq!(replayed(old, (10, 30_000)).await.unwrap(), []);
+        let said = energies(8, 29_990, &[4, 6, 5, 6], Base::Said);
+        assert_eq!(replayed(said, (10, 30_000)).await.unwrap(), wanted);
+    }
+
+    /// Energies that do not follow are refused before any is taken: by nothing that was used between, or by another register.
+    #[tokio::test]
+    async fn energies_that_do_not_follow_are_refused() {
+        for (feed, wanted) in [
+            (
+                energies(12, 0, &[5], Base::Open),
+                "the last register that was taken is of slot 10: what was used in the 2",
+            ),
+            (energies(10, 0, &[5, 6], Base::Said), "the register of slot 10 is 30000 Wh below"),
+            (energies(9, 30_000, &[5, 6], Base::Said), "the register of slot 10 is 5 Wh above"),
+            (energies(11, 29_999, &[5, 6], Base::Said), "the data begin 1 Wh below the last register"),
+            (energies(11, 70_000, &[5, 6], Base::Said), "not from 0 to the 32767 Wh"),
+        ] {
+            let error = replayed(feed, (10, 30_000)).await.unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 }

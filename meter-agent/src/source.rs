@@ -40,7 +40,7 @@ pub struct Series {
 impl Series {
     /// The cumulative register at the start of every slot and at the end of the last, beginning with `register`.
     ///
-    /// Registers beyond the largest, and energies below zero, end the replay.
+    /// A register beyond the largest, or an energy below zero, ends them: there are fewer readings then.
     pub fn readings(&self, register: Register) -> impl Iterator<Item = Reading> {
         let first = Some(register);
         let registers = std::iter::successors(first.map(|r| (0_usize, r)), |(index, register)| {

@@ -352,7 +352,7 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Reached {
     findings.expect(config.registers.to_limits(roster.slot()));
     check_store(&home.join(&config.store), findings);
     let (place, group) = (&certificate.service_point, &certificate.group);
-    match config.source.open(home, roster.slot(), &config.broker, &identity.meter) {
+    match config.source.open(home, roster.slot(), &identity.meter) {
         Ok(_) => findings.add(Grade::Fine, format!("meter {} at {place}, in {group}", identity.meter)),
         Err(error) => findings.add(Grade::Wrong, format!("[source]: {error:#}")),
     }
