@@ -170,6 +170,7 @@ impl<S: Store> Agent<S> {
             }
         }
         telemetry::stopping();
+        feed.tell_rest();
         feed.save(&mut store)?;
         store.commit()?;
         offer(&publisher, [meter.status("down", now()).outgoing()]);

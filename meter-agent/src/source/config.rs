@@ -142,7 +142,11 @@ impl Source {
     pub fn feed(self, directory: &Path, limits: Limits, store: &dyn Store) -> Result<Feed, MeterError> {
         match self {
             Self::Replay(feed) => Ok(feed),
-            Self::Live(live) => Feed::live(live.listen(directory), limits, store),
+            Self::Live(live) => {
+                let at_once = live.is_at_once();
+                let feed = Feed::live(live.listen(directory), limits, store)?;
+                Ok(if at_once { feed.at_once() } else { feed })
+            }
         }
     }
 }

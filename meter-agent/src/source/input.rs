@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_serial::{DataBits, Parity, SerialPortBuilderExt as _, SerialStream, StopBits};
 
+use super::file::FileBytes;
 use super::{Heard, SourceError};
 
 /// The pauses before a port or a socket is opened again.
@@ -173,8 +174,8 @@ impl Input {
 
     async fn open(&self, directory: &Path, line: Line) -> io::Result<Bytes> {
         Ok(match self {
-            Self::File(path) if path.as_os_str() == "-" => Box::new(tokio::io::stdin()),
-            Self::File(path) => Box::new(tokio::fs::File::open(directory.join(path)).await?),
+            Self::File(path) if path.as_os_str() == "-" => Box::new(FileBytes::open(path.clone())?),
+            Self::File(path) => Box::new(FileBytes::open(directory.join(path))?),
             Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
             Self::Serial(path) => Box::new(serial(path, line)?),
         })

@@ -1,13 +1,21 @@
 //! JSON messages of a broker in the home: what plugs, clamps and gateways publish.
 
+use std::time::Duration;
+
 use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::info;
 
 use super::lines::{NumberError, exact, time};
 use super::{Heard, SourceError};
 use crate::measurement::{Measurement, Quantity, Unit};
+
+/// After so long a silence somebody is told: at the start, and later, since some devices tell their registers every five minutes.
+const FIRST_SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// Where a message has its values.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -192,11 +200,28 @@ fn nearest(value: &Value) -> Result<Decimal, NumberError> {
 /// Listens until nobody does any more.
 pub(super) async fn listen(settings: link::Settings, field: &Field, heard: &mpsc::Sender<Heard>) {
     let mut subscriber = link::Subscriber::connect(settings, vec![field.topic.clone()]);
+    let (subscribed, trouble) = (subscriber.subscribed(), subscriber.trouble());
+    info!(topic = field.topic, "waits for messages");
+    let (mut patience, mut silent) = (FIRST_SILENCE, Duration::ZERO);
     loop {
         let delivery = tokio::select! {
             () = heard.closed() => break,
-            delivery = subscriber.recv() => delivery,
+            delivery = timeout(patience, subscriber.recv()) => delivery,
         };
+        let Ok(delivery) = delivery else {
+            (silent, patience) = (silent + patience, SILENCE);
+            let trouble = trouble.borrow().clone().filter(|_| !*subscribed.borrow());
+            let why = match trouble {
+                Some(trouble) => format!(": there is no connection, {trouble}"),
+                None => "; is the topic the device's, and does it run? See what comes with: mosquitto_sub -v -t '#'".into(),
+            };
+            let error = SourceError::Silent { topic: field.topic.clone(), seconds: silent.as_secs(), why };
+            if heard.send(Err(error)).await.is_err() {
+                break;
+            }
+            continue;
+        };
+        (silent, patience) = (Duration::ZERO, SILENCE);
         let Some(delivery) = delivery else { break };
         let told = field.read(&delivery.payload, host::now().timestamp());
         let told = told.map_err(|fault| SourceError::Message { topic: delivery.topic.clone(), fault });
@@ -324,5 +349,23 @@ mod tests {
             let told = field.read(format!("{{\"w\":{number}}}").as_bytes(), NOW).unwrap();
             assert!(told.import == Quantity::Register(wanted.parse().unwrap()), "{number}");
         }
+    }
+
+    /// A topic on which nothing comes is said, again and again, with what may be the matter.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_said() {
+        let (heard, mut hears) = mpsc::channel(4);
+        // nobody listens on this port
+        let settings = link::Settings::new("127.0.0.1", 1, "source");
+        let field = Preset::named("tasmota").unwrap().field("kitchne");
+        let listening = tokio::spawn(async move { listen(settings, &field, &heard).await });
+        for seconds in [30, 630, 1_230] {
+            let said = hears.recv().await.unwrap().unwrap_err();
+            assert_eq!(said.name(), "silent");
+            let wanted = format!("no message came on `tele/kitchne/SENSOR` for {seconds} s");
+            assert!(said.to_string().starts_with(&wanted), "{said}");
+        }
+        drop(hears);
+        listening.await.unwrap();
     }
 }
