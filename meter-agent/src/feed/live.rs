@@ -109,6 +109,7 @@ impl Live {
         }
         let clock = Clock { wall: now(), uptime: self.started.elapsed() };
         if let Some(words) = self.behind(measurement.at, clock.wall) {
+            telemetry::count_kind("wattveil_register_anomalies_total", "behind", 1);
             self.complain("behind", &words);
         }
         let first = interval::begin(&mut measurement, self.registers.last_at());
@@ -133,11 +134,16 @@ impl Live {
     fn observe(&mut self, measurement: Measurement, clock: Clock) -> Vec<Boundary> {
         let vet = || self.registers.observe(&measurement, Some(clock), &self.limits);
         let vetted = telemetry::timed("vet", vet);
+        let taken = self.registers.last_at() == Some(measurement.at);
+        // the interval itself, which comes next, is refused for the same
+        if !taken && matches!(measurement.import, Quantity::Energy { seconds: 0, .. }) {
+            return Vec::new();
+        }
         for anomaly in &vetted.anomalies {
             telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
             self.explain(anomaly, &measurement);
         }
-        if !vetted.anomalies.contains(&Anomaly::Repeated) {
+        if taken && !vetted.anomalies.contains(&Anomaly::Repeated) {
             self.cadence.hear(measurement.at);
             (self.last, self.again) = (Some(measurement), 0);
         }
