@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::feed::Fed;
+use crate::meter::Meter;
 use crate::meter::open_batch::{FullBatch, OpenBatch};
 use crate::register::Boundary;
 
@@ -24,12 +25,22 @@ pub async fn run(
     directory: &Path,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let roster = config.read_roster(directory)?;
+    let (identity, roster) = config.identity(directory)?;
     let slot = roster.slot();
-    let source = config.source.open(directory, slot, &config.broker, &config.meter()?)?;
+    let source = config.source.open(directory, slot, &identity.meter)?;
     let limits = config.registers.to_limits(slot)?;
-    let batch_slots = config.pace.to_pace()?.batch_slots;
-    let mut feed = source.feed(directory, limits, &MemoryStore::default())?;
+    let pace = config.pace.to_pace()?;
+    let batch_slots = pace.batch_slots;
+    // what a run would refuse, this refuses
+    Meter::open(
+        identity,
+        roster.clone(),
+        config.floor.clone(),
+        pace,
+        &mut MemoryStore::default(),
+        host::now(),
+    )?;
+    let mut feed = source.feed(directory, limits, &MemoryStore::default())?.telling_all();
     let mut shown = Shown { out: io::stdout(), slot, batch_slots, ..Shown::of(&roster) };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -42,6 +53,7 @@ pub async fn run(
             break;
         }
     }
+    feed.tell_rest();
     shown.end().context("cannot print what would be sent")
 }
 

@@ -1,30 +1,28 @@
 //! What feeds the role as time passes: a replay, or a meter whose registers are looked at first.
 
-use std::collections::BTreeMap;
-use std::error::Error as _;
-use std::iter::Peekable;
 use std::time::Duration;
 
-use host::telemetry;
-use protocol::unit::{Slot, SlotLength, Timestamp};
+use protocol::unit::{Register, Slot, SlotLength};
 use store::{Store, StoreError, Table};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
 
-use crate::measurement::{Measurement, Quantity};
+use self::live::Live;
+use self::replay::{Pace, Replay};
 use crate::meter::{MeterError, Reading};
-use crate::register::{Boundary, Clock, Limits, Registers, Vetted};
+use crate::register::{Boundary, Limits, Registers};
 use crate::source::Heard;
+
+mod cadence;
+mod complaints;
+mod interval;
+mod live;
+mod replay;
+
+pub use self::replay::{Base, ReplayError};
 
 /// What is believed of the meter's registers: one row.
 const REGISTERS: Table = Table("registers");
-
-/// What is believed of registers between slots' starts is kept so often.
-const KEEP: Duration = Duration::from_mins(1);
-
-/// Readings taken at once by a replay without a speed.
-const GROUP: usize = 64;
 
 /// What came in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -48,49 +46,6 @@ enum Kind {
     Live(Box<Live>),
 }
 
-#[derive(Debug)]
-struct Replay {
-    readings: Peekable<std::vec::IntoIter<Reading>>,
-    pace: Pace,
-    due: Instant,
-}
-
-/// How fast readings are replayed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Pace {
-    /// As fast as receipts allow.
-    Receipts,
-    /// One a so often.
-    Every(Duration),
-    /// Each at its own time.
-    Own(SlotLength),
-}
-
-#[derive(Debug)]
-struct Live {
-    hears: mpsc::Receiver<Heard>,
-    registers: Registers,
-    limits: Limits,
-    started: Instant,
-    seen: Seen,
-    ended: bool,
-    told_export: bool,
-    kept: Instant,
-}
-
-/// How often each anomaly was seen, so that the log has each of them but not all of them.
-#[derive(Debug, Default)]
-struct Seen(BTreeMap<&'static str, u64>);
-
-impl Seen {
-    /// Counts one; the 1st, 2nd, 4th, 8th … are worth a line.
-    fn again(&mut self, name: &'static str) -> Option<u64> {
-        let times = self.0.entry(name).or_default();
-        *times += 1;
-        times.is_power_of_two().then_some(*times)
-    }
-}
-
 impl Feed {
     /// Replays readings at so many slots a second; 0 is as fast as receipts allow.
     pub fn replay(readings: Vec<Reading>, slots_per_second: f64) -> Self {
@@ -108,7 +63,21 @@ impl Feed {
     }
 
     fn new(readings: Vec<Reading>, pace: Pace) -> Self {
-        Self(Kind::Replay(Replay { readings: readings.into_iter().peekable(), pace, due: Instant::now() }))
+        Self(Kind::Replay(Replay {
+            readings: readings.into(),
+            pace,
+            base: Base::Measured,
+            due: Instant::now(),
+        }))
+    }
+
+    /// A replay whose registers come from elsewhere than the meter.
+    #[must_use]
+    pub fn based(mut self, base: Base) -> Self {
+        if let Kind::Replay(replay) = &mut self.0 {
+            replay.base = base;
+        }
+        self
     }
 
     /// Looks at what a live source hears, going on from what the store knows of its registers.
@@ -118,33 +87,55 @@ impl Feed {
     /// [`MeterError`] if the store is damaged.
     pub fn live(hears: mpsc::Receiver<Heard>, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
         let registers = load(store)?;
-        Ok(Self(Kind::Live(Box::new(Live {
-            hears,
-            registers,
-            limits,
-            started: Instant::now(),
-            seen: Seen::default(),
-            ended: false,
-            told_export: false,
-            kept: Instant::now(),
-        }))))
+        Ok(Self(Kind::Live(Box::new(Live::new(hears, registers, limits)))))
     }
 
-    /// Passes over what was taken before the last stop; gives how much that was.
-    pub fn resume(&mut self, last: Option<Slot>) -> u64 {
+    /// What is heard was measured just now, so that a time long ago is said to be wrong.
+    #[must_use]
+    pub fn at_once(mut self) -> Self {
+        if let Kind::Live(live) = &mut self.0 {
+            live.hears_at_once();
+        }
+        self
+    }
+
+    /// Says everything that is wrong from now on: without this what comes again and again is counted, and told as a number.
+    #[must_use]
+    pub fn telling_all(mut self) -> Self {
+        if let Kind::Live(live) = &mut self.0 {
+            live.tell_all();
+        }
+        self
+    }
+
+    /// Says how often there was what was counted only, before a stop.
+    pub fn tell_rest(&mut self) {
+        if let Kind::Live(live) = &mut self.0 {
+            live.tell_rest();
+        }
+    }
+
+    /// Passes over what was taken before the last stop, and goes on from the last register that was taken; gives how much was
+    /// passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError`] if sums of energies do not go on from it.
+    pub fn resume(&mut self, last: Option<(Slot, Register)>) -> Result<u64, ReplayError> {
         let mut passed = 0;
-        if let (Kind::Replay(replay), Some(last)) = (&mut self.0, last) {
-            while replay.readings.next_if(|reading| reading.at <= last).is_some() {
+        if let (Kind::Replay(replay), Some((last, taken))) = (&mut self.0, last) {
+            replay.join(last, taken.watt_hours())?;
+            while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
                 passed += 1;
             }
         }
-        passed
+        Ok(passed)
     }
 
     /// Whether nothing will come any more.
     pub fn has_ended(&mut self) -> bool {
         match &mut self.0 {
-            Kind::Replay(replay) => replay.readings.peek().is_none(),
+            Kind::Replay(replay) => replay.readings.is_empty(),
             Kind::Live(live) => live.ended,
         }
     }
@@ -192,128 +183,4 @@ pub fn load(store: &dyn Store) -> Result<Registers, MeterError> {
 /// [`StoreError`].
 pub fn save(registers: &Registers, store: &mut dyn Store) -> Result<(), StoreError> {
     store.put(REGISTERS, b"", &protocol::wire::encode(registers))
-}
-
-impl Replay {
-    async fn next(&mut self) -> Fed {
-        let Some(reading) = self.readings.peek() else { return std::future::pending().await };
-        let group = match self.pace {
-            Pace::Receipts => GROUP,
-            Pace::Every(pause) => {
-                tokio::time::sleep_until(self.due).await;
-                self.due += pause;
-                1
-            }
-            Pace::Own(slot) => {
-                let start = slot.start_of(reading.at);
-                // a long wait in short ones: the time of day may be set meanwhile
-                loop {
-                    let left = start.since(host::now().timestamp());
-                    if left == 0 {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_secs(left.min(60))).await;
-                }
-                1
-            }
-        };
-        let boundary = |reading: Reading| {
-            let Reading { at, register, export } = reading;
-            Boundary { at, import: register, export }
-        };
-        let boundaries = self.readings.by_ref().take(group).map(boundary).collect();
-        Fed { boundaries, ended: self.readings.peek().is_none(), keep: true }
-    }
-}
-
-impl Live {
-    async fn next(&mut self) -> Fed {
-        if self.ended {
-            return std::future::pending().await;
-        }
-        let heard = self.hears.recv().await;
-        // an energy is told once only
-        let once = matches!(&heard, Some(Ok(Measurement { import: Quantity::Energy { .. }, .. })));
-        let boundaries = match heard {
-            Some(Ok(measurement)) => {
-                telemetry::count("wattveil_measurements_total", 1);
-                let clock = Clock { wall: now(), uptime: self.started.elapsed() };
-                let vet = || self.registers.observe(&measurement, Some(clock), &self.limits);
-                let vetted = telemetry::timed("vet", vet);
-                if measurement.export.is_some() && !std::mem::replace(&mut self.told_export, true) {
-                    info!(
-                        "the meter tells an export register: it is kept apart, is in no bill, and goes into load vectors where \
-                         the roster has a grid path; --dry-run shows it"
-                    );
-                }
-                self.explain(vetted)
-            }
-            Some(Err(error)) => {
-                telemetry::count_kind("wattveil_source_errors_total", error.name(), 1);
-                if let Some(times) = self.seen.again(error.name()) {
-                    warn!(cause = error.source(), times, "left out: {error}");
-                }
-                Vec::new()
-            }
-            None => {
-                self.ended = true;
-                Vec::new()
-            }
-        };
-        let keep = once || self.ended || !boundaries.is_empty() || self.kept.elapsed() >= KEEP;
-        if keep {
-            self.kept = Instant::now();
-        }
-        Fed { boundaries, ended: self.ended, keep }
-    }
-
-    /// Counts what is wrong, says it, and gives the rest.
-    fn explain(&mut self, vetted: Vetted) -> Vec<Boundary> {
-        for anomaly in vetted.anomalies {
-            telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
-            match self.seen.again(anomaly.name()) {
-                Some(times) if !anomaly.is_everyday() => warn!(anomaly = anomaly.name(), times, "{anomaly}"),
-                _ => debug!(anomaly = anomaly.name(), "{anomaly}"),
-            }
-        }
-        vetted.boundaries
-    }
-}
-
-fn now() -> Timestamp {
-    host::now().timestamp()
-}
-
-#[cfg(test)]
-mod tests {
-    use store::MemoryStore;
-
-    use super::*;
-
-    /// 2025-01-01T00:00:00Z.
-    const START: u64 = 1_735_689_600;
-
-    /// An energy is kept at once, a register with the slots' starts that it gives; the end is told once.
-    #[tokio::test]
-    async fn what_is_told_once_is_kept_at_once() {
-        let limits = Limits::new(SlotLength::try_from(900).unwrap());
-        let (heard, hears) = mpsc::channel(8);
-        let mut feed = Feed::live(hears, limits, &MemoryStore::default()).unwrap();
-        let register = Quantity::Register(5.into());
-        let energy = Quantity::Energy { energy: 1.into(), seconds: 60 };
-        for (seconds, import) in [(0, register), (10, register), (70, energy), (900, register)] {
-            let at = Timestamp(START + seconds);
-            heard.send(Ok(Measurement { at, import, export: None, device: None })).await.unwrap();
-        }
-        drop(heard);
-        let mut kept = Vec::new();
-        while !feed.has_ended() {
-            let Fed { boundaries, ended, keep } = feed.next().await;
-            kept.push((boundaries.len(), ended, keep));
-        }
-        // the energy's register begins at 0, below the other: of two kinds of quantities only one can be believed
-        let wanted =
-            [(1, false, true), (0, false, false), (0, false, true), (1, false, true), (0, true, true)];
-        assert_eq!(kept, wanted);
-    }
 }

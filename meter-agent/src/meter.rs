@@ -27,7 +27,7 @@ use protocol::share::{Batch, SealError, seal};
 use protocol::signature::{OpenError, Signed, SigningKey, VerifyingKey};
 use protocol::status::{Report, Status};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
-use protocol::unit::{Moment, Slot};
+use protocol::unit::{Moment, Register, Slot};
 use protocol::wire;
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
@@ -263,7 +263,12 @@ impl Meter {
 
     /// The slot that the next reading is expected at, if there was one: a source replays from here.
     pub fn resume_at(&self) -> Option<Slot> {
-        self.open.last().map(|(at, _)| at)
+        self.last().map(|(at, _)| at)
+    }
+
+    /// The last reading's slot and import register.
+    pub fn last(&self) -> Option<(Slot, Register)> {
+        self.open.last()
     }
 
     /// Takes a reading; seals every batch that it completes and gives the messages to publish after a commit.

@@ -175,6 +175,11 @@ impl Registers {
         vetted
     }
 
+    /// When the last measurement was that was believed.
+    pub fn last_at(&self) -> Option<Timestamp> {
+        self.before.map(|point| point.at)
+    }
+
     /// Takes up a register that does not follow from the last one.
     ///
     /// # Errors

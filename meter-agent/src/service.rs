@@ -72,7 +72,7 @@ pub async fn run_configured(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (identity, roster) = config.identity(directory)?;
-    let source = config.source.open(directory, roster.slot(), &config.broker, &identity.meter)?;
+    let source = config.source.open(directory, roster.slot(), &identity.meter)?;
     let mut store = FileStore::open(&directory.join(&config.store), CACHE)?;
     let link = config.broker.settings(directory, &format!("meter-{}", identity.meter))?;
     let pace = config.pace.to_pace()?;
@@ -91,7 +91,7 @@ impl<S: Store> Agent<S> {
     ///
     /// # Errors
     ///
-    /// If the store fails, or there is no entropy.
+    /// If the store fails, there is no entropy, or a replay does not go on from what was taken before.
     pub async fn run(
         self,
         progress: watch::Sender<Progress>,
@@ -101,7 +101,7 @@ impl<S: Store> Agent<S> {
         let mut rng = entropy()?;
         let mut state = Progress::default();
         // What was taken before the last stop is passed over at once, whatever the speed.
-        state.readings += feed.resume(meter.resume_at());
+        state.readings += feed.resume(meter.last())?;
         let (publisher, mut subscriber) = connect(&meter, link);
         let mut beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
         if let Some(revocation) = meter.revoked() {
@@ -170,6 +170,7 @@ impl<S: Store> Agent<S> {
             }
         }
         telemetry::stopping();
+        feed.tell_rest();
         feed.save(&mut store)?;
         store.commit()?;
         offer(&publisher, [meter.status("down", now()).outgoing()]);

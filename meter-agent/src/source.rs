@@ -17,6 +17,7 @@ use crate::meter::Reading;
 
 pub mod config;
 pub mod csv;
+mod file;
 pub mod input;
 pub mod lines;
 pub mod message;
@@ -40,7 +41,7 @@ pub struct Series {
 impl Series {
     /// The cumulative register at the start of every slot and at the end of the last, beginning with `register`.
     ///
-    /// Registers beyond the largest, and energies below zero, end the replay.
+    /// A register beyond the largest, or an energy below zero, ends them: there are fewer readings then.
     pub fn readings(&self, register: Register) -> impl Iterator<Item = Reading> {
         let first = Some(register);
         let registers = std::iter::successors(first.map(|r| (0_usize, r)), |(index, register)| {
@@ -97,6 +98,16 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// A topic on which nothing comes.
+    #[error("no message came on `{topic}` for {seconds} s{why}")]
+    Silent {
+        /// The topic.
+        topic: String,
+        /// How long.
+        seconds: u64,
+        /// What may be the matter.
+        why: String,
+    },
     /// A port or socket that ended; it is opened again.
     #[error("{input} was closed by the other end")]
     Closed {
@@ -113,6 +124,7 @@ impl SourceError {
             Self::Sml(_) => "sml",
             Self::Line { .. } => "line",
             Self::Message { .. } => "message",
+            Self::Silent { .. } => "silent",
             Self::Lost { .. } | Self::Closed { .. } => "lost",
         }
     }
@@ -135,6 +147,16 @@ pub enum Live {
 const WAITING: usize = 64;
 
 impl Live {
+    /// Whether it tells what was measured just now, as a file need not.
+    pub fn is_at_once(&self) -> bool {
+        match self {
+            Self::Lines(input) | Self::Telegrams(input, ..) | Self::Sml(input, _) => {
+                !matches!(input, Input::File(_))
+            }
+            Self::Messages(..) => true,
+        }
+    }
+
     /// Starts to listen on the current tokio runtime, until the source ends or nobody takes any more.
     ///
     /// # Panics
@@ -151,14 +173,15 @@ impl Live {
                 }
                 Self::Telegrams(input, line, standard) => {
                     let mut telegrams = Telegrams::default();
+                    let mut reader = telegram::Reader::new(standard);
                     let decode = |bytes: Option<&[u8]>| {
                         let cut = match bytes {
                             Some(bytes) => telegrams.take(bytes),
                             None => telegrams.finish(),
                         };
                         let now = host::now().timestamp();
-                        let read = |telegram: Vec<u8>| telegram::read(&telegram, now, standard);
-                        cut.into_iter().map(|telegram| Ok(telegram.and_then(read)?)).collect()
+                        let mut read = |telegram: Vec<u8>| reader.read(&telegram, now);
+                        cut.into_iter().map(|telegram| Ok(telegram.and_then(&mut read)?)).collect()
                     };
                     input::read(&input, &directory, line, decode, &heard).await;
                 }

@@ -56,12 +56,18 @@ async fn a_file_is_read_to_its_end() {
         file.write_all(&std::fs::read(shipped().join(name)).unwrap()).unwrap();
     }
     let mut hears = telegrams(Input::File("all.txt".into())).listen(directory.path());
-    for wanted in ["246913578", "", "2957", "6678394", "2002", "12345678.9"] {
+    // the fourth tells a total, not the tariffs of the one before, and no device number of its own
+    for wanted in ["246913578", "crc", "2957", "tariffs", "2002", "12345678.9"] {
         let heard = next(&mut hears).await;
-        if wanted.is_empty() {
-            assert!(matches!(heard, Err(SourceError::Telegram(TelegramError::Crc { .. }))), "{heard:?}");
-        } else {
-            assert!(heard.unwrap().import == register(wanted), "{wanted}");
+        match wanted {
+            "crc" => {
+                assert!(matches!(heard, Err(SourceError::Telegram(TelegramError::Crc { .. }))), "{heard:?}");
+            }
+            "tariffs" => {
+                let tariffs = matches!(heard, Err(SourceError::Telegram(TelegramError::Tariffs { .. })));
+                assert!(tariffs, "{heard:?}");
+            }
+            _ => assert!(heard.unwrap().import == register(wanted), "{wanted}"),
         }
     }
     assert!(timeout(PATIENCE, hears.recv()).await.expect("in time").is_none());
@@ -74,6 +80,27 @@ async fn a_file_that_is_not_there_is_said() {
     let lost = next(&mut hears).await.unwrap_err();
     assert_eq!(lost.to_string(), "cannot read file:/no/such/file");
     assert!(hears.recv().await.is_none());
+}
+
+/// A file that gives nothing, as a terminal or a pipe may, keeps no program from ending.
+#[test]
+fn a_file_that_gives_nothing_holds_nobody_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let hears = runtime.block_on(async {
+        let hears = Live::Lines(Input::File("pipe".into())).listen(directory.path());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        hears
+    });
+    let (ended, ends) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(hears);
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    ends.recv_timeout(PATIENCE).expect("the runtime ends while nobody has opened the pipe");
 }
 
 /// A socket that is closed in the middle of a telegram is opened again, and what was cut off is said.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crc::{CRC_16_ARC, CRC_16_IBM_SDLC, Crc};
 use jiff::tz::Offset;
-use link::Endpoint;
 use meter_agent::config::RegistersConfig;
 use meter_agent::feed::Feed;
 use meter_agent::measurement::Quantity;
@@ -109,7 +108,7 @@ impl Device {
         let config: SourceConfig = toml::from_str(&text).unwrap();
         let slot = SlotLength::try_from(900).unwrap();
         let meter: MeterId = "00112233445566778899aabbccddeeff".parse().unwrap();
-        config.open(self.directory.path(), slot, &Endpoint::new("127.0.0.1:1883"), &meter).unwrap()
+        config.open(self.directory.path(), slot, &meter).unwrap()
     }
 
     /// What is heard of it, before anything of it is believed.

@@ -392,7 +392,7 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Part
     }
     check_input(&config.source, home, findings);
     let (place, group) = (&certificate.service_point, &certificate.group);
-    match config.source.open(home, roster.slot(), &config.broker, &identity.meter) {
+    match config.source.open(home, roster.slot(), &identity.meter) {
         Ok(_) => findings.fine(format!("meter {} at {place}, in {group}", identity.meter)),
         Err(error) => findings.add(Grade::Wrong, format!("[source]: {error:#}")),
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use jiff::tz::Offset;
 use link::Endpoint;
 use protocol::id::MeterId;
-use protocol::unit::{Register, Slot, SlotLength};
+use protocol::unit::{MAX_REGISTER_WH, Register, Slot, SlotLength};
 use serde::{Deserialize, Serialize};
 use store::Store;
 use tracing::warn;
@@ -15,7 +15,7 @@ use super::csv::{self, CellQuantity, Format};
 use super::input::{Input, Line};
 use super::message::{Field, PRESETS, Preset};
 use super::{Live, synthetic};
-use crate::feed::Feed;
+use crate::feed::{Base, Feed};
 use crate::measurement::Unit;
 use crate::meter::{MeterError, Reading};
 use crate::register::Limits;
@@ -30,9 +30,10 @@ pub enum SourceConfig {
         file: PathBuf,
         /// The home's column.
         column: String,
-        /// The register before the first interval, in watt-hours, where the cells are energies.
-        #[serde(default)]
-        register: u64,
+        /// The register before the first interval, in watt-hours, where the cells are energies. Without it they go on from the
+        /// last register that was taken, and begin at 0 where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        register: Option<u64>,
         /// Slots a second; 0 is as fast as receipts allow.
         #[serde(default)]
         slots_per_second: f64,
@@ -84,7 +85,7 @@ pub enum SourceConfig {
     },
     /// JSON messages of a broker.
     Mqtt {
-        /// The broker; without one it is the one that the agent sends to.
+        /// The broker, which is always to be said: the one that the agent sends to carries nothing but its own topics.
         broker: Option<Endpoint>,
         /// A family of devices whose messages are known.
         preset: Option<String>,
@@ -141,7 +142,11 @@ impl Source {
     pub fn feed(self, directory: &Path, limits: Limits, store: &dyn Store) -> Result<Feed, MeterError> {
         match self {
             Self::Replay(feed) => Ok(feed),
-            Self::Live(live) => Feed::live(live.listen(directory), limits, store),
+            Self::Live(live) => {
+                let at_once = live.is_at_once();
+                let feed = Feed::live(live.listen(directory), limits, store)?;
+                Ok(if at_once { feed.at_once() } else { feed })
+            }
         }
     }
 }
@@ -152,44 +157,50 @@ impl SourceConfig {
     /// # Errors
     ///
     /// A file that can't be read, a column that it does not have, a topic that is missing.
-    pub fn open(
-        &self,
-        directory: &Path,
-        slot: SlotLength,
-        broker: &Endpoint,
-        meter: &MeterId,
-    ) -> anyhow::Result<Source> {
+    pub fn open(&self, directory: &Path, slot: SlotLength, meter: &MeterId) -> anyhow::Result<Source> {
         let live = |live| Ok(Source::Live(Box::new(live)));
         match self {
             Self::Csv { file, column, register, slots_per_second, own_time, format } => {
                 let path = directory.join(file);
-                let readings = read_csv(&path, column, *register, slot, format)
+                let (readings, base) = read_csv(&path, column, *register, slot, format)
                     .with_context(|| format!("the load data {} was refused", path.display()))?;
                 anyhow::ensure!(
                     !(*own_time && *slots_per_second != 0.0),
                     "own_time and slots_per_second are two speeds: say one of them"
                 );
-                Ok(Source::Replay(if *own_time {
+                let feed = if *own_time {
                     Feed::at_own_time(readings, slot)
                 } else {
                     Feed::replay(readings, checked_speed(*slots_per_second)?)
-                }))
+                };
+                Ok(Source::Replay(feed.based(base)))
             }
             Self::Synthetic { seed, index, start, slots, slots_per_second } => {
                 let home = synthetic::home(*seed, *index, Slot(*start), *slots, slot);
                 let readings = home.readings(Register::try_from(0)?).collect();
                 Ok(Source::Replay(Feed::replay(readings, checked_speed(*slots_per_second)?)))
             }
-            Self::Lines { input } => live(Live::Lines(input.clone())),
+            Self::Lines { input } => {
+                input.check(directory)?;
+                live(Live::Lines(input.clone()))
+            }
             Self::P1 { input, line, winter_offset } => {
+                input.check(directory)?;
                 let offset = Offset::from_hours(*winter_offset)
                     .ok()
                     .with_context(|| format!("a winter_offset of {winter_offset} hours is none"))?;
                 live(Live::Telegrams(input.clone(), *line, offset))
             }
-            Self::Sml { input, line } => live(Live::Sml(input.clone(), *line)),
-            Self::Mqtt { broker: own, .. } => {
-                let endpoint = own.as_ref().unwrap_or(broker);
+            Self::Sml { input, line } => {
+                input.check(directory)?;
+                live(Live::Sml(input.clone(), *line))
+            }
+            Self::Mqtt { broker, .. } => {
+                let endpoint = broker.as_ref().context(
+                    "an mqtt source needs its broker: the one that the agent sends to lets a meter read nothing but what is meant \
+                     for it. Say where the devices publish: broker = { address = \"192.168.1.10:1883\" }, with user and \
+                     password_file if it asks for them",
+                )?;
                 let settings = endpoint.settings(directory, &format!("source-{meter}"))?;
                 live(Live::Messages(Box::new(settings), self.field()?))
             }
@@ -219,12 +230,15 @@ impl SourceConfig {
             format!("an mqtt source needs a preset, or topic, import and unit; there is no {what}")
         };
         let or_known = |own: &Option<String>, known: Option<String>| own.clone().or(known);
+        // a preset's export is of its own quantity: beside a power, a register would be read as watts
+        let same =
+            known.as_ref().is_some_and(|k| unit.is_none_or(|unit| unit.is_power() == k.unit.is_power()));
         let field = Field {
             topic: or_known(topic, known.as_ref().map(|k| k.topic.clone()))
                 .with_context(|| missing("topic"))?,
             import: or_known(import, known.as_ref().map(|k| k.import.clone()))
                 .with_context(|| missing("import"))?,
-            export: or_known(export, known.as_ref().and_then(|k| k.export.clone())),
+            export: or_known(export, known.as_ref().filter(|_| same).and_then(|k| k.export.clone())),
             time: time.clone(),
             unit: unit.or(known.as_ref().map(|k| k.unit)).with_context(|| missing("unit"))?,
         };
@@ -254,13 +268,33 @@ fn checked_speed(slots_per_second: f64) -> anyhow::Result<f64> {
 fn read_csv(
     path: &Path,
     column: &str,
-    register: u64,
+    register: Option<u64>,
     slot: SlotLength,
     format: &Format,
-) -> anyhow::Result<Vec<Reading>> {
+) -> anyhow::Result<(Vec<Reading>, Base)> {
     let text = csv::open(path)?;
+    if csv::ends_within_a_line(path)? {
+        warn!(
+            file = %path.display(),
+            "the file does not end with the end of a line: its last row is taken as it stands; was the file cut off in it?"
+        );
+    }
     if format.quantity == CellQuantity::Register {
+        anyhow::ensure!(
+            register.is_none(),
+            "register is said, and the cells are registers themselves: leave it out, or say format.quantity = \"energy\""
+        );
         let read = csv::read_registers(text, column, slot, format)?;
+        let apart = read.readings.windows(2).map(|pair| pair[1].at.0 - pair[0].at.0).min();
+        if let Some(apart @ 2..) = apart {
+            anyhow::bail!(
+                "the registers are {} s apart or more and the roster's slots are {} s: no slot's energy would be known, and no record \
+                 made. Replay registers of every slot's start, or make a roster of longer slots (wattveil init --slot-minutes 15, 30 \
+                 or 60)",
+                u64::from(apart) * u64::from(slot.seconds()),
+                slot.seconds()
+            );
+        }
         if read.missing > 0 {
             warn!(
                 home = column,
@@ -269,7 +303,7 @@ fn read_csv(
                 "the home is incomplete: what it used over the gaps is billed by its registers' difference only"
             );
         }
-        return Ok(read.readings);
+        return Ok((read.readings, Base::Measured));
     }
     let homes = csv::read_energies(text, format)?;
     let names: Vec<String> = homes.iter().map(|home| home.name.clone()).collect();
@@ -277,11 +311,22 @@ fn read_csv(
     let home = home.ok_or_else(|| csv::no_column(column, &names))?;
     anyhow::ensure!(
         home.slot == slot,
-        "the data's intervals are {} s, the roster's slots {} s",
+        "the data's intervals are {} s, the roster's slots {} s: replay data of such intervals, or make a roster of such slots \
+         (wattveil init --slot-minutes {})",
         home.slot.seconds(),
-        slot.seconds()
+        slot.seconds(),
+        home.slot.seconds() / 60
     );
-    Ok(home.readings(Register::try_from(register)?).collect())
+    let base = if register.is_some() { Base::Said } else { Base::Open };
+    let readings: Vec<Reading> = home.readings(Register::try_from(register.unwrap_or(0))?).collect();
+    anyhow::ensure!(
+        readings.len() == home.energies.len() + 1,
+        "the register would pass the largest there can be, {MAX_REGISTER_WH} Wh, in interval {} of {}: is register, in Wh, what it \
+         should be?",
+        readings.len(),
+        home.energies.len()
+    );
+    Ok((readings, base))
 }
 
 #[cfg(test)]
@@ -312,6 +357,77 @@ mod tests {
         ] {
             let error = mqtt(text).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
+        }
+    }
+
+    /// A preset's export is not kept beside a quantity that it is not of, nor dropped beside its own.
+    #[test]
+    fn a_preset_s_export_is_of_its_own_quantity() {
+        let export = |text: &str| mqtt(text).unwrap().export;
+        let power = "preset = \"tasmota\"\ndevice = \"a\"\nimport = \"/ENERGY/Power\"\nunit = \"W\"";
+        assert_eq!(export(power), None);
+        assert_eq!(export(&format!("{power}\nexport = \"/out\"")).as_deref(), Some("/out"));
+        let energy = "preset = \"tasmota\"\ndevice = \"a\"\nunit = \"Wh\"";
+        assert_eq!(export(energy).as_deref(), Some("/ENERGY/ExportActive"));
+    }
+
+    fn opened(text: &str, directory: &Path) -> anyhow::Result<Source> {
+        let config: SourceConfig = toml::from_str(text)?;
+        let meter: MeterId = "00112233445566778899aabbccddeeff".parse()?;
+        config.open(directory, SlotLength::try_from(900)?, &meter)
+    }
+
+    fn refused(text: &str, directory: &Path) -> String {
+        format!("{:#}", opened(text, directory).expect_err(text))
+    }
+
+    /// What could only fail silently later is refused before a role starts.
+    #[test]
+    fn what_gives_nothing_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let here = directory.path();
+        for kind in ["lines", "p1", "sml"] {
+            let message = refused(&format!("[{kind}]\ninput = \"file:none.txt\""), here);
+            assert!(message.contains("none.txt; say a file that is there"), "{message}");
+            assert!(refused(&format!("[{kind}]\ninput = \"file:.\""), here).contains("cannot read"));
+            std::fs::write(here.join("some.txt"), "").unwrap();
+            assert!(opened(&format!("[{kind}]\ninput = \"file:some.txt\""), here).is_ok());
+        }
+        let message = refused("[mqtt]\npreset = \"tasmota\"\ndevice = \"a\"", here);
+        assert!(message.contains("broker = { address = "), "{message}");
+        let csv = |text: &str, more: &str| {
+            std::fs::write(here.join("a.csv"), text).unwrap();
+            format!("[csv]\nfile = \"a.csv\"\ncolumn = \"a\"\n{more}")
+        };
+        let energies =
+            "interval_start,a\n2026-01-01T00:00Z,1000\n2026-01-01T00:15Z,1000\n2026-01-01T00:30Z,1000\n";
+        let message = refused(&csv(energies, "register = 1099511625000"), here);
+        assert!(
+            message.contains("in interval 3 of 3") || message.contains("in interval 2 of 3"),
+            "{message}"
+        );
+        assert!(opened(&csv(energies, "register = 7"), here).is_ok());
+        let hours = "interval_start,a\n2026-01-01T00:00Z,1\n2026-01-01T01:00Z,1\n";
+        let message = refused(&csv(hours, ""), here);
+        assert!(
+            message.contains("3600 s, the roster's slots 900 s") && message.contains("--slot-minutes 60"),
+            "{message}"
+        );
+        let coarse = "time,a\n2026-01-01T00:00Z,1\n2026-01-01T00:30Z,2\n2026-01-01T01:00Z,3\n";
+        let registers = "[csv.format]\nquantity = \"register\"\nallow_missing = true";
+        let message = refused(&csv(coarse, registers), here);
+        assert!(message.contains("1800 s apart or more and the roster's slots are 900 s"), "{message}");
+        let message = refused(&csv(coarse, &format!("register = 5\n{registers}")), here);
+        assert!(message.contains("the cells are registers themselves"), "{message}");
+    }
+
+    /// A file that was cut off in its last line is seen, a whole one and an empty one are not taken for it.
+    #[test]
+    fn a_cut_line_is_seen() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, cut) in [("", false), ("a,1\n", false), ("a,1\r\n", false), ("a,1", true)] {
+            std::fs::write(file.path(), text).unwrap();
+            assert_eq!(csv::ends_within_a_line(file.path()).unwrap(), cut, "{text:?}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Load data from a CSV file: a column of times, and one column of energies or of registers a home.
 //!
 //! Nothing is guessed: an empty cell, a repeated or missing interval, a number that is none is refused with its line
-//! and column. Where a register may be missing ([`Format::allow_missing`]), what was used over the gap is in the next one.
+//! and column. Where a register may be missing ([`Format::allow_missing`]), what was used over the gap is in the next one;
+//! an hour that comes twice must then be there twice and whole, or have offsets.
 
-use std::io::Read;
+use std::io::{Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -119,9 +120,9 @@ pub enum CsvError {
     /// No such zone.
     #[error("`{0}` is not a time zone, such as Europe/Berlin")]
     Zone(String),
-    /// A unit of power.
-    #[error("the unit of a file is Wh or kWh")]
-    Unit,
+    /// A unit that is neither.
+    #[error("the unit of a file is Wh or kWh, not {0:?}")]
+    Unit(Unit),
     /// Fewer than two rows: the interval is unknown.
     #[error("the file needs at least two rows, it has {0}")]
     Short(usize),
@@ -134,6 +135,22 @@ pub enum CsvError {
 /// [`CsvError`].
 pub fn read_file(path: &Path) -> Result<Vec<Series>, CsvError> {
     read(open(path)?)
+}
+
+/// Whether a file's last line has no end, as one that was cut off.
+///
+/// # Errors
+///
+/// [`CsvError::Open`].
+pub fn ends_within_a_line(path: &Path) -> Result<bool, CsvError> {
+    let refused = |source| CsvError::Open { path: path.into(), source };
+    let mut file = std::fs::File::open(path).map_err(refused)?;
+    if !file.metadata().map_err(refused)?.is_file() || file.seek(SeekFrom::End(0)).map_err(refused)? == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(refused)?;
+    Ok(last != *b"\n")
 }
 
 /// Opens a file.
@@ -196,6 +213,9 @@ pub fn read_registers(
         return Err(no_column(column, &table.names));
     };
     let refused = |line, reason| CsvError::Cell { line, column: column.to_owned(), reason };
+    if format.allow_missing || table.rows.iter().all(|row| row.twice > 0) {
+        whole_nights(&table.rows, slot)?;
+    }
     let mut readings: Vec<Reading> = Vec::new();
     let (mut before, mut above): (Option<&Row>, u64) = (None, 0);
     for row in &table.rows {
@@ -260,8 +280,8 @@ struct Row {
     column: &'static str,
     /// Unix time.
     at: i64,
-    /// Whether the row's local hour is one that comes twice.
-    twice: bool,
+    /// The length in seconds of the hour that comes twice, if the row's local time is in one; else 0.
+    twice: i64,
     record: StringRecord,
 }
 
@@ -289,16 +309,18 @@ impl Table {
             Some(name) => Some(TimeZone::get(name).map_err(|_| CsvError::Zone(name.clone()))?),
             None => None,
         };
-        if format.unit.is_power() {
-            return Err(CsvError::Unit);
+        if !matches!(format.unit, Unit::Wh | Unit::KWh) {
+            return Err(CsvError::Unit(format.unit));
         }
         let mut reader = csv::Reader::from_reader(text);
         let header = reader.headers().map_err(|error| row_error(&error))?.clone();
+        one_line(1, &header)?;
         let names = names(&header, times)?;
         let mut rows: Vec<Row> = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|error| row_error(&error))?;
             let line = record.position().map_or(0, csv::Position::line);
+            one_line(line, &record)?;
             let cell = record.get(0).unwrap_or_default().trim();
             let before = rows.last().map(|row| row.at);
             let parsed = time(cell, zone.as_ref(), before);
@@ -328,6 +350,15 @@ fn names(header: &StringRecord, times: &'static str) -> Result<Vec<String>, CsvE
     Ok(names)
 }
 
+/// A quote that is left open makes one cell of all that follows it, whoever's column it is in.
+fn one_line(line: u64, record: &StringRecord) -> Result<(), CsvError> {
+    let broken = record.iter().position(|cell| cell.contains(['\n', '\r']));
+    let Some(index) = broken else { return Ok(()) };
+    let reason =
+        format!("the cell in column {} goes on over the line's end: is a quote left open in it?", index + 1);
+    Err(CsvError::Row { line, reason })
+}
+
 fn row_error(error: &csv::Error) -> CsvError {
     let line = error.position().map_or(1, csv::Position::line);
     let reason = match error.kind() {
@@ -340,10 +371,10 @@ fn row_error(error: &csv::Error) -> CsvError {
     CsvError::Row { line, reason }
 }
 
-/// The Unix time of a cell, and whether its local hour comes twice.
-fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64, bool), String> {
+/// The Unix time of a cell, and the length of the hour that comes twice that it is in.
+fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64, i64), String> {
     if let Ok(time) = cell.parse::<jiff::Timestamp>() {
-        return Ok((time.as_second(), false));
+        return Ok((time.as_second(), 0));
     }
     let Some(zone) = zone else {
         let wanted = "is not a time with an offset, such as 2026-01-31T23:45:00+01:00";
@@ -361,11 +392,11 @@ fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64
         Ok::<i64, String>(time.as_second())
     };
     match zone.to_ambiguous_zoned(local).offset() {
-        AmbiguousOffset::Unambiguous { offset } => Ok((second(offset)?, false)),
+        AmbiguousOffset::Unambiguous { offset } => Ok((second(offset)?, 0)),
         AmbiguousOffset::Fold { before: summer, after: winter } => {
             // the hour that comes twice: in summer time, until the rows have been there
             let (first, again) = (second(summer)?, second(winter)?);
-            Ok((if before.is_some_and(|before| before >= first) { again } else { first }, true))
+            Ok((if before.is_some_and(|before| before >= first) { again } else { first }, again - first))
         }
         AmbiguousOffset::Gap { .. } => {
             let name = zone.iana_name().unwrap_or("this zone");
@@ -431,7 +462,27 @@ fn intervals(rows: &[Row]) -> Result<(Slot, SlotLength), CsvError> {
     for pair in rows.windows(2) {
         follows(&pair[0], &pair[1], slot, false)?;
     }
+    if rows.iter().all(|row| row.twice > 0) {
+        whole_nights(rows, slot)?;
+    }
     Ok((first.slot(slot)?, slot))
+}
+
+/// Where rows may be missing, a local time in an hour that comes twice says which of the two it is only if both are whole.
+fn whole_nights(rows: &[Row], slot: SlotLength) -> Result<(), CsvError> {
+    let slot = i64::from(slot.seconds());
+    for night in rows.chunk_by(|before, row| before.twice > 0 && row.twice > 0) {
+        let (first, wanted) = (&night[0], 2 * night[0].twice / slot);
+        if wanted > 0 && usize::try_from(wanted) != Ok(night.len()) {
+            return Err(first.refused(format!(
+                "it is in an hour that comes twice that night, of which {} rows are there and {wanted} would be; where rows may \
+                 be missing, nobody can say which hour this is: write these times with their offset, such as \
+                 2026-10-25T02:45:00+01:00",
+                night.len()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn follows(before: &Row, row: &Row, slot: SlotLength, may_skip: bool) -> Result<(), CsvError> {
@@ -446,7 +497,7 @@ fn follows(before: &Row, row: &Row, slot: SlotLength, may_skip: bool) -> Result<
         elapsed if elapsed % seconds != 0 => {
             format!("an interval of {elapsed} s after ones of {seconds} s: intervals must not be mixed")
         }
-        elapsed if before.twice => format!(
+        elapsed if before.twice > 0 => format!(
             "{} s are missing before it; the clocks went back there, so that hour must stand twice",
             elapsed - seconds
         ),
@@ -509,5 +560,52 @@ mod tests {
         let shown: Vec<_> = read.readings.iter().map(|r| (r.at.0 % 96, r.register.watt_hours())).collect();
         assert_eq!((shown, read.missing), (vec![(1, 1_500), (5, 2_001)], 3));
         assert!(matches!(read_registers(text.as_bytes(), "b", slot, &format), Err(CsvError::Short(1))));
+    }
+
+    /// Where rows may be missing, an hour that comes twice is both hours or none: a row of it is not put into one of them.
+    #[test]
+    fn an_hour_that_comes_twice_is_not_guessed() {
+        let slot = SlotLength::try_from(900).unwrap();
+        let format = Format {
+            quantity: CellQuantity::Register,
+            zone: Some("Europe/Berlin".into()),
+            allow_missing: true,
+            ..Format::default()
+        };
+        let read = |times: &[&str]| {
+            let rows: Vec<String> =
+                times.iter().zip(1..).map(|(time, wh)| format!("{time},{wh}\n")).collect();
+            read_registers(format!("time,a\n{}", rows.concat()).as_bytes(), "a", slot, &format)
+        };
+        let hour = ["02:00", "02:15", "02:30", "02:45"].map(|time| format!("2026-10-25 {time}"));
+        let hour = hour.each_ref().map(String::as_str);
+        let [first, second, third, last] = hour;
+        let whole = [&["2026-10-25 01:45"][..], &hour, &hour, &["2026-10-25 03:00"]].concat();
+        assert_eq!(read(&whole).unwrap().missing, 0);
+        for (times, line, rows) in [
+            (vec![last, first, second], 2, 3),
+            (vec!["2026-10-25 01:45", first, second, second, third, last, "2026-10-25 03:00"], 3, 5),
+            (hour.to_vec(), 2, 4),
+        ] {
+            let error = read(&times).unwrap_err().to_string();
+            let wanted = format!(
+                "line {line}, column time: it is in an hour that comes twice that night, of which {rows} rows are there and 8 \
+                 would be"
+            );
+            assert!(error.starts_with(&wanted), "{error}");
+        }
+        assert!(read(&["2026-10-25T02:45+01:00", "2026-10-25 03:00"]).is_ok());
+        let strict = Format { allow_missing: false, quantity: CellQuantity::Energy, ..format };
+        let text = hour.map(|time| format!("{time},1\n")).concat();
+        assert!(read_energies(format!("interval_start,a\n{text}").as_bytes(), &strict).is_err());
+    }
+
+    /// A file's unit is Wh or kWh, as its errors say.
+    #[test]
+    fn other_units_are_refused() {
+        for unit in [Unit::MWh, Unit::W, Unit::KW] {
+            let format = Format { unit, ..Format::default() };
+            assert!(matches!(read_energies(&b"interval_start,a\n"[..], &format), Err(CsvError::Unit(_))));
+        }
     }
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_serial::{DataBits, Parity, SerialPortBuilderExt as _, SerialStream, StopBits};
 
+use super::file::FileBytes;
 use super::{Heard, SourceError};
 
 /// The pauses before a port or a socket is opened again.
@@ -140,11 +141,41 @@ impl From<Line> for String {
 /// Bytes as they come.
 type Bytes = Box<dyn AsyncRead + Send + Unpin>;
 
+/// A file that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}; say a file that is there, or another input, such as serial:/dev/ttyUSB0", path.display())]
+pub struct FileError {
+    path: PathBuf,
+    source: io::Error,
+}
+
 impl Input {
+    /// Looks whether a file is there and can be read: one that is not would be a source that has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`].
+    pub fn check(&self, directory: &Path) -> Result<(), FileError> {
+        let Self::File(path) = self else { return Ok(()) };
+        if path.as_os_str() == "-" {
+            return Ok(());
+        }
+        let path = directory.join(path);
+        let look = || {
+            let metadata = std::fs::metadata(&path)?;
+            if metadata.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            // a pipe is opened only once: whoever writes would see it closed
+            if metadata.is_file() { std::fs::File::open(&path).map(drop) } else { Ok(()) }
+        };
+        look().map_err(|source| FileError { path, source })
+    }
+
     async fn open(&self, directory: &Path, line: Line) -> io::Result<Bytes> {
         Ok(match self {
-            Self::File(path) if path.as_os_str() == "-" => Box::new(tokio::io::stdin()),
-            Self::File(path) => Box::new(tokio::fs::File::open(directory.join(path)).await?),
+            Self::File(path) if path.as_os_str() == "-" => Box::new(FileBytes::open(path.clone())?),
+            Self::File(path) => Box::new(FileBytes::open(directory.join(path))?),
             Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
             Self::Serial(path) => Box::new(serial(path, line)?),
         })

@@ -172,7 +172,9 @@ impl Lines {
             let told = if std::mem::take(&mut self.skipping) {
                 Err(LineFault::TooLong)
             } else {
-                match std::str::from_utf8(&line).map(str::trim) {
+                // some editors and shells begin a file with a byte order mark
+                let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.number == 1).unwrap_or(&line);
+                match std::str::from_utf8(line).map(str::trim) {
                     Ok("") => continue,
                     Ok(line) => read(line),
                     Err(_) => Err(LineFault::Shape("the text is not UTF-8".to_owned())),
@@ -260,6 +262,14 @@ mod tests {
         ] {
             assert_eq!(read(line).unwrap_err().to_string(), message);
         }
+    }
+
+    /// A byte order mark before the first line costs no reading.
+    #[test]
+    fn a_byte_order_mark_is_no_reading() {
+        let text = "\u{feff}{\"time\":1,\"register_wh\":1}\n{\"time\":2,\"register_wh\":1}\n";
+        let heard = Lines::default().take(Some(text.as_bytes()));
+        assert!(heard.len() == 2 && heard.iter().all(Result::is_ok), "{heard:?}");
     }
 
     /// Lines are cut out of pieces of any size, numbered, and a bad one costs itself only.

@@ -1,13 +1,21 @@
 //! JSON messages of a broker in the home: what plugs, clamps and gateways publish.
 
+use std::time::Duration;
+
 use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::info;
 
 use super::lines::{NumberError, exact, time};
 use super::{Heard, SourceError};
 use crate::measurement::{Measurement, Quantity, Unit};
+
+/// After so long a silence somebody is told: at the start, and later, since some devices tell their registers every five minutes.
+const FIRST_SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// Where a message has its values.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +49,12 @@ pub enum MessageFault {
         /// What was found.
         source: NumberError,
     },
+    /// Exported power below zero.
+    #[error(
+        "has a power below zero at `{0}`, where exported power is above it; where `import` is below zero while exporting, leave \
+         `export` out"
+    )]
+    Below(String),
     /// A time that is none.
     #[error("has at `{0}` no time with an offset and no Unix time in seconds")]
     Time(String),
@@ -140,29 +154,74 @@ impl Field {
             }
             None => now,
         };
-        let quantity =
-            |value| if self.unit.is_power() { Quantity::Power(value) } else { Quantity::Register(value) };
-        Ok(Measurement { at, import: quantity(import), export: export.map(quantity), device: None })
+        let (import, export) = match export {
+            _ if !self.unit.is_power() => (Quantity::Register(import), export.map(Quantity::Register)),
+            // one power has a sign, whose channels are parted later
+            None => (Quantity::Power(import), None),
+            Some(export) if export.is_sign_negative() && !export.is_zero() => {
+                return Err(MessageFault::Below(self.export.clone().unwrap_or_default()));
+            }
+            Some(export) => {
+                let (into, out) = (import.max(Decimal::ZERO), (-import).max(export));
+                (Quantity::Power(into), Some(Quantity::Power(out)))
+            }
+        };
+        Ok(Measurement { at, import, export, device: None })
     }
 
-    /// The value at a pointer in watt-hours or watts; `None` where there is nothing.
+    /// The value at a pointer in watt-hours or watts; `None` where there is nothing, or `null`: a device that has no export
+    /// may say so.
     fn number(&self, json: &Value, pointer: &str) -> Result<Option<Decimal>, MessageFault> {
-        let Some(value) = json.pointer(pointer) else { return Ok(None) };
+        let Some(value) = json.pointer(pointer).filter(|value| !value.is_null()) else { return Ok(None) };
         let at = |source| MessageFault::Number { pointer: pointer.to_owned(), source };
-        let number = exact(value).map_err(at)?;
+        let number = nearest(value).map_err(at)?;
         let base = self.unit.to_base(number).ok_or_else(|| at(NumberError::Not(number.to_string())))?;
         Ok(Some(base))
+    }
+}
+
+/// A number of a device: its floating-point ones have some 17 digits, of which 15 are its own.
+fn nearest(value: &Value) -> Result<Decimal, NumberError> {
+    let long = match value {
+        Value::Number(number) if number.is_f64() => number.as_f64(),
+        _ => None,
+    };
+    match long {
+        // what is left of a difference of equal numbers, below what a decimal holds to 15 digits
+        Some(double) if double.abs() < 1e-13 => Ok(Decimal::ZERO),
+        Some(double) if exact(value).is_err() => {
+            let number = Decimal::from_scientific(&format!("{double:.14e}")).ok();
+            number.map(|number| number.normalize()).ok_or_else(|| NumberError::Not(value.to_string()))
+        }
+        _ => exact(value),
     }
 }
 
 /// Listens until nobody does any more.
 pub(super) async fn listen(settings: link::Settings, field: &Field, heard: &mpsc::Sender<Heard>) {
     let mut subscriber = link::Subscriber::connect(settings, vec![field.topic.clone()]);
+    let (subscribed, trouble) = (subscriber.subscribed(), subscriber.trouble());
+    info!(topic = field.topic, "waits for messages");
+    let (mut patience, mut silent) = (FIRST_SILENCE, Duration::ZERO);
     loop {
         let delivery = tokio::select! {
             () = heard.closed() => break,
-            delivery = subscriber.recv() => delivery,
+            delivery = timeout(patience, subscriber.recv()) => delivery,
         };
+        let Ok(delivery) = delivery else {
+            (silent, patience) = (silent + patience, SILENCE);
+            let trouble = trouble.borrow().clone().filter(|_| !*subscribed.borrow());
+            let why = match trouble {
+                Some(trouble) => format!(": there is no connection, {trouble}"),
+                None => "; is the topic the device's, and does it run? See what comes with: mosquitto_sub -v -t '#'".into(),
+            };
+            let error = SourceError::Silent { topic: field.topic.clone(), seconds: silent.as_secs(), why };
+            if heard.send(Err(error)).await.is_err() {
+                break;
+            }
+            continue;
+        };
+        (silent, patience) = (Duration::ZERO, SILENCE);
         let Some(delivery) = delivery else { break };
         let told = field.read(&delivery.payload, host::now().timestamp());
         let told = told.map_err(|fault| SourceError::Message { topic: delivery.topic.clone(), fault });
@@ -253,5 +312,60 @@ mod tests {
         ] {
             assert_eq!(field.read(payload.as_bytes(), NOW).unwrap_err().to_string(), message);
         }
+    }
+
+    /// Whatever its sign, a power is told in the channel it belongs to; an export that is `null` is none; the digits that a
+    /// device's arithmetic adds are not read.
+    #[test]
+    fn devices_are_read_as_they_are() {
+        let mut field = Field {
+            topic: "t".into(),
+            import: "/w".into(),
+            export: Some("/out".into()),
+            time: None,
+            unit: Unit::W,
+        };
+        let power = |watts: i32| Quantity::Power(watts.into());
+        for (payload, import, export) in [
+            (r#"{"w":500,"out":0}"#, power(500), Some(power(0))),
+            (r#"{"w":-1000,"out":0}"#, power(0), Some(power(1_000))),
+            (r#"{"w":-1000,"out":1000}"#, power(0), Some(power(1_000))),
+            (r#"{"w":-1000,"out":null}"#, power(-1_000), None),
+            (r#"{"w":-1000}"#, power(-1_000), None),
+        ] {
+            let told = field.read(payload.as_bytes(), NOW).unwrap();
+            assert!(told.import == import && told.export == export, "{payload}");
+        }
+        let below = field.read(br#"{"w":0,"out":-5}"#, NOW).unwrap_err().to_string();
+        assert!(below.contains("a power below zero at `/out`"), "{below}");
+        assert!(field.read(br#"{"w":null}"#, NOW).is_err());
+        field.unit = Unit::KWh;
+        for (number, wanted) in [
+            ("0.30000000000000004", "300"),
+            ("1.1102230246251565e-16", "0"),
+            ("12345.678900000001", "12345678.9"),
+            ("4.35", "4350"),
+        ] {
+            let told = field.read(format!("{{\"w\":{number}}}").as_bytes(), NOW).unwrap();
+            assert!(told.import == Quantity::Register(wanted.parse().unwrap()), "{number}");
+        }
+    }
+
+    /// A topic on which nothing comes is said, again and again, with what may be the matter.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_said() {
+        let (heard, mut hears) = mpsc::channel(4);
+        // nobody listens on this port
+        let settings = link::Settings::new("127.0.0.1", 1, "source");
+        let field = Preset::named("tasmota").unwrap().field("kitchne");
+        let listening = tokio::spawn(async move { listen(settings, &field, &heard).await });
+        for seconds in [30, 630, 1_230] {
+            let said = hears.recv().await.unwrap().unwrap_err();
+            assert_eq!(said.name(), "silent");
+            let wanted = format!("no message came on `tele/kitchne/SENSOR` for {seconds} s");
+            assert!(said.to_string().starts_with(&wanted), "{said}");
+        }
+        drop(hears);
+        listening.await.unwrap();
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! [OBIS]: https://www.dlms.com/files/Blue-Book-Ed-122-Excerpt.pdf
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crc::{CRC_16_ARC, Crc};
@@ -79,6 +80,22 @@ pub enum TelegramError {
     /// No import register.
     #[error("the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like")]
     NoImport,
+    /// Import registers of several channels, and none of channel 0.
+    #[error(
+        "the telegram has import registers of channels {0} and {1}, and none of channel 0: which one is billed?"
+    )]
+    Channels(u8, u8),
+    /// Other tariffs than before: a sum of others would jump.
+    #[error(
+        "the telegram has the import registers {found}, and the one before had {before}: their sum is of something else, and is \
+         not billed. If the meter's tariffs were changed, stop the agent and type: meter-agent rebase --config FILE"
+    )]
+    Tariffs {
+        /// Those of the telegrams before.
+        before: String,
+        /// Those of this one.
+        found: String,
+    },
 }
 
 /// Cuts telegrams out of a stream of bytes.
@@ -172,11 +189,11 @@ impl Address {
         Some(Self { medium, channel, value, period: period? })
     }
 
-    /// Whether it is of the electricity meter itself: not of a gas or water meter behind it, not of an older period.
+    /// Whether it is of the electricity meter itself: not of a gas or water meter behind it, not of an older period. Some meters
+    /// tell their electricity in another channel than 0.
     fn is_ours(self) -> bool {
-        self.medium.is_none_or(|medium| medium <= 1)
-            && self.channel.is_none_or(|channel| channel == 0)
-            && self.period == 255
+        let nothing_behind = self.channel.is_none_or(|channel| channel == 0) || self.medium == Some(1);
+        self.medium.is_none_or(|medium| medium <= 1) && nothing_behind && self.period == 255
     }
 }
 
@@ -204,6 +221,16 @@ impl Direction {
         Ok(())
     }
 
+    /// Which registers make the total.
+    fn tariffs(&self) -> Tariffs {
+        let mut tariffs: Vec<u8> = self.seen.iter().map(|(tariff, _)| *tariff).collect();
+        if tariffs.contains(&0) {
+            return Tariffs(vec![0]);
+        }
+        tariffs.sort_unstable();
+        Tariffs(tariffs)
+    }
+
     /// The total; where the meter tells none, its tariffs' sum.
     fn total(&self) -> Option<Decimal> {
         let total = self.seen.iter().find(|(tariff, _)| *tariff == 0);
@@ -215,29 +242,84 @@ impl Direction {
     }
 }
 
-/// Reads a telegram; `now` is its time if it tells none, `standard` the offset of its winter time.
+/// The registers of which an import is the sum.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tariffs(Vec<u8>);
+
+impl fmt::Display for Tariffs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.0.iter().map(|tariff| format!("1.8.{tariff}")).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// One meter's telegrams, one after the other.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    standard: Offset,
+    device: Option<String>,
+    tariffs: Option<Tariffs>,
+}
+
+impl Reader {
+    /// A reader of telegrams whose winter time has the offset `standard`.
+    pub fn new(standard: Offset) -> Self {
+        Self { standard, device: None, tariffs: None }
+    }
+
+    /// Reads the next telegram; `now` is its time if it tells none.
+    ///
+    /// # Errors
+    ///
+    /// [`TelegramError`], also for one whose import is the sum of other registers than that device's before.
+    pub fn read(&mut self, telegram: &[u8], now: Timestamp) -> Result<Measurement, TelegramError> {
+        let (measurement, found) = read(telegram, now, self.standard)?;
+        if let Some(device) = &measurement.device
+            && self.device.replace(device.clone()).is_some_and(|before| before != *device)
+        {
+            self.tariffs = None;
+        }
+        let before = self.tariffs.get_or_insert_with(|| found.clone());
+        if *before != found {
+            let (before, found) = (before.to_string(), found.to_string());
+            return Err(TelegramError::Tariffs { before, found });
+        }
+        Ok(measurement)
+    }
+}
+
+/// Reads a telegram, and which registers its import is the sum of; `now` is its time if it tells none, `standard` the offset of
+/// its winter time.
 ///
 /// # Errors
 ///
 /// [`TelegramError`].
-pub fn read(telegram: &[u8], now: Timestamp, standard: Offset) -> Result<Measurement, TelegramError> {
+pub fn read(
+    telegram: &[u8],
+    now: Timestamp,
+    standard: Offset,
+) -> Result<(Measurement, Tariffs), TelegramError> {
     let end = telegram.iter().rposition(|byte| *byte == b'!').ok_or(TelegramError::Cut)?;
     let text = std::str::from_utf8(telegram).map_err(|_| TelegramError::NotText)?;
     let crc = crc(&telegram[..=end], text[end + 1..].trim())?;
-    let (mut import, mut export) = (Direction::default(), Direction::default());
+    let mut channels: BTreeMap<u8, [Direction; 2]> = BTreeMap::new();
     let (mut time, mut device) = (None, None);
     for (line, data) in (1..).zip(text[..end].lines()) {
         let Some((address, values)) = data.trim().split_once('(') else { continue };
         let Some(address) = Address::parse(address).filter(|address| address.is_ours()) else { continue };
         let value = values.strip_suffix(')').unwrap_or(values);
+        let channel = address.channel.unwrap_or(0);
         match address.value {
-            (1, 8, _) => import.take(line, address, value)?,
-            (2, 8, _) => export.take(line, address, value)?,
+            (direction @ (1 | 2), 8, _) => {
+                let [import, export] = channels.entry(channel).or_default();
+                let direction = if direction == 1 { import } else { export };
+                direction.take(line, address, value)?;
+            }
             (1, 0, 0) if address.medium == Some(0) => {
                 let at = clock(value, standard);
                 time = Some(at.ok_or_else(|| TelegramError::Time { line, found: shortened(value) })?);
             }
-            (96, 1, 0 | 1) if device.is_none() => {
+            (96, 1, 0 | 1) if device.is_none() && channel == 0 => {
                 device = Some(value.to_owned()).filter(|number| number.bytes().any(|byte| byte != b'0'));
             }
             _ => {}
@@ -246,9 +328,17 @@ pub fn read(telegram: &[u8], now: Timestamp, standard: Offset) -> Result<Measure
     if crc.is_none() && time.is_some() {
         return Err(TelegramError::NoCrc);
     }
-    let import = import.total().ok_or(TelegramError::NoImport)?;
+    channels.retain(|_, [import, _]| !import.seen.is_empty());
+    let mut channels = channels.into_iter();
+    let (channel, [import, export]) = channels.next().ok_or(TelegramError::NoImport)?;
+    if let Some((other, _)) = channels.next().filter(|_| channel != 0) {
+        return Err(TelegramError::Channels(channel, other));
+    }
+    let total = import.total().ok_or(TelegramError::NoImport)?;
     let export = export.total().map(Quantity::Register);
-    Ok(Measurement { at: time.unwrap_or(now), import: Quantity::Register(import), export, device })
+    let measurement =
+        Measurement { at: time.unwrap_or(now), import: Quantity::Register(total), export, device };
+    Ok((measurement, import.tariffs()))
 }
 
 /// The CRC, if there is one and it is right.
@@ -313,7 +403,7 @@ mod tests {
     const THEIRS: Timestamp = Timestamp(1_795_323_600);
 
     fn read_one(telegram: &[u8]) -> Result<Measurement, TelegramError> {
-        read(telegram, NOW, Offset::constant(1))
+        read(telegram, NOW, Offset::constant(1)).map(|(measurement, _)| measurement)
     }
 
     fn wh(text: &str) -> Quantity {
@@ -406,6 +496,36 @@ mod tests {
         assert_eq!(read_one(text(both).as_bytes()).unwrap().import, wh("5000"));
         let four = "1.8.1(1*kWh)\r\n1.8.2(2*kWh)\r\n1.8.3(3*kWh)\r\n1.8.4(4000*Wh)\r\n";
         assert_eq!(read_one(text(four).as_bytes()).unwrap().import, wh("10000"));
+    }
+
+    /// Electricity in another channel than 0 is read where there is none in 0; of several, none is chosen.
+    #[test]
+    fn channels_are_told_apart() {
+        let text = |lines: &str| format!("/X\r\n\r\n{lines}!\r\n");
+        let import = |lines: &str| read_one(text(lines).as_bytes()).map(|read| read.import);
+        assert!(import("1-1:1.8.0(5*kWh)\r\n") == Ok(wh("5000")));
+        assert!(import("1-1:1.8.0(5*kWh)\r\n1-0:1.8.0(2*kWh)\r\n") == Ok(wh("2000")));
+        assert!(import("1-1:1.8.0(5*kWh)\r\n1-2:1.8.0(2*kWh)\r\n") == Err(TelegramError::Channels(1, 2)));
+        assert!(import("0-1:1.8.0(5*kWh)\r\n") == Err(TelegramError::NoImport));
+    }
+
+    /// A telegram whose sum has another tariff more or less is left out, and said: it would be energy that nobody used.
+    #[test]
+    fn other_tariffs_are_another_sum() {
+        let text = |lines: &str| format!("/X\r\n\r\n{lines}!\r\n");
+        let one = text("1-0:1.8.1(100*kWh)\r\n");
+        let both = text("1-0:1.8.2(5*kWh)\r\n1-0:1.8.1(100*kWh)\r\n");
+        let total = text("1-0:1.8.0(105*kWh)\r\n1-0:1.8.1(100*kWh)\r\n");
+        for (first, other, names) in
+            [(&one, &both, ["1.8.1, 1.8.2,", "had 1.8.1:"]), (&both, &one, ["1.8.1,", "had 1.8.1, 1.8.2:"])]
+        {
+            let mut reader = Reader::new(Offset::constant(1));
+            assert!(reader.read(first.as_bytes(), NOW).is_ok());
+            let error = reader.read(other.as_bytes(), NOW).unwrap_err().to_string();
+            assert!(names.iter().all(|name| error.contains(name)), "{error}");
+            assert!(reader.read(total.as_bytes(), NOW).is_err());
+            assert!(reader.read(first.as_bytes(), NOW).is_ok());
+        }
     }
 
     /// Summer and winter are told by the telegram; the hour that comes twice is two hours.

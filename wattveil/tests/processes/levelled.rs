@@ -131,7 +131,7 @@ fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Setup, Files) 
     let source = |column: &String| SourceConfig::Csv {
         file: csv.clone(),
         column: column.clone(),
-        register: 1_000_000,
+        register: Some(1_000_000),
         slots_per_second: SPEED,
         own_time: false,
         format: Format::default(),

@@ -49,7 +49,13 @@ impl Still {
 /// Runs a role that has to fail by itself, and checks that its message has all of `words`.
 #[track_caller]
 fn refuses(role: &str, config: &Path, words: &[&str]) {
-    let mut command = wattveil(&[role, "--config", config.to_str().unwrap()]);
+    refuses_with(&[], role, config, words);
+}
+
+#[track_caller]
+fn refuses_with(flags: &[&str], role: &str, config: &Path, words: &[&str]) {
+    let line = [&[role, "--config", config.to_str().unwrap()], flags].concat();
+    let mut command = wattveil(&line);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("a refusal", || child.try_wait().unwrap().is_some());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
@@ -181,6 +187,9 @@ fn keys_and_documents_that_do_not_belong_together() {
     // another meter's key, and another meter's certificate
     fs::copy(ours.path("meters/h03/sign.key"), ours.path("meters/h02/sign.key")).unwrap();
     refuses("meter-agent", &ours.files.meters[1], &["certificate is for another key"]);
+    // a dry run refuses what a run would
+    let dry = &["--dry-run"];
+    refuses_with(dry, "meter-agent", &ours.files.meters[1], &["certificate is for another key"]);
     fs::copy(ours.path("meters/h05/certificate.wv"), ours.path("meters/h04/certificate.wv")).unwrap();
     refuses("meter-agent", &ours.files.meters[3], &["certificate is for meter", "this is meter"]);
 }

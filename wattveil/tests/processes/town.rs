@@ -93,7 +93,7 @@ pub(crate) fn write(
     let source = |(index, column): (usize, &String)| SourceConfig::Csv {
         file: csv.clone(),
         column: column.clone(),
-        register: 1_000_000 + 7 * index as u64,
+        register: Some(1_000_000 + 7 * index as u64),
         slots_per_second: SPEED,
         own_time: false,
         format: Format::default(),
