@@ -11,10 +11,13 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::looked::Looked;
 use crate::measurement::{Measurement, Quantity};
 use crate::meter::{MeterError, Reading};
 use crate::register::{Boundary, Clock, Limits, Registers, Vetted};
 use crate::source::Heard;
+
+mod looked;
 
 /// What is believed of the meter's registers: one row.
 const REGISTERS: Table = Table("registers");
@@ -53,6 +56,7 @@ struct Replay {
     pace: Pace,
     base: Base,
     due: Instant,
+    looked: Option<Looked>,
 }
 
 /// Where the registers of a replay come from.
@@ -148,6 +152,21 @@ impl Seen {
         *times += 1;
         times.is_power_of_two().then_some(*times)
     }
+
+    /// Counts what is wrong, says it, and gives the rest.
+    fn explain(&mut self, vetted: Vetted) -> Vec<Boundary> {
+        for anomaly in vetted.anomalies {
+            telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
+            match self.again(anomaly.name()) {
+                Some(times) if !anomaly.is_everyday() => warn!(anomaly = anomaly.name(), times, "{anomaly}"),
+                _ => debug!(anomaly = anomaly.name(), "{anomaly}"),
+            }
+            for over in anomaly.ends() {
+                self.0.remove(over);
+            }
+        }
+        vetted.boundaries
+    }
 }
 
 impl Feed {
@@ -172,7 +191,23 @@ impl Feed {
             pace,
             base: Base::Measured,
             due: Instant::now(),
+            looked: None,
         }))
+    }
+
+    /// Looks at the registers of a replay as at a live meter's, going on from what the store knows of them. Sums of energies
+    /// are no meter's registers: they are as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`] if the store is damaged.
+    pub fn looking(mut self, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
+        if let Kind::Replay(replay) = &mut self.0
+            && replay.base == Base::Measured
+        {
+            replay.looked = Some(Looked::new(load(store)?, limits));
+        }
+        Ok(self)
     }
 
     /// A replay whose registers come from elsewhere than the meter.
@@ -213,6 +248,9 @@ impl Feed {
         let mut passed = 0;
         if let (Kind::Replay(replay), Some((last, taken))) = (&mut self.0, last) {
             replay.join(last, taken.watt_hours())?;
+            if let Some(looked) = &mut replay.looked {
+                looked.resume((last, taken));
+            }
             while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
                 passed += 1;
             }
@@ -248,7 +286,9 @@ impl Feed {
     /// [`StoreError`].
     pub fn save(&self, store: &mut dyn Store) -> Result<(), StoreError> {
         match &self.0 {
-            Kind::Replay(_) => Ok(()),
+            Kind::Replay(replay) => {
+                replay.looked.as_ref().map_or(Ok(()), |looked| save(looked.registers(), store))
+            }
             Kind::Live(live) => save(&live.registers, store),
         }
     }
@@ -332,12 +372,14 @@ impl Replay {
                 1
             }
         };
-        let boundary = |reading: Reading| {
-            let Reading { at, register, export } = reading;
-            Boundary { at, import: register, export }
-        };
         let group = group.min(self.readings.len());
-        let boundaries = self.readings.drain(..group).map(boundary).collect();
+        let mut boundaries = Vec::with_capacity(group);
+        for reading in self.readings.drain(..group) {
+            match &mut self.looked {
+                Some(looked) => boundaries.extend(looked.take(reading)),
+                None => boundaries.push(Boundary::from(reading)),
+            }
+        }
         Fed { boundaries, ended: self.readings.is_empty(), keep: true }
     }
 }
@@ -362,7 +404,7 @@ impl Live {
                          the roster has a grid path; --dry-run shows it"
                     );
                 }
-                self.explain(vetted)
+                self.seen.explain(vetted)
             }
             Some(Err(error)) => {
                 telemetry::count_kind("wattveil_source_errors_total", error.name(), 1);
@@ -381,18 +423,6 @@ impl Live {
             self.kept = Instant::now();
         }
         Fed { boundaries, ended: self.ended, keep }
-    }
-
-    /// Counts what is wrong, says it, and gives the rest.
-    fn explain(&mut self, vetted: Vetted) -> Vec<Boundary> {
-        for anomaly in vetted.anomalies {
-            telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
-            match self.seen.again(anomaly.name()) {
-                Some(times) if !anomaly.is_everyday() => warn!(anomaly = anomaly.name(), times, "{anomaly}"),
-                _ => debug!(anomaly = anomaly.name(), "{anomaly}"),
-            }
-        }
-        vetted.boundaries
     }
 }
 

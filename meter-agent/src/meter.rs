@@ -3,6 +3,7 @@
 //! What must stay true:
 //! * the cumulative register is the truth; a slot's energy is the difference of two registers;
 //! * a batch is sealed once. What is sent again are the same bytes, from the outbox;
+//! * no step of the clock loses a record or keeps one back: see [`outbox`];
 //! * nothing is sent before it is durable: the caller commits the store, then publishes;
 //! * a record leaves the outbox only when every aggregator has it or the retention is over: a bill that is out says nothing of
 //!   an aggregator that was away, and the curve and the next bill want its shares too;
@@ -283,7 +284,35 @@ impl Meter {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
-        match self.open.observe(reading, self.pace.batch_slots) {
+        let full = self.open.observe(reading, self.pace.batch_slots);
+        self.take_observed(full, now, store, rng)
+    }
+
+    /// Takes a reading that goes on from the last one as somebody said, or from another time; see
+    /// [`OpenBatch::observe_anew`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Meter::observe`].
+    pub fn observe_anew<R: CryptoRng>(
+        &mut self,
+        reading: Reading,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
+        let full = self.open.observe_anew(reading, self.pace.batch_slots);
+        self.take_observed(full, now, store, rng)
+    }
+
+    fn take_observed<R: CryptoRng>(
+        &mut self,
+        full: Result<Option<FullBatch>, ReadingError>,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
+        match full {
             Ok(full) => {
                 self.open.save(store)?;
                 if let Some(batch) = full {
