@@ -61,8 +61,10 @@ mod tests {
         last: &mut Option<(Slot, Register)>,
         store: &mut MemoryStore,
     ) -> Vec<(u32, u64, bool)> {
-        let reading = |(at, register)| {
-            Reading { at: Slot(at), register: Register::try_from(register).unwrap(), export: None }
+        let reading = |(at, register)| Reading {
+            at: Slot(at),
+            register: Register::try_from(register).unwrap(),
+            export: None,
         };
         let readings = readings.iter().copied().map(reading).collect();
         let mut feed = Feed::replay(readings, 0.0).looking(limits(), store).unwrap();

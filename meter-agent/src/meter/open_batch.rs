@@ -204,7 +204,9 @@ impl OpenBatch {
     ) -> Result<Option<FullBatch>, ReadingError> {
         let Some((last, before)) = self.last else { return self.observe(reading, batch_slots) };
         match self.gap {
-            Some(Gap { after, until }) if reading.at < until && after.is_none_or(|after| reading.at > after) => {
+            Some(Gap { after, until })
+                if reading.at < until && after.is_none_or(|after| reading.at > after) =>
+            {
                 energy(reading, Slot(0), before)?;
                 // what was measured at a wrong time, and is not sealed yet, is in the register
                 (self.energies, self.exports) = (Vec::new(), Vec::new());
@@ -416,7 +418,8 @@ mod tests {
         open.observe(reading(5, 1_010), 4).unwrap();
         let (before, most) = (open.clone(), 1_010 + 3 * 32_767);
         let error = open.observe(reading(8, most + 1), 4).unwrap_err();
-        let wanted = "the register rose by 98302 Wh in 3 slots up to slot 8, and 3 times 32767 Wh is the most";
+        let wanted =
+            "the register rose by 98302 Wh in 3 slots up to slot 8, and 3 times 32767 Wh is the most";
         assert!(error.to_string().starts_with(wanted) && open == before, "{error}");
         assert!(before.clone().observe(reading(8, most), 4).is_ok());
         let said = open.observe_anew(reading(6, 7_000_000), 4).unwrap().unwrap();

@@ -156,7 +156,16 @@ impl Anomaly {
     pub fn ends(&self) -> &'static [&'static str] {
         match self {
             Self::Recovered { .. } => &[
-                "zero", "decrease", "jump", "steep", "high", "stands", "negative", "beyond", "swapped", "recovered",
+                "zero",
+                "decrease",
+                "jump",
+                "steep",
+                "high",
+                "stands",
+                "negative",
+                "beyond",
+                "swapped",
+                "recovered",
             ],
             Self::Missing { .. } => &["off_starts"],
             Self::ClockWasAhead(_) => &["late"],

@@ -11,9 +11,10 @@
 //! * **A level** is a register that is below the last one, or further above. Levels are remembered, each with the readings
 //!   that go on from it. A reading that goes on from one of them is not believed, however long ago the last believed one is:
 //!   time makes no offset plausible, and a reset that has grown past the old register has not come back.
-//! * **A return** is a plausible register that goes on from no level: the step back is what tells a glitch. For a fall of a
-//!   young register, which is so near to zero that both can be said of one reading, it has to come right after the only
-//!   reading of the level, within a slot's time. What the old line cannot explain, a person has to.
+//! * **A return** is a plausible register that goes on from no level: the step back is what tells a glitch. A fall can be so near
+//!   to zero that both can be said of one reading. It is a return then if it is the first after the only reading of the level, and
+//!   comes within a slot's time, or lies above the last believed register by no more than an eighth of the fall. What the old line
+//!   cannot explain, a person has to. A low level that is left again for a higher one was a glitch of that.
 //! * **A register that was believed and was too high** within the bound shows when the next one is below it and goes on from
 //!   the one before. Nothing is then billed until the register has reached it; there is nothing to type.
 
@@ -237,7 +238,8 @@ impl Track {
             // each interval is of its own: there is no level to come back from
             (Misfit::Rise(..), Quantity::Energy { energy, seconds }) => Fault::Energy { energy, seconds },
             (Misfit::Rise(by, beyond), _)
-                if *beyond <= limits.slot_energy() / Decimal::from(4) && self.level_of(seen, limits).is_none() =>
+                if *beyond <= limits.slot_energy() / Decimal::from(4)
+                    && self.level_of(seen, limits).is_none() =>
             {
                 self.note(seen, None);
                 Fault::Steep(*by)
@@ -253,7 +255,9 @@ impl Track {
         let known = self.level_of(seen, limits);
         let level = match known {
             Some((_, level)) => Level { latest: seen, readings: level.readings.saturating_add(1), ..level },
-            None => Level { first: seen, latest: seen, readings: 1, heals: self.is_older(seen, base, limits) },
+            None => {
+                Level { first: seen, latest: seen, readings: 1, heals: self.is_older(seen, base, limits) }
+            }
         };
         self.note(seen, Some((known.map(|(index, _)| index), level)));
         let by = base.raw - seen.raw;
@@ -270,7 +274,11 @@ impl Track {
         let mut levels = self.levels();
         let agreeing = level.map_or(0, |(_, level)| level.readings);
         match level {
-            Some((Some(index), level)) => levels[index] = level,
+            Some((Some(index), level)) => {
+                let left = levels[index].latest;
+                levels[index] = level;
+                levels.retain(|other| other.first.at <= left.at || other.latest.raw >= left.raw);
+            }
             Some((None, level)) => {
                 if levels.len() == LEVELS
                     && let Some(least) = levels.iter().map(|known| (known.readings, known.latest.at)).min()
@@ -309,9 +317,10 @@ impl Track {
     /// Whether a register that could go on from the last believed one goes on from another level instead.
     fn is_of_a_level(&self, seen: Seen, base: Seen, limits: &Limits) -> bool {
         let Some((_, level)) = self.level_of(seen, limits) else { return false };
-        let fell = level.first.raw < base.raw;
+        let (fall, rise) = (base.raw - level.first.raw, seen.raw - base.raw);
         let at_once = seen.at.since(level.latest.at) <= limits.slot.seconds().into();
-        !level.heals && !(fell && level.readings == 1 && at_once)
+        let comes_back = at_once || rise <= fall / Decimal::from(8);
+        !level.heals && !(fall > Decimal::ZERO && level.readings == 1 && comes_back)
     }
 
     /// Whether a register that is below the last believed one goes on from the one before that.
@@ -320,7 +329,9 @@ impl Track {
         self.adopt.is_none()
             && !seen.raw.is_zero()
             && seen.raw < base.raw
-            && self.earlier.is_some_and(|earlier| step(earlier, Decimal::ZERO, seen, quantity, limits).is_ok())
+            && self
+                .earlier
+                .is_some_and(|earlier| step(earlier, Decimal::ZERO, seen, quantity, limits).is_ok())
     }
 
     /// Says how a new level of the device's register goes on from the old one, in watt-hours; gives what that adds to the
