@@ -56,7 +56,7 @@ struct Replay {
     pace: Pace,
     base: Base,
     due: Instant,
-    looked: Option<Looked>,
+    looked: Option<Box<Looked>>,
 }
 
 /// Where the registers of a replay come from.
@@ -205,7 +205,7 @@ impl Feed {
         if let Kind::Replay(replay) = &mut self.0
             && replay.base == Base::Measured
         {
-            replay.looked = Some(Looked::new(load(store)?, limits));
+            replay.looked = Some(Box::new(Looked::new(load(store)?, limits)));
         }
         Ok(self)
     }
@@ -246,14 +246,21 @@ impl Feed {
     /// [`ReplayError`] if sums of energies do not go on from it.
     pub fn resume(&mut self, last: Option<(Slot, Register)>) -> Result<u64, ReplayError> {
         let mut passed = 0;
-        if let (Kind::Replay(replay), Some((last, taken))) = (&mut self.0, last) {
-            replay.join(last, taken.watt_hours())?;
-            if let Some(looked) = &mut replay.looked {
-                looked.resume((last, taken));
+        match (&mut self.0, last) {
+            (Kind::Replay(replay), Some((last, taken))) => {
+                replay.join(last, taken.watt_hours())?;
+                if let Some(looked) = &mut replay.looked {
+                    looked.resume((last, taken));
+                }
+                while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
+                    passed += 1;
+                }
             }
-            while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
-                passed += 1;
+            // after a replay of energies, say, of which no register is known
+            (Kind::Live(live), Some(_)) => {
+                live.registers = std::mem::take(&mut live.registers).or_from(last, live.limits.slot);
             }
+            (_, None) => {}
         }
         Ok(passed)
     }

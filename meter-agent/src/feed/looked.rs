@@ -106,6 +106,20 @@ mod tests {
         }
     }
 
+    /// A meter that is listened to after a replay of energies goes on from what these came to, or waits for a word.
+    #[tokio::test]
+    async fn a_live_meter_goes_on_from_a_replay() {
+        let (heard, hears) = mpsc::channel(8);
+        let mut feed = Feed::live(hears, limits(), &MemoryStore::default()).unwrap();
+        feed.resume(Some((Slot(100), Register::try_from(30_000).unwrap()))).unwrap();
+        for slot in 101..1_000 {
+            let import = Quantity::Register((5_000_000 + 100 * slot).into());
+            let at = limits().slot.start_of(Slot(slot));
+            heard.send(Ok(Measurement { at, import, export: None, device: None })).await.unwrap();
+            assert_eq!(feed.next().await.boundaries, []);
+        }
+    }
+
     /// A jump within a file is held back; said to be real, the same file goes on with every slot.
     #[tokio::test]
     async fn a_jump_of_a_file_waits_for_a_word() {

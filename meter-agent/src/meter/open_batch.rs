@@ -223,7 +223,7 @@ impl OpenBatch {
 
     fn take(&mut self, reading: Reading, slots: u32, energy: u64, batch_slots: u32) -> Option<FullBatch> {
         let Reading { at, export, .. } = reading;
-        let Some(last) = at.0.checked_sub(slots).map(Slot) else { return None };
+        let last = at.0.checked_sub(slots).map(Slot)?;
         let known = i64::try_from(energy).ok().filter(|energy| *energy <= MAX_SLOT_WH && slots == 1);
         let known = known.filter(|_| !self.wrong.iter().any(|wrong| wrong.contains(last)));
         self.wrong.retain(|wrong| wrong.end() > last);

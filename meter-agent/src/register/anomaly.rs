@@ -155,7 +155,8 @@ impl Anomaly {
     /// The names of the anomalies that are over with this one: the next of them is a new one, and worth a line again.
     pub fn ends(&self) -> &'static [&'static str] {
         match self {
-            Self::Recovered { .. } => &[
+            // a glitch now and then stays one matter
+            Self::Recovered { after: 3.., .. } => &[
                 "zero",
                 "decrease",
                 "jump",

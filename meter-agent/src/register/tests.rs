@@ -511,12 +511,13 @@ fn readings_off_the_starts_are_told() {
     assert_eq!(fresh(&all).1, ["missing"]);
 }
 
-/// What is over is counted anew: the next of it is worth a line.
+/// What is over after more than a glitch is counted anew: the next of it is worth a line.
 #[test]
 fn a_recovery_ends_what_was_before() {
     let doubted = Anomaly::Doubted { channel: Channel::Import, fault: Fault::Jump(Decimal::ONE) };
-    let recovered = Anomaly::Recovered { channel: Channel::Import, after: 1 };
-    assert!(recovered.ends().contains(&doubted.name()) && doubted.ends().is_empty());
+    let recovered = |after| Anomaly::Recovered { channel: Channel::Import, after };
+    assert!(recovered(3).ends().contains(&doubted.name()));
+    assert!(recovered(2).ends().is_empty() && doubted.ends().is_empty());
 }
 
 /// What an agent wrote that knew no levels is read as it was, doubts and all.

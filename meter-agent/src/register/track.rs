@@ -319,8 +319,9 @@ impl Track {
         let Some((_, level)) = self.level_of(seen, limits) else { return false };
         let (fall, rise) = (base.raw - level.first.raw, seen.raw - base.raw);
         let at_once = seen.at.since(level.latest.at) <= limits.slot.seconds().into();
-        let comes_back = at_once || rise <= fall / Decimal::from(8);
-        !level.heals && !(fall > Decimal::ZERO && level.readings == 1 && comes_back)
+        let near = at_once || rise <= fall / Decimal::from(8);
+        let came_back = fall > Decimal::ZERO && level.readings == 1 && near;
+        !level.heals && !came_back
     }
 
     /// Whether a register that is below the last believed one goes on from the one before that.
