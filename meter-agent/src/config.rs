@@ -74,7 +74,7 @@ pub struct PaceConfig {
     pub retention_days: u64,
 }
 
-/// What is believed of a live source's registers; see [`Limits`].
+/// What is believed of registers; see [`Limits`].
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegistersConfig {
@@ -127,7 +127,7 @@ impl RegistersConfig {
     ///
     /// # Errors
     ///
-    /// For a tolerance beyond half a slot, or a connection that carries nothing.
+    /// For a tolerance beyond half a slot, or a connection that carries nothing or more than a slot can hold.
     pub fn to_limits(&self, slot: SlotLength) -> anyhow::Result<Limits> {
         let default = Limits::new(slot);
         let tolerance = self.tolerance_s.unwrap_or(default.tolerance);
@@ -138,6 +138,11 @@ impl RegistersConfig {
         );
         let most_watts = self.most_watts.map_or(default.most_watts, Into::into);
         anyhow::ensure!(!most_watts.is_zero(), "a connection of 0 most_watts carries nothing");
+        anyhow::ensure!(
+            most_watts <= default.most_watts,
+            "a connection of {most_watts} most_watts carries more than a slot can hold: {} W at most",
+            default.most_watts
+        );
         Ok(Limits {
             most_watts,
             tolerance,

@@ -91,7 +91,12 @@ impl<W: Write> Shown<W> {
         for boundary in boundaries {
             let before = self.open.last();
             let reading = boundary.reading();
-            let full = match self.open.observe(reading, self.batch_slots) {
+            let full = if boundary.anew {
+                self.open.observe_anew(reading, self.batch_slots)
+            } else {
+                self.open.observe(reading, self.batch_slots)
+            };
+            let full = match full {
                 Ok(full) => full,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "reading refused");

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::live::Live;
+use self::looked::Looked;
 use self::replay::{Pace, Replay};
 use crate::meter::{MeterError, Reading};
 use crate::register::{Boundary, Limits, Registers};
@@ -17,6 +18,7 @@ mod cadence;
 mod complaints;
 mod interval;
 mod live;
+mod looked;
 mod replay;
 
 pub use self::replay::{Base, ReplayError};
@@ -68,7 +70,23 @@ impl Feed {
             pace,
             base: Base::Measured,
             due: Instant::now(),
+            looked: None,
         }))
+    }
+
+    /// Looks at the registers of a replay as at a live meter's, going on from what the store knows of them. Sums of energies
+    /// are no meter's registers: they are as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError`] if the store is damaged.
+    pub fn looking(mut self, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
+        if let Kind::Replay(replay) = &mut self.0
+            && replay.base == Base::Measured
+        {
+            replay.looked = Some(Box::new(Looked::new(load(store)?, limits)));
+        }
+        Ok(self)
     }
 
     /// A replay whose registers come from elsewhere than the meter.
@@ -102,16 +120,20 @@ impl Feed {
     /// Says everything that is wrong from now on: without this what comes again and again is counted, and told as a number.
     #[must_use]
     pub fn telling_all(mut self) -> Self {
-        if let Kind::Live(live) = &mut self.0 {
-            live.tell_all();
+        match &mut self.0 {
+            Kind::Live(live) => live.tell_all(),
+            Kind::Replay(Replay { looked: Some(looked), .. }) => looked.tell_all(),
+            Kind::Replay(_) => (),
         }
         self
     }
 
     /// Says how often there was what was counted only, before a stop.
     pub fn tell_rest(&mut self) {
-        if let Kind::Live(live) = &mut self.0 {
-            live.tell_rest();
+        match &mut self.0 {
+            Kind::Live(live) => live.tell_rest(),
+            Kind::Replay(Replay { looked: Some(looked), .. }) => looked.tell_rest(),
+            Kind::Replay(_) => (),
         }
     }
 
@@ -123,11 +145,19 @@ impl Feed {
     /// [`ReplayError`] if sums of energies do not go on from it.
     pub fn resume(&mut self, last: Option<(Slot, Register)>) -> Result<u64, ReplayError> {
         let mut passed = 0;
-        if let (Kind::Replay(replay), Some((last, taken))) = (&mut self.0, last) {
-            replay.join(last, taken.watt_hours())?;
-            while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
-                passed += 1;
+        match (&mut self.0, last) {
+            (Kind::Replay(replay), Some((last, taken))) => {
+                replay.join(last, taken.watt_hours())?;
+                if let Some(looked) = &mut replay.looked {
+                    looked.resume((last, taken));
+                }
+                while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
+                    passed += 1;
+                }
             }
+            // after a replay of energies, say, of which no register is known
+            (Kind::Live(live), Some(last)) => live.resume(last),
+            (_, None) => {}
         }
         Ok(passed)
     }
@@ -160,7 +190,9 @@ impl Feed {
     /// [`StoreError`].
     pub fn save(&self, store: &mut dyn Store) -> Result<(), StoreError> {
         match &self.0 {
-            Kind::Replay(_) => Ok(()),
+            Kind::Replay(replay) => {
+                replay.looked.as_ref().map_or(Ok(()), |looked| save(looked.registers(), store))
+            }
             Kind::Live(live) => save(&live.registers, store),
         }
     }

@@ -3,6 +3,7 @@
 //! What must stay true:
 //! * the cumulative register is the truth; a slot's energy is the difference of two registers;
 //! * a batch is sealed once. What is sent again are the same bytes, from the outbox;
+//! * no step of the clock loses a record or keeps one back: see [`outbox`];
 //! * nothing is sent before it is durable: the caller commits the store, then publishes;
 //! * a record leaves the outbox only when every aggregator has it or the retention is over: a bill that is out says nothing of
 //!   an aggregator that was away, and the curve and the next bill want its shares too;
@@ -27,7 +28,7 @@ use protocol::share::{Batch, SealError, seal};
 use protocol::signature::{OpenError, Signed, SigningKey, VerifyingKey};
 use protocol::status::{Report, Status};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
-use protocol::unit::{Moment, Register, Slot};
+use protocol::unit::{Moment, Register, Slot, Timestamp};
 use protocol::wire;
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
@@ -283,7 +284,35 @@ impl Meter {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
-        match self.open.observe(reading, self.pace.batch_slots) {
+        let full = self.open.observe(reading, self.pace.batch_slots);
+        self.take_observed(full, now, store, rng)
+    }
+
+    /// Takes a reading that goes on from the last one as somebody said, or from another time; see
+    /// [`OpenBatch::observe_anew`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Meter::observe`].
+    pub fn observe_anew<R: CryptoRng>(
+        &mut self,
+        reading: Reading,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
+        let full = self.open.observe_anew(reading, self.pace.batch_slots);
+        self.take_observed(full, now, store, rng)
+    }
+
+    fn take_observed<R: CryptoRng>(
+        &mut self,
+        full: Result<Option<FullBatch>, ReadingError>,
+        now: Moment,
+        store: &mut dyn Store,
+        rng: &mut R,
+    ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
+        match full {
             Ok(full) => {
                 self.open.save(store)?;
                 if let Some(batch) = full {
@@ -395,7 +424,10 @@ impl Meter {
     ) -> Result<Vec<Outgoing>, MeterError> {
         let mut sends = self.announcement();
         sends.extend(self.seal_queued(now, store, rng)?);
-        self.outbox.expire(now, self.pace.retention, store)?;
+        // a clock at which the roster's keys are over is more likely wrong than the records are old
+        if self.keys_last(now.timestamp()) {
+            self.outbox.expire(now, self.pace.retention, store)?;
+        }
         for (seq, point) in self.outbox.due(now, self.pace.burst) {
             let Some(payload) = outbox::message(seq, point, store)? else { continue };
             self.outbox.sent(seq, point, now, &self.pace, rng);
@@ -480,8 +512,7 @@ impl Meter {
         self.refused = self.floor.admits(&self.roster, now.timestamp()).err();
         // A roster may outlive an aggregator's keys: until the next one comes, batches wait as under an expired one.
         let now_s = now.timestamp();
-        if self.roster.document().aggregators.iter().any(|aggregator| aggregator.box_key_at(now_s).is_none())
-        {
+        if !self.keys_last(now_s) {
             self.refused = Some(FloorError::Expired { now: now_s });
         }
         if self.refused.is_some() {
@@ -529,6 +560,11 @@ impl Meter {
             }
         }
         Ok(sends)
+    }
+
+    /// Whether every aggregator of the roster has a key at that time.
+    fn keys_last(&self, now: Timestamp) -> bool {
+        self.roster.document().aggregators.iter().all(|aggregator| aggregator.box_key_at(now).is_some())
     }
 
     fn take_receipt(&mut self, payload: &[u8], store: &mut dyn Store) -> Result<Handled, StoreError> {

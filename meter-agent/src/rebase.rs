@@ -9,7 +9,8 @@ use store::{FileStore, Store as _};
 
 use crate::config::Config;
 use crate::feed;
-use crate::register::Rebase;
+use crate::meter::open_batch::OpenBatch;
+use crate::register::{Rebase, kilowatt_hours};
 use crate::service::CACHE;
 
 /// Say what happened to a register that does not follow from the last one: reset, swapped, or a real jump
@@ -25,6 +26,9 @@ use crate::service::CACHE;
 ///
 /// When a jump is energy that was used:
 ///     meter-agent rebase --config agent.toml --jump-is-real
+///
+/// The answer says how many kWh that adds to the bill. More than the connection can carry, or a second word before anything was
+/// read, is taken down with --force only. With --export all this is said of the export register, and of that alone.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct RebaseArguments {
@@ -39,6 +43,12 @@ pub struct RebaseArguments {
     /// The import register jumped, and what it says was used
     #[arg(long, conflicts_with_all = ["closing", "opening"])]
     jump_is_real: bool,
+    /// The export register was reset or, with --jump-is-real, jumped; import is as it was
+    #[arg(long, conflicts_with_all = ["closing", "opening"])]
+    export: bool,
+    /// Take it down although the closing register can't be plausible, or something was taken down just now
+    #[arg(long)]
+    force: bool,
 }
 
 impl RebaseArguments {
@@ -53,23 +63,30 @@ impl RebaseArguments {
         let refused = "the store can't be opened; an agent that runs has it: stop it first, such as by systemctl stop \
                        wattveil-meter-agent";
         let mut store = FileStore::open(&path, CACHE).context(refused)?;
-        let mut registers = feed::load(&store)?;
+        let limits = config.registers.to_limits(config.read_roster(self.config.directory())?.slot())?;
+        let mut registers = feed::load(&store)?.or_from(OpenBatch::load(&store)?.last(), limits.slot);
         let watt_hours = |kwh: Option<Decimal>| {
             let exact =
                 kwh.map(|kwh| kwh.checked_mul(Decimal::from(1_000)).context("that is no register in kWh"));
             exact.transpose()
         };
-        let rebase = if self.jump_is_real {
-            Rebase::JumpIsReal
-        } else {
-            Rebase::NewLevel { closing: watt_hours(self.closing)?, opening: watt_hours(self.opening)? }
+        let rebase = match (self.export, self.jump_is_real) {
+            (false, true) => Rebase::JumpIsReal,
+            (true, true) => Rebase::ExportJumpIsReal,
+            (true, false) => Rebase::NewExportLevel,
+            (false, false) => {
+                Rebase::NewLevel { closing: watt_hours(self.closing)?, opening: watt_hours(self.opening)? }
+            }
         };
-        registers.rebase(rebase)?;
+        let adds = registers.rebase(rebase, self.force, host::now().timestamp(), &limits)?;
         feed::save(&registers, &mut store)?;
         store.commit()?;
         let said = match rebase {
-            Rebase::JumpIsReal => {
-                "the next import register is believed, however far it is above the last one"
+            Rebase::JumpIsReal | Rebase::ExportJumpIsReal => {
+                "the register is believed since it jumped, and goes on from there"
+            }
+            Rebase::NewExportLevel => {
+                "the next export register that is read is a new one's first; what it counted before counts nowhere"
             }
             Rebase::NewLevel { closing: Some(_), opening: Some(_) } => {
                 "the new device's registers go on from the old one's closing register; no energy is lost"
@@ -82,7 +99,13 @@ impl RebaseArguments {
                 "the next register that is read is the new device's first; what it counted before is not billed"
             }
         };
-        writeln!(std::io::stdout(), "taken down: {said}")?;
+        let added = kilowatt_hours(adds);
+        let bill = if self.export {
+            format!("This counts {added} kWh of export, which is in no bill")
+        } else {
+            format!("This adds {added} kWh to the bill")
+        };
+        writeln!(std::io::stdout(), "taken down: {said}. {bill}")?;
         Ok(())
     }
 }

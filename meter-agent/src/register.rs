@@ -3,7 +3,9 @@
 //! What must stay true:
 //! * the billed register never falls, and it never holds energy that no believable register told;
 //! * a register that does not follow from the last one is left out until it comes back or until somebody says what
-//!   happened ([`Registers::rebase`]); what was used meanwhile is then in the register, or said not to be;
+//!   happened ([`Registers::rebase`]); what was used meanwhile is then in the register, or said not to be. What follows, and
+//!   what comes back, is the rule in `register/track.rs`; it is judged by rates, and time alone makes nothing believable;
+//! * replays are looked at as live meters are, but for the clock;
 //! * watt-hours are exact decimals. A reading is rounded down, so what it leaves out is in the next one;
 //! * import and export are two channels. Neither is ever taken from the other.
 
@@ -15,7 +17,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
-use self::track::{Taken, Track};
+use self::track::{Change, Taken, Track};
 use crate::measurement::{Measurement, Quantity};
 use crate::meter::Reading;
 
@@ -26,6 +28,12 @@ pub use self::anomaly::{Anomaly, Channel, Fault};
 
 /// Before this, 2024-01-01, no agent ran: a clock that says so was never set.
 const EARLIEST: Timestamp = Timestamp(1_704_067_200);
+
+/// A measurement that is so many seconds ahead of the clock is not waited for.
+const FAR_AHEAD: u64 = 86_400;
+
+/// How long the clock has to say so.
+const SURE: Duration = Duration::from_hours(1);
 
 /// What is believed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,12 +57,15 @@ impl Limits {
         Self { slot, most_watts, tolerance: slot.seconds() / 6, ahead: 300, hold: 300 }
     }
 
-    /// The most energy between two registers that are so many seconds apart; never less than a slot's, since a coarse
-    /// register stands still and then steps.
-    fn allowance(&self, seconds: u64) -> Decimal {
-        let seconds = seconds.max(self.slot.seconds().into());
+    /// What the connection carries in so many seconds, in watt-hours.
+    fn carried(&self, seconds: u64) -> Decimal {
         let energy = self.most_watts.checked_mul(Decimal::from(seconds)).unwrap_or(Decimal::MAX);
         energy / Decimal::from(3_600)
+    }
+
+    /// What it carries in a slot, and no less than a kilowatt-hour: a coarse register stands still and then steps.
+    fn slot_energy(&self) -> Decimal {
+        self.carried(self.slot.seconds().into()).max(Decimal::from(1_000))
     }
 }
 
@@ -76,12 +87,21 @@ pub struct Boundary {
     pub import: Register,
     /// The export register, if the meter tells it and it was believed.
     pub export: Option<Register>,
+    /// It does not go on from the last one as registers do: somebody said what is between, or the clock was wrong before.
+    pub anew: bool,
 }
 
 impl Boundary {
     /// What the meter takes of it.
     pub fn reading(&self) -> Reading {
         Reading { at: self.at, register: self.import, export: self.export }
+    }
+}
+
+impl From<Reading> for Boundary {
+    fn from(reading: Reading) -> Self {
+        let Reading { at, register, export } = reading;
+        Self { at, import: register, export, anew: false }
     }
 }
 
@@ -112,6 +132,10 @@ pub enum Rebase {
     },
     /// The import register jumped, and what it says was used.
     JumpIsReal,
+    /// The export register was reset; the import register was not.
+    NewExportLevel,
+    /// The export register jumped, and what it says was fed in.
+    ExportJumpIsReal,
 }
 
 /// Why a rebase was refused.
@@ -122,15 +146,54 @@ pub enum RebaseError {
         "no register was ever read here, so the next one is simply the first: there is nothing to rebase"
     )]
     Nothing,
+    /// A second one before anything was read.
+    #[error(
+        "a rebase was taken down already and nothing was read since: start the agent, and look at what it says; to say \
+         something else in its place, add --force"
+    )]
+    Again,
+    /// There is no jump.
+    #[error(
+        "no register is held back that is above the last one that was believed, so there is no jump to be real; for a reset \
+         or a swap, leave --jump-is-real out"
+    )]
+    NoJump,
+    /// A register that comes back by itself.
+    #[error(
+        "the last register was {} Wh too high and the meter's will reach it by itself: there is nothing to rebase. To bill \
+         these {} Wh for good all the same, add --force",
+        by.normalize(), by.normalize()
+    )]
+    Heals {
+        /// Watt-hours.
+        by: Decimal,
+    },
     /// A closing register below what was read already.
     #[error("the closing register is {below} Wh below the last one that was read; is it the old device's?")]
     Closing {
         /// By how many watt-hours.
         below: Decimal,
     },
+    /// A closing register further above what was read than the connection carries.
+    #[error(
+        "the closing register is {} kWh above the last one that was read, and the connection carries {} kWh in that time at \
+         most: it is given in kWh; if that much was used, add --force",
+        kilowatt_hours(*adds), kilowatt_hours(*most)
+    )]
+    Implausible {
+        /// By how many watt-hours.
+        adds: Decimal,
+        /// How many there may be.
+        most: Decimal,
+    },
     /// A register that there can't be.
     #[error("the register is below zero or beyond the largest there can be; it is given in kWh")]
     Beyond,
+}
+
+/// Watt-hours in kilowatt-hours, to the watt-hour.
+pub(crate) fn kilowatt_hours(watt_hours: Decimal) -> Decimal {
+    (watt_hours / Decimal::from(1_000)).round_dp(3).normalize()
 }
 
 /// A meter's registers, as far as they were believed.
@@ -143,8 +206,25 @@ pub struct Registers {
     given: Option<Slot>,
     /// Energy went unmeasured since the last boundary: the slot that it belongs to must not look measured.
     blind: bool,
+    /// When the first register was read that does not go on from the last boundary as registers do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    anew: Option<Timestamp>,
+    /// Slots that began since the last boundary and had no register near enough.
+    #[serde(skip)]
+    off: u32,
     #[serde(skip)]
     clock: Option<Clock>,
+    #[serde(skip)]
+    late: Option<Late>,
+}
+
+/// Since when measurements are far behind the last one.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Late {
+    /// The first one's time.
+    at: Timestamp,
+    /// When it came.
+    uptime: Duration,
 }
 
 impl fmt::Debug for Registers {
@@ -167,6 +247,7 @@ impl Registers {
         let mut vetted = Vetted::default();
         if let Some(clock) = clock {
             vetted.anomalies.extend(self.step_of(clock));
+            vetted.anomalies.extend(self.look_back(measurement.at, clock));
         }
         match self.vet(measurement, clock, limits, &mut vetted.anomalies) {
             Ok(point) => self.settle(point, limits, &mut vetted),
@@ -180,23 +261,66 @@ impl Registers {
         self.before.map(|point| point.at)
     }
 
-    /// Takes up a register that does not follow from the last one.
+    /// Goes on from what a batch ended with, where nothing else is known.
+    #[must_use]
+    pub fn or_from(self, last: Option<(Slot, Register)>, slot: SlotLength) -> Self {
+        match last {
+            Some((at, register)) if !self.import.has_begun() => {
+                let (time, import) = (slot.start_of(at), Decimal::from(register.watt_hours()));
+                let before = Some(Point { at: time, import, export: None });
+                Self { import: Track::from_billed(time, import), before, given: Some(at), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// Takes up a register that does not follow from the last one; gives the watt-hours that this adds to what is billed,
+    /// as far as they are known. What is beyond what the connection can carry has to be forced, and so has a second word
+    /// before a register was read.
     ///
     /// # Errors
     ///
     /// [`RebaseError`], with nothing changed.
-    pub fn rebase(&mut self, rebase: Rebase) -> Result<(), RebaseError> {
+    pub fn rebase(
+        &mut self,
+        rebase: Rebase,
+        force: bool,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Result<Decimal, RebaseError> {
+        let anew = Change { force, now, ..Change::default() };
         match rebase {
             Rebase::NewLevel { closing, opening } => {
-                self.import.rebase(closing, opening)?;
+                let adds = self.import.rebase(Change { closing, opening, ..anew }, limits)?;
                 if self.export.has_begun() {
-                    self.export.rebase(None, None)?;
+                    self.export.rebase(Change { force: true, ..anew }, limits)?;
                 }
                 self.device = None;
-                Ok(())
+                Ok(adds)
             }
             Rebase::JumpIsReal => self.import.believe_jump(),
+            Rebase::NewExportLevel => self.export.rebase(anew, limits),
+            Rebase::ExportJumpIsReal => self.export.believe_jump(),
         }
+    }
+
+    /// Forgets a measurement that is of the future, once there is no doubt that it is: a clock that was ahead for a while
+    /// would else silence the meter until that time comes. A clock that is behind for a while, until it has been set after a
+    /// start, is told from it by the hour that this takes; what is less than a day ahead comes by itself.
+    fn look_back(&mut self, at: Timestamp, now: Clock) -> Option<Anomaly> {
+        let ahead = self.before.map_or(0, |before| before.at.since(now.wall));
+        if ahead <= FAR_AHEAD || now.wall < EARLIEST {
+            self.late = None;
+            return None;
+        }
+        let late = *self.late.get_or_insert(Late { at, uptime: now.uptime });
+        if now.uptime.saturating_sub(late.uptime) < SURE {
+            return None;
+        }
+        self.import.set_back(late.at);
+        self.export.set_back(late.at);
+        (self.before, self.given, self.late, self.anew) = (None, None, None, Some(late.at));
+        Some(Anomaly::ClockWasAhead(ahead))
     }
 
     /// How far the wall clock was moved between the last measurement and this one.
@@ -248,6 +372,9 @@ impl Registers {
         };
         let taken = imported.map_err(|fault| Anomaly::Doubted { channel: Channel::Import, fault })?;
         self.blind |= taken.unmeasured > 0;
+        if taken.said {
+            self.anew.get_or_insert(at);
+        }
         let import = note(Channel::Import, taken, anomalies);
         if self.device.is_none() {
             self.device.clone_from(device);
@@ -288,7 +415,26 @@ impl Registers {
                 self.give(slot, &chosen, vetted);
             }
         }
+        if let Some(before) = self.before
+            && before.at.0 / length < last
+        {
+            self.count_off(point.at.0 - last * length, last * length - before.at.0, limits, vetted);
+        }
         self.before = Some(point);
+    }
+
+    /// Counts a slot that began between two registers of which neither is near enough to its start: one is an accident, more
+    /// are how the meter is read.
+    fn count_off(&mut self, after: u64, ahead: u64, limits: &Limits, vetted: &mut Vetted) {
+        let (off, tolerance) = (after.min(ahead), limits.tolerance);
+        if off <= tolerance.into() {
+            self.off = 0;
+            return;
+        }
+        self.off = self.off.saturating_add(1);
+        if self.off > 1 {
+            vetted.anomalies.push(Anomaly::OffStarts { slots: self.off, off, tolerance });
+        }
     }
 
     fn give(&mut self, slot: u64, point: &Point, vetted: &mut Vetted) {
@@ -304,7 +450,8 @@ impl Registers {
             vetted.anomalies.push(Anomaly::Missing { first: Slot(given.0 + 1), slots: skipped });
         }
         (self.given, self.blind) = (Some(at), false);
-        vetted.boundaries.push(Boundary { at, import, export: point.export.and_then(whole) });
+        let anew = self.anew.take_if(|since| *since <= point.at).is_some();
+        vetted.boundaries.push(Boundary { at, import, export: point.export.and_then(whole), anew });
     }
 }
 
@@ -315,12 +462,14 @@ fn channels(import: Quantity, export: Option<Quantity>) -> (Quantity, Option<Qua
             let (into, out) = (watts.max(Decimal::ZERO), (-watts).max(Decimal::ZERO));
             (Quantity::Power(into), Some(Quantity::Power(out)))
         }
+        // what goes out is told apart
+        (Quantity::Power(watts), export) => (Quantity::Power(watts.max(Decimal::ZERO)), export),
         both => both,
     }
 }
 
 fn note(channel: Channel, taken: Taken, anomalies: &mut Vec<Anomaly>) -> Decimal {
-    let Taken { billed, after, unmeasured } = taken;
+    let Taken { billed, after, unmeasured, .. } = taken;
     if after > 0 {
         anomalies.push(Anomaly::Recovered { channel, after });
     }

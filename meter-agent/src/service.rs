@@ -135,7 +135,13 @@ impl<S: Store> Agent<S> {
                         state.readings += 1;
                         telemetry::count("wattveil_readings_total", 1);
                         let reading = boundary.reading();
-                        let taken = || meter.observe(reading, now(), &mut store, &mut rng);
+                        let taken = || {
+                            if boundary.anew {
+                                meter.observe_anew(reading, now(), &mut store, &mut rng)
+                            } else {
+                                meter.observe(reading, now(), &mut store, &mut rng)
+                            }
+                        };
                         match telemetry::timed("seal", taken)? {
                             Ok(sealed) => sends.extend(sealed),
                             Err(error) => {

@@ -54,6 +54,12 @@ impl Moment {
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Whether a pause of so many milliseconds that began at `earlier` is over. It is if `earlier` is later: the clock was set back,
+    /// and the pause would last until it has caught up.
+    pub fn is_past(self, earlier: Self, pause: u64) -> bool {
+        self < earlier || self.since(earlier) >= pause
+    }
 }
 
 /// A slot's number: Unix time in UTC divided by the slot length.
@@ -320,6 +326,15 @@ mod tests {
         assert_eq!(hour.slot_at(Timestamp(1_470_038_400)), Some(Slot(408_344)));
         assert_eq!(hour.start_of(Slot(408_344)), Timestamp(1_470_038_400));
         assert!(SlotLength::try_from(60).is_err());
+    }
+
+    /// A pause ends when its time is over, and when the clock goes back behind its beginning.
+    #[test]
+    fn pauses_end_when_the_clock_goes_back() {
+        let begun = Moment(1_000_000);
+        assert!(!begun.is_past(begun, 1) && begun.is_past(begun, 0));
+        assert!(!begun.plus(9).is_past(begun, 10) && begun.plus(10).is_past(begun, 10));
+        assert!(Moment(0).is_past(begun, 10) && Moment(999_999).is_past(begun, u64::MAX));
     }
 
     /// Ranges are half-open and never empty.

@@ -346,7 +346,8 @@ impl Sink {
     /// What the registrar has said, ever more rarely: nobody acknowledges it, and who missed it sends in vain.
     fn say_again(&mut self, now: Moment) -> Vec<Outgoing> {
         let (due, pause) = self.say_again;
-        if now < due {
+        // a clock that was set back is further from it than the pause
+        if now < due && due.since(now) <= pause {
             return Vec::new();
         }
         self.say_again = (now.plus(pause), (2 * pause).min(SAY_AGAIN_LAST));

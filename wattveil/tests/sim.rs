@@ -114,6 +114,21 @@ fn a_good_day_is_quiet() {
     });
 }
 
+/// Clocks that were ahead for two hours around a release delay nobody once they are right, and lose nothing.
+#[test]
+fn clocks_that_go_back_stall_nobody() {
+    seeds("clocks_that_go_back_stall_nobody", 4, |seed| {
+        let mut world = World::new(seed, Setup::new(4, 2), |_, _| Faults::none());
+        world.run_until(World::moment(23));
+        world.ahead = 20 * 86_400_000;
+        world.run_until(World::moment(25));
+        world.ahead = 0;
+        world.run_to_the_end(12);
+        world.check_laws();
+        world.check_nothing_is_missing();
+    });
+}
+
 /// An aggregator that is dead for good, or two of seven, delays nobody: bills are exact and outboxes empty.
 #[test]
 fn a_dead_aggregator_changes_nothing() {

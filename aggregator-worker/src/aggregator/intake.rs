@@ -244,7 +244,7 @@ impl Intake {
         // not over all accounts: of a million meters few are owed a receipt at a time
         self.owed.retain(|meter| {
             let Some(account) = self.accounts.get_mut(meter) else { return false };
-            if account.last.is_some_and(|last| now.since(last) < party.pace.receipt_every) {
+            if account.last.is_some_and(|last| !now.is_past(last, party.pace.receipt_every)) {
                 return true;
             }
             let checks: Vec<RecordCheck> =

@@ -461,7 +461,7 @@ impl Releases {
             certify(release, now, party.roster().q());
             let (Some(since), false) = (release.certified_at, release.answered) else { continue };
             let (Some(selection), Some(vote)) = (&release.selection, &release.own_vote) else { continue };
-            if release.lacked_at.is_some_and(|lacked| now.since(lacked) < LOOK_AGAIN) {
+            if release.lacked_at.is_some_and(|lacked| !now.is_past(lacked, LOOK_AGAIN)) {
                 continue;
             }
             let mut lookup = BTreeMap::new();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::{debug, warn};
 
 /// So many of a kind are told at once.
 const FIRST: u64 = 8;
@@ -68,6 +69,14 @@ impl Complaints {
         None
     }
 
+    /// Takes one, and says it if it is to be told now.
+    pub(super) fn complain(&mut self, kind: &'static str, words: &str) {
+        match self.take(kind, Instant::now(), words) {
+            Some(times) => warn!(kind, times, "{words}"),
+            None => debug!(kind, "{words}"),
+        }
+    }
+
     /// Those whose pause is over.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Untold> {
         let due = |kind: &Kind| kind.untold > 0 && now.duration_since(kind.told) >= kind.pause;
@@ -92,6 +101,13 @@ impl Kind {
         self.told = now;
         self.pause = (self.pause * 2).min(LONGEST);
         Untold { kind, more: std::mem::take(&mut self.untold), last: std::mem::take(&mut self.last) }
+    }
+}
+
+/// Says what was counted only.
+pub(super) fn tell(untold: Vec<Untold>) {
+    for Untold { kind, more, last } in untold {
+        warn!(kind, more, "{more} more of this kind, the last: {last}");
     }
 }
 

@@ -4,13 +4,13 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use host::telemetry;
-use protocol::unit::Timestamp;
+use protocol::unit::{Register, Slot, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::cadence::Cadence;
-use super::complaints::{Complaints, Untold};
+use super::complaints::{Complaints, tell};
 use super::{Fed, interval};
 use crate::measurement::{Measurement, Quantity};
 use crate::register::{Anomaly, Boundary, Clock, Limits, Registers};
@@ -21,9 +21,6 @@ const KEEP: Duration = Duration::from_mins(1);
 
 /// So many readings in a row with one time: its clock stands.
 const STANDS: u32 = 10;
-
-/// What a register is not believed for; over once it is believed again.
-const DOUBTS: [&str; 6] = ["zero", "decrease", "jump", "stands", "negative", "beyond"];
 
 #[derive(Debug)]
 pub(super) struct Live {
@@ -70,6 +67,11 @@ impl Live {
         self.complaints.tell_all();
     }
 
+    /// Goes on from the last register that was taken, if nothing else is known.
+    pub(super) fn resume(&mut self, last: (Slot, Register)) {
+        self.registers = std::mem::take(&mut self.registers).or_from(Some(last), self.limits.slot);
+    }
+
     pub(super) async fn next(&mut self) -> Fed {
         if self.ended {
             return std::future::pending().await;
@@ -110,7 +112,7 @@ impl Live {
         let clock = Clock { wall: now(), uptime: self.started.elapsed() };
         if let Some(words) = self.behind(measurement.at, clock.wall) {
             telemetry::count_kind("wattveil_register_anomalies_total", "behind", 1);
-            self.complain("behind", &words);
+            self.complaints.complain("behind", &words);
         }
         let first = interval::begin(&mut measurement, self.registers.last_at());
         let mut boundaries = Vec::new();
@@ -163,11 +165,9 @@ impl Live {
 
     /// Says what is wrong with a measurement.
     fn explain(&mut self, anomaly: &Anomaly, measurement: &Measurement) {
-        if matches!(anomaly, Anomaly::Recovered { .. }) {
-            tell(self.complaints.over(&DOUBTS, Instant::now()));
-        }
+        tell(self.complaints.over(anomaly.ends(), Instant::now()));
         match self.words(anomaly, measurement) {
-            Some(words) => self.complain(anomaly.name(), &words),
+            Some(words) => self.complaints.complain(anomaly.name(), &words),
             None => debug!(anomaly = anomaly.name(), "{anomaly}"),
         }
     }
@@ -219,14 +219,7 @@ impl Live {
             Some(cause) => format!("{left_out}{error}: {cause}"),
             None => format!("{left_out}{error}"),
         };
-        self.complain(error.name(), &words);
-    }
-
-    fn complain(&mut self, kind: &'static str, words: &str) {
-        match self.complaints.take(kind, Instant::now(), words) {
-            Some(times) => warn!(kind, times, "{words}"),
-            None => debug!(kind, "{words}"),
-        }
+        self.complaints.complain(error.name(), &words);
     }
 
     /// Says what was counted only.
@@ -240,12 +233,6 @@ impl Live {
                 last.at
             );
         }
-    }
-}
-
-fn tell(untold: Vec<Untold>) {
-    for Untold { kind, more, last } in untold {
-        warn!(kind, more, "{more} more of this kind, the last: {last}");
     }
 }
 
@@ -385,7 +372,7 @@ mod tests {
             live.take(register(at, 1_000));
             // the next one is the first of its kind
             assert_eq!(live.complaints.take("zero", Instant::now(), ""), Some(1));
-            live.complaints.over(&DOUBTS, Instant::now());
+            live.complaints.over(&["zero"], Instant::now());
         }
     }
 }

@@ -7,6 +7,7 @@ use protocol::unit::{MAX_SLOT_WH, Register, Slot, SlotLength};
 use tokio::time::Instant;
 
 use super::Fed;
+use super::looked::Looked;
 use crate::meter::Reading;
 use crate::register::Boundary;
 
@@ -19,6 +20,7 @@ pub(super) struct Replay {
     pub(super) pace: Pace,
     pub(super) base: Base,
     pub(super) due: Instant,
+    pub(super) looked: Option<Box<Looked>>,
 }
 
 /// Where the registers of a replay come from.
@@ -150,12 +152,14 @@ impl Replay {
                 1
             }
         };
-        let boundary = |reading: Reading| {
-            let Reading { at, register, export } = reading;
-            Boundary { at, import: register, export }
-        };
         let group = group.min(self.readings.len());
-        let boundaries = self.readings.drain(..group).map(boundary).collect();
+        let mut boundaries = Vec::with_capacity(group);
+        for reading in self.readings.drain(..group) {
+            match &mut self.looked {
+                Some(looked) => boundaries.extend(looked.take(reading)),
+                None => boundaries.push(Boundary::from(reading)),
+            }
+        }
         Fed { boundaries, ended: self.readings.is_empty(), keep: true }
     }
 }

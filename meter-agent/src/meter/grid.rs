@@ -4,7 +4,7 @@
 //! belongs to; `grid-queue` first slot → an interval that waits to be encrypted.
 //!
 //! What must stay true: a key encrypts an interval once. An interval leaves the queue in the commit that puts its vector
-//! into the outbox; batches never go back in time; and if the store is lost, so is the key.
+//! into the outbox; no slot is measured twice; and if the store is lost, so is the key.
 
 use grid::sum::{GridKey, Loads};
 use protocol::grid::{LoadVector, seal_deal};

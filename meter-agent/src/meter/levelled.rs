@@ -72,6 +72,8 @@ pub(super) struct Levelled {
     assembly: Assembly,
     queued: usize,
     waiting: BTreeMap<Hash, Waiting>,
+    /// When what is due was last looked at.
+    looked: Moment,
 }
 
 /// Who the meter is, and under which roster.
@@ -104,6 +106,7 @@ impl Levelled {
             assembly: Assembly::default(),
             queued: store::entries(QUEUE, store)?.len(),
             waiting: BTreeMap::new(),
+            looked: now,
         };
         if let Some(bundle) = store.get(KEY, b"")? {
             // Under another roster the key is of no more use; the utility plans a new one.
@@ -330,6 +333,14 @@ impl Levelled {
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, MeterError> {
         let mut sends = self.encrypt_queued(own, now, store, rng)?;
+        // when the clock goes back, what is due goes back with it
+        let back = self.looked.since(now);
+        if back > 0 {
+            for waiting in self.waiting.values_mut() {
+                waiting.due = Moment(waiting.due.0.saturating_sub(back));
+            }
+        }
+        self.looked = now;
         let due = self.waiting.iter_mut().filter(|(_, waiting)| waiting.due <= now);
         for (name, waiting) in due.take(BURST) {
             if let Some(ciphertext) = store.get(CIPHERTEXT, name.as_bytes())? {

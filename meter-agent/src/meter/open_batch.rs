@@ -1,4 +1,10 @@
 //! The batch that is being measured: readings come in, full batches go out.
+//!
+//! What must stay true:
+//! * no slot is measured twice, whatever clocks did: bytes that are sealed once are never sealed in another way, and a load
+//!   vector's key encrypts an interval once;
+//! * no stretch of slots carries more than so many slots can, unless somebody said so. What is beyond is refused, with the
+//!   numbers. This is the last bound; registers are looked at before, see [`crate::register`].
 
 use std::fmt;
 
@@ -10,6 +16,9 @@ use super::MeterError;
 
 /// The open batch's table: one row.
 const OPEN: Table = Table("open");
+
+/// So many slots without a reading, a day at most and six hours at least, are a gap that a clock may come back into.
+const LONG: u32 = 24;
 
 /// A reading: the cumulative registers at the start of a slot. It does not print them.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -47,12 +56,17 @@ pub enum ReadingError {
         /// By how much.
         by: u64,
     },
-    /// More energy than a slot can carry.
-    #[error("slot {slot} would carry {energy} Wh, more than {MAX_SLOT_WH}: a jump of the register?")]
+    /// More energy than the slots since the last reading can carry.
+    #[error(
+        "the register rose by {energy} Wh in {slots} slots up to slot {at}, and {slots} times {MAX_SLOT_WH} Wh is the most: left \
+         out until as many slots can have carried it; is it a jump of the register?"
+    )]
     Jump {
-        /// The slot.
-        slot: Slot,
-        /// Its energy.
+        /// Its slot.
+        at: Slot,
+        /// The slots since the last reading.
+        slots: u32,
+        /// Their energy.
         energy: u64,
     },
 }
@@ -116,6 +130,21 @@ pub struct OpenBatch {
     /// As many as there are energies, or none while nothing was exported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     exports: Vec<WattHours>,
+    /// The latest long gap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gap: Option<Gap>,
+    /// Slots that were measured by a clock that was ahead: they are over, and nothing is measured of them when they come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wrong: Vec<SlotRange>,
+}
+
+/// Slots that were never measured.
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
+struct Gap {
+    /// The reading before them, if there is one.
+    after: Option<Slot>,
+    /// The reading behind them.
+    until: Slot,
 }
 
 impl fmt::Debug for OpenBatch {
@@ -130,7 +159,7 @@ impl OpenBatch {
     /// # Errors
     ///
     /// [`MeterError`].
-    pub(super) fn load(store: &dyn Store) -> Result<Self, MeterError> {
+    pub fn load(store: &dyn Store) -> Result<Self, MeterError> {
         let Some(bytes) = store.get(OPEN, b"")? else { return Ok(Self::default()) };
         protocol::wire::decode(&bytes).map_err(|_| MeterError::Damaged("the open batch can't be read"))
     }
@@ -150,36 +179,76 @@ impl OpenBatch {
     ///
     /// [`ReadingError`], with the batch unchanged.
     pub fn observe(&mut self, reading: Reading, batch_slots: u32) -> Result<Option<FullBatch>, ReadingError> {
-        let Reading { at, register, export } = reading;
         let Some((last, before)) = self.last else {
-            (self.last, self.export) = (Some((at, register)), export);
-            return Ok(None);
+            self.gap = Some(Gap { after: None, until: reading.at });
+            return Ok(self.go_on_from(reading));
         };
-        if at <= last {
-            return Err(ReadingError::NotAfter { found: at, last });
+        let energy = energy(reading, last, before)?;
+        let slots = reading.at.0 - last.0;
+        if energy > u64::from(slots).saturating_mul(MAX_SLOT_WH.unsigned_abs()) {
+            return Err(ReadingError::Jump { at: reading.at, slots, energy });
         }
-        let (now, before) = (register.watt_hours(), before.watt_hours());
-        let energy =
-            now.checked_sub(before).ok_or_else(|| ReadingError::Backwards { at, by: before - now })?;
-        let gap = at.0 - last.0 > 1;
-        if gap {
+        Ok(self.take(reading, slots, energy, batch_slots))
+    }
+
+    /// Takes a reading of which somebody said how it goes on from the last one, or that is the first one after a clock was set
+    /// back: it may be any amount above the last one, and in a long gap before it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`], with the batch unchanged.
+    pub fn observe_anew(
+        &mut self,
+        reading: Reading,
+        batch_slots: u32,
+    ) -> Result<Option<FullBatch>, ReadingError> {
+        let Some((last, before)) = self.last else { return self.observe(reading, batch_slots) };
+        match self.gap {
+            Some(Gap { after, until })
+                if reading.at < until && after.is_none_or(|after| reading.at > after) =>
+            {
+                energy(reading, Slot(0), before)?;
+                // what was measured at a wrong time, and is not sealed yet, is in the register
+                (self.energies, self.exports) = (Vec::new(), Vec::new());
+                self.wrong.extend(SlotRange::new(until, last));
+                self.gap = Some(Gap { after, until: reading.at });
+                Ok(self.go_on_from(reading))
+            }
+            _ => {
+                let energy = energy(reading, last, before)?;
+                Ok(self.take(reading, reading.at.0 - last.0, energy, batch_slots))
+            }
+        }
+    }
+
+    fn take(&mut self, reading: Reading, slots: u32, energy: u64, batch_slots: u32) -> Option<FullBatch> {
+        let Reading { at, export, .. } = reading;
+        let last = at.0.checked_sub(slots).map(Slot)?;
+        let known = i64::try_from(energy).ok().filter(|energy| *energy <= MAX_SLOT_WH && slots == 1);
+        let known = known.filter(|_| !self.wrong.iter().any(|wrong| wrong.contains(last)));
+        self.wrong.retain(|wrong| wrong.end() > last);
+        let Some(energy) = known else {
             // The slots between are unknown; what they carried is between the two registers.
-            let cut = self.flush();
-            (self.last, self.export) = (Some((at, register)), export);
-            return Ok(cut);
-        }
-        let energy = i64::try_from(energy)
-            .ok()
-            .filter(|energy| *energy <= MAX_SLOT_WH)
-            .ok_or(ReadingError::Jump { slot: last, energy })?;
+            if slots >= LONG {
+                self.gap = Some(Gap { after: Some(last), until: at });
+            }
+            return self.go_on_from(reading);
+        };
         let exported = self.exported(export);
         if exported > 0 || !self.exports.is_empty() {
             self.exports.resize(self.energies.len(), WattHours(0));
             self.exports.push(WattHours(exported));
         }
         self.energies.push(WattHours(energy));
-        self.last = Some((at, register));
-        Ok(if at.0.is_multiple_of(batch_slots) { self.flush() } else { None })
+        self.last = Some((at, reading.register));
+        if at.0.is_multiple_of(batch_slots) { self.flush() } else { None }
+    }
+
+    /// Ends the batch and begins one behind a gap.
+    fn go_on_from(&mut self, reading: Reading) -> Option<FullBatch> {
+        let cut = self.flush();
+        (self.last, self.export) = (Some((reading.at, reading.register)), reading.export);
+        cut
     }
 
     /// What was exported since the export register was last told. A register that runs backwards begins anew, and no slot exports
@@ -202,6 +271,16 @@ impl OpenBatch {
         let slots = SlotRange::new(start, end).ok()?;
         Some(FullBatch { slots, energies, close, exports })
     }
+}
+
+/// What a reading has above the last one.
+fn energy(reading: Reading, last: Slot, before: Register) -> Result<u64, ReadingError> {
+    let Reading { at, register, .. } = reading;
+    if at <= last {
+        return Err(ReadingError::NotAfter { found: at, last });
+    }
+    let (now, before) = (register.watt_hours(), before.watt_hours());
+    now.checked_sub(before).ok_or_else(|| ReadingError::Backwards { at, by: before - now })
 }
 
 #[cfg(test)]
@@ -328,6 +407,51 @@ mod tests {
             let (before, after) = (through(&before), through(&after));
             assert!(whole.clone().split(Slot(at)) == (before, after), "at {at}");
         }
+    }
+
+    /// A gap carries what its slots can, also over batches and restarts; what somebody said may be more, and its slot is not known
+    /// then.
+    #[test]
+    fn gaps_are_bounded() {
+        let mut open = OpenBatch::default();
+        open.observe(reading(4, 1_000), 4).unwrap();
+        open.observe(reading(5, 1_010), 4).unwrap();
+        let (before, most) = (open.clone(), 1_010 + 3 * 32_767);
+        let error = open.observe(reading(8, most + 1), 4).unwrap_err();
+        let wanted =
+            "the register rose by 98302 Wh in 3 slots up to slot 8, and 3 times 32767 Wh is the most";
+        assert!(error.to_string().starts_with(wanted) && open == before, "{error}");
+        assert!(before.clone().observe(reading(8, most), 4).is_ok());
+        let said = open.observe_anew(reading(6, 7_000_000), 4).unwrap().unwrap();
+        assert_eq!((said.slots.end(), said.close.watt_hours()), (Slot(5), 1_010));
+        assert_eq!(open.observe(reading(7, 7_000_100), 4).unwrap(), None);
+        assert!(open.flush().unwrap().energies == [WattHours(100)]);
+    }
+
+    /// A clock that was ahead and is right again takes the batch back into the gap that it made, and no further; the slots that were
+    /// measured ahead are not measured again when they come.
+    #[test]
+    fn clocks_that_were_ahead_come_back() {
+        let mut open = OpenBatch::default();
+        for at in [100, 101, 9_000, 9_001, 9_002] {
+            open.observe(reading(at, u64::from(at)), 100).unwrap();
+        }
+        for at in [100, 101, 9_000, 9_001] {
+            let before = open.clone();
+            open.observe_anew(reading(at, 9_100), 100).unwrap_err();
+            assert_eq!(open, before);
+        }
+        open.observe(reading(103, 9_100), 100).unwrap_err();
+        open.observe_anew(reading(103, 9_001), 100).unwrap_err();
+        assert_eq!(open.observe_anew(reading(103, 9_100), 100).unwrap(), None);
+        let bytes = protocol::wire::encode(&open);
+        assert!(protocol::wire::decode::<OpenBatch>(&bytes).unwrap() == open);
+        let mut slots = Vec::new();
+        for at in (104..110).chain(8_998..9_006) {
+            let full = open.observe(reading(at, 9_000 + u64::from(at)), 1).unwrap();
+            slots.extend(full.map(|full| full.slots.start().0));
+        }
+        assert_eq!(slots, [103, 104, 105, 106, 107, 108, 8_998, 8_999, 9_002, 9_003, 9_004]);
     }
 
     /// A bad register is refused and changes nothing; the next good one covers its energy.

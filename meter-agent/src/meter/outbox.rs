@@ -1,5 +1,10 @@
 //! The outbox: sealed, signed bytes that wait for receipts, on disk; and batches that wait to be sealed.
 //!
+//! What must stay true, whatever steps the clock makes:
+//! * a record goes by age only when it has been too old for a day in which time went by: a clock that is ahead for a while, or
+//!   one step of it, lets nothing go;
+//! * a pause is as long as it was meant to be: when the clock goes back, what is due goes back with it.
+//!
 //! Rows: `record` seq → what it carries; `message` seq ‖ point → the bytes; `queue` first slot → a batch not yet sealed.
 
 use std::collections::BTreeMap;
@@ -59,6 +64,12 @@ struct Sealed {
     at: u64,
 }
 
+/// Milliseconds for which records have to be too old before they go.
+const GRACE: u64 = 86_400_000;
+
+/// Milliseconds between two looks that count as time that went by; what is above is a step of the clock, or a stop.
+const LOOK: u64 = 60_000;
+
 /// When a message is to be sent again.
 #[derive(Clone, Copy, Debug)]
 struct Repeat {
@@ -74,6 +85,10 @@ pub(super) struct Outbox {
     records: BTreeMap<u64, Sealed>,
     waiting: BTreeMap<(u64, Point), Repeat>,
     queued: usize,
+    /// When what is due was last looked at.
+    looked: Moment,
+    /// When ages were last looked at, and for how many milliseconds some record has been too old.
+    overdue: (Moment, u64),
 }
 
 impl Outbox {
@@ -89,7 +104,14 @@ impl Outbox {
             // A new outbox of an old meter must not repeat the numbers of the one that was lost.
             None => now.timestamp().0 << 32,
         };
-        let mut outbox = Self { next, records: BTreeMap::new(), waiting: BTreeMap::new(), queued: 0 };
+        let mut outbox = Self {
+            next,
+            records: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            queued: 0,
+            looked: now,
+            overdue: (now, 0),
+        };
         for (key, value) in store::entries(RECORD, store)? {
             let seq = seq_of(&key)?;
             let sealed = wire::decode(&value).map_err(|_| MeterError::Damaged("a record can't be read"))?;
@@ -169,7 +191,14 @@ impl Outbox {
     }
 
     /// The messages that are due, oldest records first.
-    pub(super) fn due(&self, now: Moment, most: usize) -> Vec<(u64, Point)> {
+    pub(super) fn due(&mut self, now: Moment, most: usize) -> Vec<(u64, Point)> {
+        let back = self.looked.since(now);
+        if back > 0 {
+            for repeat in self.waiting.values_mut() {
+                repeat.due = Moment(repeat.due.0.saturating_sub(back));
+            }
+        }
+        self.looked = now;
         self.waiting.iter().filter(|(_, r)| r.due <= now).map(|(key, _)| *key).take(most).collect()
     }
 
@@ -238,7 +267,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Drops the records that are older than the retention.
+    /// Drops the records that are older than the retention, once it is sure that they are.
     pub(super) fn expire(
         &mut self,
         now: Moment,
@@ -247,6 +276,12 @@ impl Outbox {
     ) -> Result<(), StoreError> {
         let over = |sealed: &Sealed| now.since(Moment(sealed.at)) > retention;
         let gone: Vec<u64> = self.records.iter().filter(|(_, s)| over(s)).map(|(seq, _)| *seq).collect();
+        let (looked, been) = self.overdue;
+        let been = if gone.is_empty() { 0 } else { been + now.since(looked).min(LOOK) };
+        self.overdue = (now, been);
+        if been < GRACE {
+            return Ok(());
+        }
         for seq in gone {
             for point in self.points_of(seq) {
                 self.drop_for(point, seq, store)?;
@@ -336,10 +371,49 @@ mod tests {
         outbox.acknowledge_one(two, first + 1, &Rid::from([9; 32]), &mut store).unwrap();
         assert_eq!(outbox.records.len(), 2, "another record's name acknowledges nothing");
         store.commit().unwrap();
-        let again = Outbox::load(&mut store, START).unwrap();
+        let mut again = Outbox::load(&mut store, START).unwrap();
         assert_eq!((again.owed(), again.next), (outbox.owed(), outbox.next));
         assert_eq!(again.due(START, 10).len(), 3);
-        outbox.expire(START.plus(1), 0, &mut store).unwrap();
-        assert_eq!((outbox.backlog(), outbox.records.len()), (0, 0));
+    }
+
+    /// A record goes when it has been too old for a day; a clock that is a year ahead, once or for an hour, lets none go.
+    #[test]
+    fn steps_of_the_clock_let_nothing_go() {
+        const YEAR: u64 = 365 * 86_400_000;
+        let mut store = MemoryStore::default();
+        let mut outbox = outbox(3, &mut store);
+        let retention = Pace::default().retention;
+        for ahead in 0..100 {
+            outbox.expire(START.plus(YEAR * (1 + ahead % 2)), retention, &mut store).unwrap();
+            outbox.expire(START.plus(ahead), retention, &mut store).unwrap();
+        }
+        let minute = |outbox: &mut Outbox, number: u64, store: &mut MemoryStore| {
+            outbox.expire(START.plus(YEAR + number * 60_000), retention, store).unwrap();
+            outbox.records.len()
+        };
+        for number in 0..60 {
+            assert_eq!(minute(&mut outbox, number, &mut store), 3);
+        }
+        outbox.expire(START.plus(3_600_000), retention, &mut store).unwrap();
+        for number in 0..24 * 60 {
+            let wanted = if number < 24 * 60 - 1 { 3 } else { 0 };
+            assert_eq!(minute(&mut outbox, number, &mut store), wanted, "minute {number}");
+        }
+        assert_eq!(outbox.backlog(), 0);
+    }
+
+    /// After a step back of any length what was sent goes again when its pause is over.
+    #[test]
+    fn a_step_back_stretches_no_pause() {
+        let mut store = MemoryStore::default();
+        let mut outbox = outbox(1, &mut store);
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let year = START.plus(365 * 86_400_000);
+        let [one, two] = outbox.due(year, 2)[..] else { panic!("two messages") };
+        for (seq, point) in [one, two] {
+            outbox.sent(seq, point, year, &Pace::default(), &mut rng);
+        }
+        assert_eq!(outbox.due(START, 2), []);
+        assert_eq!(outbox.due(START.plus(7_000), 2), [one, two]);
     }
 }

@@ -32,8 +32,26 @@ pub enum Fault {
     Decrease(Decimal),
     /// It is further above the last one than the connection can carry, by so many watt-hours.
     Jump(Decimal),
-    /// It has been at a level that does not follow for so many readings.
-    Stands(u32),
+    /// It is so many watt-hours above the last one, a little more than the connection can carry.
+    Steep(Decimal),
+    /// It is so many watt-hours below the last one, which was too high: it goes on from the one before.
+    High(Decimal),
+    /// It has been at a level that does not follow.
+    Stands {
+        /// For so many readings.
+        readings: u32,
+        /// So many watt-hours above the last one that was believed; below zero, below it.
+        above: Decimal,
+    },
+    /// Its interval's energy is more than the connection can carry.
+    Energy {
+        /// Watt-hours.
+        energy: Decimal,
+        /// The interval's length.
+        seconds: u32,
+    },
+    /// It is a power of so many watts, more than the connection can carry.
+    Power(Decimal),
     /// It is below zero.
     Negative,
     /// It is beyond the largest register.
@@ -60,6 +78,17 @@ pub enum Anomaly {
     ClockUnset,
     /// The host's clock was moved, by so many seconds.
     ClockStep(i64),
+    /// The last measurement was one of a clock that was so many seconds ahead: it is forgotten.
+    ClockWasAhead(u64),
+    /// Slots begin, and no register is read near enough to their starts.
+    OffStarts {
+        /// Slots that began since the last one that has a register.
+        slots: u32,
+        /// Seconds from the latest of them to the nearest register.
+        off: u64,
+        /// How many there may be.
+        tolerance: u32,
+    },
     /// Slots began without a reading.
     Missing {
         /// The first of them.
@@ -101,12 +130,18 @@ impl Anomaly {
             Self::Ahead(_) => "ahead",
             Self::ClockUnset => "clock_unset",
             Self::ClockStep(_) => "clock_step",
+            Self::ClockWasAhead(_) => "clock_was_ahead",
+            Self::OffStarts { .. } => "off_starts",
             Self::Missing { .. } => "missing",
             Self::Doubted { fault, .. } => match fault {
                 Fault::Zero => "zero",
                 Fault::Decrease(_) => "decrease",
                 Fault::Jump(_) => "jump",
-                Fault::Stands(_) => "stands",
+                Fault::Steep(_) => "steep",
+                Fault::High(_) => "high",
+                Fault::Stands { .. } => "stands",
+                Fault::Energy { .. } => "energy",
+                Fault::Power(_) => "power",
                 Fault::Negative => "negative",
                 Fault::Beyond => "beyond",
                 Fault::Overlap(_) => "overlap",
@@ -114,6 +149,28 @@ impl Anomaly {
             Self::Recovered { .. } => "recovered",
             Self::Swapped => "swapped",
             Self::Unmeasured { .. } => "unmeasured",
+        }
+    }
+
+    /// The names of the anomalies that are over with this one: the next of them is a new one, and worth a line again.
+    pub fn ends(&self) -> &'static [&'static str] {
+        match self {
+            // a glitch now and then stays one matter
+            Self::Recovered { after: 3.., .. } => &[
+                "zero",
+                "decrease",
+                "jump",
+                "steep",
+                "high",
+                "stands",
+                "negative",
+                "beyond",
+                "swapped",
+                "recovered",
+            ],
+            Self::Missing { .. } => &["off_starts"],
+            Self::ClockWasAhead(_) => &["late"],
+            _ => &[],
         }
     }
 
@@ -126,6 +183,10 @@ impl Anomaly {
 /// What to type when a register does not come back by itself.
 const REBASE: &str =
     "stop the agent and type: meter-agent rebase --config FILE (see --help for a swap and a real jump)";
+
+/// The same for an export register.
+const REBASE_EXPORT: &str =
+    "stop the agent and type: meter-agent rebase --config FILE --export (see --help for a real jump)";
 
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,12 +207,35 @@ impl fmt::Display for Anomaly {
             ),
             Self::ClockStep(by) => write!(
                 f,
-                "this machine's clock was moved by {by} s: slots around now may be missing, no energy is lost by it"
+                "this machine's clock was moved by {by} s: slots around now may be missing; a register has their energy, and \
+                 if the clock was set back by more than a day, readings are taken again after an hour"
+            ),
+            Self::ClockWasAhead(by) => write!(
+                f,
+                "the last reading's time is {by} s ahead of this machine's clock, and has been for an hour: the clock was \
+                 wrong then, and readings are taken again from here; a register has the energy since"
+            ),
+            Self::OffStarts { slots, off, tolerance } => write!(
+                f,
+                "{slots} slots began and no register was read near enough to their starts: the nearest was {off} s off, and \
+                 {tolerance} s are allowed. Without such registers nothing is sent: have the meter read when a slot begins, \
+                 or set registers.tolerance_s, to half a slot at most"
             ),
             Self::Missing { first, slots } => write!(
                 f,
                 "{slots} slots from slot {first} have no reading: their energy is in the register, and billed at the \
                  tariff's substitute band"
+            ),
+            Self::Doubted { channel, fault: Fault::Stands { readings, above } } => write!(
+                f,
+                "the {channel} register has been at another level for {readings} readings, now {} Wh {} the last one that \
+                 was believed: a reset, a swap or a real jump. Nothing is billed from it; {}",
+                above.abs().normalize(),
+                if above.is_sign_negative() { "below" } else { "above" },
+                match channel {
+                    Channel::Import => REBASE,
+                    Channel::Export => REBASE_EXPORT,
+                }
             ),
             Self::Doubted { channel, fault } => write!(f, "the {channel} register {fault}"),
             Self::Recovered { channel, after } => write!(
@@ -184,10 +268,30 @@ impl fmt::Display for Fault {
                 "rose by {} Wh, more than the connection can carry in that time: left out until it comes back",
                 by.normalize()
             ),
-            Self::Stands(readings) => write!(
+            Self::Steep(by) => write!(
                 f,
-                "has been at another level for {readings} readings: a reset, a swap or a real jump. Nothing is billed \
-                 from it; {REBASE}"
+                "rose by {} Wh, a little more than the connection can carry in that time (registers.most_watts): left out \
+                 until the rate since the last one is what it can carry",
+                by.normalize()
+            ),
+            Self::High(by) => write!(
+                f,
+                "is {} Wh below the last one but goes on from the one before: the last was too high, and as much was billed \
+                 too early. Nothing more is billed until the register has reached it; there is nothing to type",
+                by.normalize()
+            ),
+            Self::Stands { readings, .. } => write!(f, "has been at another level for {readings} readings"),
+            Self::Energy { energy, seconds } => write!(
+                f,
+                "tells {} Wh of {seconds} s, more than the connection can carry (registers.most_watts): left out, and they \
+                 are not billed; is the unit right?",
+                energy.normalize()
+            ),
+            Self::Power(watts) => write!(
+                f,
+                "tells a power of {} W, more than the connection can carry (registers.most_watts): left out, the powers \
+                 around it count; is the unit right?",
+                watts.normalize()
             ),
             Self::Negative => f.write_str("is below zero: left out"),
             Self::Beyond => f.write_str("is beyond the largest there can be: left out"),

@@ -141,7 +141,7 @@ impl Source {
     /// Outside a tokio runtime.
     pub fn feed(self, directory: &Path, limits: Limits, store: &dyn Store) -> Result<Feed, MeterError> {
         match self {
-            Self::Replay(feed) => Ok(feed),
+            Self::Replay(feed) => feed.looking(limits, store),
             Self::Live(live) => {
                 let at_once = live.is_at_once();
                 let feed = Feed::live(live.listen(directory), limits, store)?;

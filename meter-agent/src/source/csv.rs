@@ -241,8 +241,9 @@ pub fn read_registers(
             let most = slots.saturating_mul(MAX_SLOT_WH.unsigned_abs());
             if is < was {
                 let reason = format!(
-                    "the register is {} Wh below the one of line {above}: was the meter reset or swapped? End the file there \
-                     and replay the rest as another device's",
+                    "the register is {} Wh below the one of line {above}: was the meter reset or swapped? End the file there, \
+                     replay it, type: meter-agent rebase --config FILE (see --help for a swap), and replay the rest as a file \
+                     of its own",
                     was - is
                 );
                 return Err(refused(row.line, reason));

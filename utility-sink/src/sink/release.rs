@@ -424,7 +424,7 @@ impl Release {
         let mut sends = if complete { Vec::new() } else { self.advance(party, now, store)? };
         let pause = party.pace.resend << self.repeats.min(DOUBLINGS);
         // Once everybody has answered only the outcome is said again, a few times: meters do not acknowledge it.
-        if now.since(self.sent_at) >= pause && !(complete && self.repeats >= DOUBLINGS) {
+        if now.is_past(self.sent_at, pause) && !(complete && self.repeats >= DOUBLINGS) {
             self.sent_at = now;
             self.repeats += u32::from(self.outcome.is_some() || hopeless);
             sends.extend(if complete { self.outcome_sends(party) } else { self.sends(party) });

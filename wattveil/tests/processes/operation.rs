@@ -103,7 +103,9 @@ fn a_reset_waits_for_a_rebase() {
     let (done, _, refused) = rebase(&["--closing", "499"]);
     assert!(!done && refused.contains("2000 Wh below the last one"), "{refused}");
     let (done, said, log) = rebase(&["--closing", "501.2", "--opening", "0.5"]);
-    assert!(done && said.contains("no energy is lost"), "{said}{log}");
+    assert!(done && said.contains("no energy is lost. This adds 0.2 kWh to the bill"), "{said}{log}");
+    let (done, _, refused) = rebase(&["--closing", "501.2", "--opening", "0.5"]);
+    assert!(!done && refused.contains("taken down already"), "{refused}");
     tell(&lines(2, &["1", "2", "3"]));
     let before = agent.says("has been at another level");
     agent.restart();

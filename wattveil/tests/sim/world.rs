@@ -121,6 +121,8 @@ pub(crate) struct World {
     pub(crate) box_keys: BTreeMap<Name, OpeningKey>,
     /// Aggregators that a patient sink does not wait for.
     pub(crate) given_up: BTreeSet<usize>,
+    /// Milliseconds by which every party's clock is ahead.
+    pub(crate) ahead: u64,
     rng: ChaCha8Rng,
     events: BTreeMap<(Moment, u64), Event>,
     order: u64,
@@ -198,6 +200,7 @@ impl World {
             rosters: BTreeMap::new(),
             box_keys: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            ahead: 0,
             rng,
             events: BTreeMap::new(),
             order: 0,
@@ -594,7 +597,7 @@ impl World {
         if party.role.is_none() {
             return;
         }
-        let Ok((mut sends, refusals)) = act(party, now) else {
+        let Ok((mut sends, refusals)) = act(party, now.plus(self.ahead)) else {
             panic!("{name:?} stopped, and nobody had stopped its store");
         };
         for refusal in refusals {

@@ -264,7 +264,9 @@ impl Makings {
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         let mut sends = Vec::new();
         for making in self.keys.values_mut() {
-            if now < making.due || making.broken {
+            // a clock that was set back is behind the last sending
+            let early = now < making.due && making.sent_at <= now;
+            if early || making.broken {
                 continue;
             }
             if making.tries == 0 && making.ready.is_none() {

@@ -176,6 +176,10 @@ impl Keys {
     /// Repeats plans until their keys are made, and then keys, ever more rarely.
     pub(super) fn tick(&mut self, pace: &AnalysisPace, party: &Party, now: Moment) -> Vec<Outgoing> {
         let mut sends = Vec::new();
+        // a clock that was set back makes nothing wait longer than the longest pause
+        for key in self.keys.values_mut() {
+            key.due = key.due.min(now.plus(pace.resend_last));
+        }
         for key in self.keys.values_mut().filter(|key| key.due <= now) {
             if key.tries > 0 {
                 sends.extend(key.sends(party));

@@ -323,7 +323,7 @@ impl Request {
         }
         let mut sends = self.advance(keys, pace, party, now, store)?;
         let pause = (pace.resend << self.tries.min(20)).min(pace.resend_last);
-        if sends.is_empty() && now.since(self.sent_at) >= pause {
+        if sends.is_empty() && now.is_past(self.sent_at, pause) {
             self.tries += 1;
             self.sent_at = now;
             sends = self.sends(party);
