@@ -228,7 +228,6 @@ fn queries_that_nobody_asked_stop_nobody() {
         world.run_to_the_end(72);
         world.check_laws();
         world.check_nothing_is_missing();
-        world.check_refusals(CONFUSION);
     });
 }
 
@@ -245,7 +244,10 @@ fn a_bad_dealer_stays_known() {
         world.run_until(World::moment(23));
         let sealed = Deal { home: 0, seq: 1, slots: day_part(1), amiss: vec![1, 3] }.seal(&world);
         assert_eq!(world.deal(0, &sealed, &[0, 1, 2, 3]).1, [None; 4]);
-        world.run_until(world.now.plus(60_000));
+        while world.rows_of(Name::Sink, "bad-dealing") == 0 {
+            assert!(world.now < World::moment(24), "the sink has the proof before it asks");
+            world.run_until(world.now.plus(60_000));
+        }
         world.network.gates.clear();
         world.network.gates.push(Box::new(|_, to, topic| !(to == Name::Sink && topic.contains("/receipt/"))));
         let back = world.now.plus(1_000);
