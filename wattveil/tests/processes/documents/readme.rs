@@ -101,7 +101,7 @@ pub(super) fn watching(page: &mut Page) {
         {whole} > whole &
         again '{short} > short && test -f whole'
         wattveil aggregator-worker --config town/agg-1/worker.toml 2> agg-1.log &
-        again 'grep -q status/agg/agg-1 whole'
+        again 'grep -q \"status/agg/agg-1  up, version\" whole'
         kill -TERM %2; wait %2 || exit 1
         {short}"
     ));
