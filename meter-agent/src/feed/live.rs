@@ -166,9 +166,10 @@ impl Live {
         if matches!(anomaly, Anomaly::Recovered { .. }) {
             tell(self.complaints.over(&DOUBTS, Instant::now()));
         }
-        match self.words(anomaly, measurement) {
-            Some(words) => self.complain(anomaly.name(), &words),
-            None => debug!(anomaly = anomaly.name(), "{anomaly}"),
+        if let Some(words) = self.words(anomaly, measurement) {
+            self.complain(anomaly.name(), &words);
+        } else {
+            debug!(anomaly = anomaly.name(), "{anomaly}");
         }
     }
 
@@ -223,9 +224,10 @@ impl Live {
     }
 
     fn complain(&mut self, kind: &'static str, words: &str) {
-        match self.complaints.take(kind, Instant::now(), words) {
-            Some(times) => warn!(kind, times, "{words}"),
-            None => debug!(kind, "{words}"),
+        if let Some(times) = self.complaints.take(kind, Instant::now(), words) {
+            warn!(kind, times, "{words}");
+        } else {
+            debug!(kind, "{words}");
         }
     }
 
