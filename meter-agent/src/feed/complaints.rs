@@ -71,9 +71,10 @@ impl Complaints {
 
     /// Takes one, and says it if it is to be told now.
     pub(super) fn complain(&mut self, kind: &'static str, words: &str) {
-        match self.take(kind, Instant::now(), words) {
-            Some(times) => warn!(kind, times, "{words}"),
-            None => debug!(kind, "{words}"),
+        if let Some(times) = self.take(kind, Instant::now(), words) {
+            warn!(kind, times, "{words}");
+        } else {
+            debug!(kind, "{words}");
         }
     }
 

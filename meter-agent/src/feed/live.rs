@@ -166,9 +166,10 @@ impl Live {
     /// Says what is wrong with a measurement.
     fn explain(&mut self, anomaly: &Anomaly, measurement: &Measurement) {
         tell(self.complaints.over(anomaly.ends(), Instant::now()));
-        match self.words(anomaly, measurement) {
-            Some(words) => self.complaints.complain(anomaly.name(), &words),
-            None => debug!(anomaly = anomaly.name(), "{anomaly}"),
+        if let Some(words) = self.words(anomaly, measurement) {
+            self.complaints.complain(anomaly.name(), &words);
+        } else {
+            debug!(anomaly = anomaly.name(), "{anomaly}");
         }
     }
 
@@ -361,7 +362,7 @@ mod tests {
     #[test]
     fn what_comes_back_is_told_anew() {
         let mut live = a_meter();
-        live.take(register(0, 1_000));
+        live.take(register(0, 100_000));
         let mut at = 0;
         for resets in [9, 7] {
             for _ in 0..resets {
@@ -369,7 +370,7 @@ mod tests {
                 live.take(register(at, 0));
             }
             at += 60;
-            live.take(register(at, 1_000));
+            live.take(register(at, 100_000));
             // the next one is the first of its kind
             assert_eq!(live.complaints.take("zero", Instant::now(), ""), Some(1));
             live.complaints.over(&["zero"], Instant::now());
