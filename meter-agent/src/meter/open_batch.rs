@@ -416,12 +416,12 @@ mod tests {
         let mut open = OpenBatch::default();
         open.observe(reading(4, 1_000), 4).unwrap();
         open.observe(reading(5, 1_010), 4).unwrap();
-        let (before, most) = (open.clone(), 1_010 + 3 * 32_767);
+        let (mut before, most) = (open.clone(), 1_010 + 3 * 32_767);
         let error = open.observe(reading(8, most + 1), 4).unwrap_err();
         let wanted =
             "the register rose by 98302 Wh in 3 slots up to slot 8, and 3 times 32767 Wh is the most";
         assert!(error.to_string().starts_with(wanted) && open == before, "{error}");
-        assert!(before.clone().observe(reading(8, most), 4).is_ok());
+        assert!(before.observe(reading(8, most), 4).is_ok());
         let said = open.observe_anew(reading(6, 7_000_000), 4).unwrap().unwrap();
         assert_eq!((said.slots.end(), said.close.watt_hours()), (Slot(5), 1_010));
         assert_eq!(open.observe(reading(7, 7_000_100), 4).unwrap(), None);
