@@ -161,7 +161,7 @@ fn intake(criterion: &mut Criterion) {
     group.bench_function("check value", |bencher| bencher.iter(|| views[0].1.check(&batch.rid)));
     let checks: Vec<_> = views.iter().map(|(point, view)| (*point, view.check(&batch.rid))).collect();
     group.bench_function("judge four check values", |bencher| {
-        bencher.iter(|| judge(black_box(&checks), 2, 1))
+        bencher.iter(|| judge(black_box(&checks), 2, 1));
     });
     group.finish();
 }
