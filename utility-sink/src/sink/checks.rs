@@ -6,13 +6,13 @@
 //!   values of honest meters odd.
 //! * **Leaving records out, and excusing aggregators,** is done only where it is decided, whoever lies and whatever the values
 //!   say that are missing; [`protocol::codeword`] says when that is. The proof is written down in the sink's store
-//!   ([`proofs`]), so that neither a restart nor a rotation loses it.
+//!   (`proofs`), so that neither a restart nor a rotation loses it.
 //!
-//! What an aggregator says takes up room of its own: at most [`MAX_VALUES`] values and [`MAX_BYTES`] of receipts each, its oldest
+//! What an aggregator says takes up room of its own: at most `MAX_VALUES` values and `MAX_BYTES` of receipts each, its oldest
 //! receipt goes first. So whoever invents records pushes out its own words only. What is known of meters is one entry for
-//! each verdict, however many records give it, and at most [`MAX_KNOWN`] in all.
+//! each verdict, however many records give it, and at most `MAX_KNOWN` in all.
 //!
-//! Rows: `odd` meter ‖ points → the record that these aggregators' values of the meter were last odd in; and those of [`proofs`].
+//! Rows: `odd` meter ‖ points → the record that these aggregators' values of the meter were last odd in; and those of `proofs`.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
