@@ -90,13 +90,7 @@ impl<W: Write> Shown<W> {
     fn show(&mut self, boundaries: &[Boundary]) -> io::Result<()> {
         for boundary in boundaries {
             let before = self.open.last();
-            let reading = boundary.reading();
-            let full = if boundary.anew {
-                self.open.observe_anew(reading, self.batch_slots)
-            } else {
-                self.open.observe(reading, self.batch_slots)
-            };
-            let full = match full {
+            let full = match self.open.take_up(boundary, self.batch_slots) {
                 Ok(full) => full,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "reading refused");

@@ -38,6 +38,7 @@ use self::grid::Grid;
 use self::levelled::{Levelled, Own};
 use self::open_batch::{FullBatch, OpenBatch};
 use self::outbox::{Carries, Outbox};
+use crate::register::Boundary;
 
 mod grid;
 mod levelled;
@@ -284,35 +285,22 @@ impl Meter {
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
-        let full = self.open.observe(reading, self.pace.batch_slots);
-        self.take_observed(full, now, store, rng)
+        self.take_up(&Boundary::from(reading), now, store, rng)
     }
 
-    /// Takes a reading that goes on from the last one as somebody said, or from another time; see
-    /// [`OpenBatch::observe_anew`].
+    /// The same for a slot's start that may not go on from the last one as registers do; see [`OpenBatch::take_up`].
     ///
     /// # Errors
     ///
     /// As [`Meter::observe`].
-    pub fn observe_anew<R: CryptoRng>(
+    pub fn take_up<R: CryptoRng>(
         &mut self,
-        reading: Reading,
+        boundary: &Boundary,
         now: Moment,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
-        let full = self.open.observe_anew(reading, self.pace.batch_slots);
-        self.take_observed(full, now, store, rng)
-    }
-
-    fn take_observed<R: CryptoRng>(
-        &mut self,
-        full: Result<Option<FullBatch>, ReadingError>,
-        now: Moment,
-        store: &mut dyn Store,
-        rng: &mut R,
-    ) -> Result<Result<Vec<Outgoing>, ReadingError>, MeterError> {
-        match full {
+        match self.open.take_up(boundary, self.pace.batch_slots) {
             Ok(full) => {
                 self.open.save(store)?;
                 if let Some(batch) = full {

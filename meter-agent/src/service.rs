@@ -134,14 +134,7 @@ impl<S: Store> Agent<S> {
                     for boundary in boundaries {
                         state.readings += 1;
                         telemetry::count("wattveil_readings_total", 1);
-                        let reading = boundary.reading();
-                        let taken = || {
-                            if boundary.anew {
-                                meter.observe_anew(reading, now(), &mut store, &mut rng)
-                            } else {
-                                meter.observe(reading, now(), &mut store, &mut rng)
-                            }
-                        };
+                        let taken = || meter.take_up(&boundary, now(), &mut store, &mut rng);
                         match telemetry::timed("seal", taken)? {
                             Ok(sealed) => sends.extend(sealed),
                             Err(error) => {

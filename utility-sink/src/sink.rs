@@ -186,8 +186,8 @@ pub struct Sink {
     /// Queries that were given up since this start.
     given_up: BTreeMap<QueryId, (Query, Rule)>,
     revoked: BTreeMap<MeterId, Signed<Revocation>>,
-    /// When the registrar's documents are said again, and how long after that once more.
-    say_again: (Moment, u64),
+    /// When the registrar's documents were said last, and how long after that they are said again.
+    said: (Moment, u64),
     assembly: Assembly,
     analysis: Option<Analysis>,
 }
@@ -259,7 +259,7 @@ impl Sink {
             revoked.insert(revocation.meter, revocation);
         }
         let (releases, given_up, assembly) = (BTreeMap::new(), BTreeMap::new(), Assembly::default());
-        let say_again = (now, party.pace.resend);
+        let said = (now, 0);
         let mut sink = Self {
             party,
             tariffs,
@@ -267,7 +267,7 @@ impl Sink {
             lagging: VecDeque::new(),
             given_up,
             revoked,
-            say_again,
+            said,
             assembly,
             analysis: None,
         };
@@ -345,12 +345,11 @@ impl Sink {
 
     /// What the registrar has said, ever more rarely: nobody acknowledges it, and who missed it sends in vain.
     fn say_again(&mut self, now: Moment) -> Vec<Outgoing> {
-        let (due, pause) = self.say_again;
-        // a clock that was set back is further from it than the pause
-        if now < due && due.since(now) <= pause {
+        let (said, pause) = self.said;
+        if !now.is_past(said, pause) {
             return Vec::new();
         }
-        self.say_again = (now.plus(pause), (2 * pause).min(SAY_AGAIN_LAST));
+        self.said = (now, (2 * pause).min(SAY_AGAIN_LAST).max(self.party.pace.resend));
         let rosters = if self.party.rosters.is_single() { Vec::new() } else { self.rosters() };
         rosters.into_iter().chain(self.revocations()).collect()
     }
@@ -512,7 +511,7 @@ impl Sink {
         if revocation.precedes(self.revoked.get(&revocation.meter).map(|known| &**known)) {
             store.put(REVOKED, revocation.meter.as_bytes(), payload)?;
             self.revoked.insert(revocation.meter, revocation);
-            self.say_again = (now, self.party.pace.resend);
+            self.said = (now, 0);
         }
         Ok(Handled::quietly())
     }

@@ -390,7 +390,7 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Part
     if let Some(revocation) = findings.revoked.get(&identity.meter).cloned() {
         check_revocation(&revocation, findings);
     }
-    check_input(&config.source, home, findings);
+    check_input(&config.source, findings);
     let (place, group) = (&certificate.service_point, &certificate.group);
     match config.source.open(home, roster.slot(), &identity.meter) {
         Ok(_) => findings.fine(format!("meter {} at {place}, in {group}", identity.meter)),
@@ -417,8 +417,8 @@ fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Option<Part
     Some(Party { endpoint: config.broker, roster, registrar: public, store: None })
 }
 
-/// Where readings come from: what opens only once the agent runs is to be there.
-fn check_input(source: &SourceConfig, home: &Path, findings: &mut Findings) {
+/// Where readings come from: a port, which opens only once the agent runs, is to be there.
+fn check_input(source: &SourceConfig, findings: &mut Findings) {
     let (SourceConfig::Lines { input } | SourceConfig::P1 { input, .. } | SourceConfig::Sml { input, .. }) =
         source
     else {
@@ -429,10 +429,6 @@ fn check_input(source: &SourceConfig, home: &Path, findings: &mut Findings) {
             Grade::Note,
             "readings are to come on the agent's standard input, as init and adopt have it; if they come from elsewhere, put another \
              [source.KIND] in the place of this one",
-        ),
-        Input::File(path) if !home.join(path).exists() => findings.add(
-            Grade::Wrong,
-            format!("[source]: there is no file {}; name the one that has the readings", home.join(path).display()),
         ),
         Input::Serial(path) if !path.exists() => findings.add(
             Grade::Wrong,

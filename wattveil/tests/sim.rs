@@ -236,12 +236,7 @@ fn queries_that_nobody_asked_stop_nobody() {
 #[test]
 fn a_bad_dealer_stays_known() {
     seeds("a_bad_dealer_stays_known", 4, |seed| {
-        let mut world = World::new(seed, Setup { days: 1, ..Setup::new(4, 2) }, |_, _| Faults::none());
-        world
-            .network
-            .gates
-            .push(Box::new(|from, _, topic| !(from == Name::Meter(0) && topic.contains("/share/"))));
-        world.run_until(World::moment(23));
+        let mut world = world_without_shares_of_meter_0(seed);
         let sealed = Deal { home: 0, seq: 1, slots: day_part(1), amiss: vec![1, 3] }.seal(&world);
         assert_eq!(world.deal(0, &sealed, &[0, 1, 2, 3]).1, [None; 4]);
         while world.rows_of(Name::Sink, "bad-dealing") == 0 {
@@ -335,6 +330,17 @@ fn with_signature_of(message: &[u8], other: &[u8]) -> Vec<u8> {
     protocol::wire::encode(&(record, signature, point, sealed))
 }
 
+/// A day that is nearly over, in which no share of meter 0 has arrived: whoever has its keys may deal in its name.
+fn world_without_shares_of_meter_0(seed: u64) -> World {
+    let mut world = World::new(seed, Setup { days: 1, ..Setup::new(4, 2) }, |_, _| Faults::none());
+    world
+        .network
+        .gates
+        .push(Box::new(|from, _, topic| !(from == Name::Meter(0) && topic.contains("/share/"))));
+    world.run_until(World::moment(23));
+    world
+}
+
 /// The slots of batch `index` of the first day.
 fn day_part(index: u32) -> protocol::unit::SlotRange {
     range(FIRST.0 + index * 6, FIRST.0 + (index + 1) * 6)
@@ -345,12 +351,7 @@ fn day_part(index: u32) -> protocol::unit::SlotRange {
 #[test]
 fn an_equivocating_meter_harms_itself_only() {
     seeds("an_equivocating_meter_harms_itself_only", 8, |seed| {
-        let mut world = World::new(seed, Setup { days: 1, ..Setup::new(4, 2) }, |_, _| Faults::none());
-        world
-            .network
-            .gates
-            .push(Box::new(|from, _, topic| !(from == Name::Meter(0) && topic.contains("/share/"))));
-        world.run_until(World::moment(23));
+        let mut world = world_without_shares_of_meter_0(seed);
         let seal = |world: &World, seq, batch| {
             Deal { home: 0, seq, slots: day_part(batch), amiss: Vec::new() }.seal(world)
         };
@@ -378,12 +379,7 @@ fn a_bad_dealer_spoils_nothing_else() {
     seeds("a_bad_dealer_spoils_nothing_else", 8, |seed| {
         let amiss = if seed % 2 == 0 { vec![2] } else { vec![1, 3] };
         let correctable = amiss.len() == 1;
-        let mut world = World::new(seed, Setup { days: 1, ..Setup::new(4, 2) }, |_, _| Faults::none());
-        world
-            .network
-            .gates
-            .push(Box::new(|from, _, topic| !(from == Name::Meter(0) && topic.contains("/share/"))));
-        world.run_until(World::moment(23));
+        let mut world = world_without_shares_of_meter_0(seed);
         let sealed = Deal { home: 0, seq: 1, slots: day_part(1), amiss }.seal(&world);
         assert_eq!(world.deal(0, &sealed, &[0, 1, 2, 3]).1, [None; 4]);
         world.network.gates.clear();

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use host::telemetry;
 use tokio::time::Instant;
 use tracing::{debug, warn};
+
+use crate::register::Anomaly;
 
 /// So many of a kind are told at once.
 const FIRST: u64 = 8;
@@ -75,6 +78,17 @@ impl Complaints {
             warn!(kind, times, "{words}");
         } else {
             debug!(kind, "{words}");
+        }
+    }
+
+    /// Takes an anomaly, in these words if it is worth any, and says what is over with it.
+    pub(super) fn hear(&mut self, anomaly: &Anomaly, words: Option<&str>) {
+        telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
+        tell(self.over(anomaly.ends(), Instant::now()));
+        if let Some(words) = words {
+            self.complain(anomaly.name(), words);
+        } else {
+            debug!(anomaly = anomaly.name(), "{anomaly}");
         }
     }
 

@@ -7,7 +7,7 @@ use host::telemetry;
 use protocol::unit::{Register, Slot, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::cadence::Cadence;
 use super::complaints::{Complaints, tell};
@@ -142,8 +142,8 @@ impl Live {
             return Vec::new();
         }
         for anomaly in &vetted.anomalies {
-            telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
-            self.explain(anomaly, &measurement);
+            let words = self.words(anomaly, &measurement);
+            self.complaints.hear(anomaly, words.as_deref());
         }
         if taken && !vetted.anomalies.contains(&Anomaly::Repeated) {
             self.cadence.hear(measurement.at);
@@ -161,16 +161,6 @@ impl Live {
             }
         }
         vetted.boundaries
-    }
-
-    /// Says what is wrong with a measurement.
-    fn explain(&mut self, anomaly: &Anomaly, measurement: &Measurement) {
-        tell(self.complaints.over(anomaly.ends(), Instant::now()));
-        if let Some(words) = self.words(anomaly, measurement) {
-            self.complaints.complain(anomaly.name(), &words);
-        } else {
-            debug!(anomaly = anomaly.name(), "{anomaly}");
-        }
     }
 
     /// What is to be said of an anomaly: of a measurement whose energy no register has, that it is lost.

@@ -1,6 +1,5 @@
 //! A replay of a meter's registers, looked at as a live meter's are.
 
-use host::telemetry;
 use protocol::unit::{Register, Slot, Timestamp};
 use rust_decimal::Decimal;
 use tokio::time::Instant;
@@ -38,9 +37,8 @@ impl Looked {
             Measurement { at, import: quantity(register), export: export.map(quantity), device: None };
         let vetted = self.registers.observe(&measurement, None, &self.limits);
         for anomaly in &vetted.anomalies {
-            telemetry::count_kind("wattveil_register_anomalies_total", anomaly.name(), 1);
-            tell(self.complaints.over(anomaly.ends(), Instant::now()));
-            self.complaints.complain(anomaly.name(), &anomaly.to_string());
+            let words = (!anomaly.is_everyday()).then(|| anomaly.to_string());
+            self.complaints.hear(anomaly, words.as_deref());
         }
         tell(self.complaints.due(Instant::now()));
         vetted.boundaries

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use super::MeterError;
+use crate::register::Boundary;
 
 /// The open batch's table: one row.
 const OPEN: Table = Table("open");
@@ -173,12 +174,26 @@ impl OpenBatch {
         self.last
     }
 
+    /// Takes a slot's start, as [`Self::observe`] or as [`Self::observe_anew`], as it goes on from the last one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadingError`], with the batch unchanged.
+    pub fn take_up(
+        &mut self,
+        boundary: &Boundary,
+        batch_slots: u32,
+    ) -> Result<Option<FullBatch>, ReadingError> {
+        let observe = if boundary.anew { Self::observe_anew } else { Self::observe };
+        observe(self, boundary.reading(), batch_slots)
+    }
+
     /// Takes a reading and gives the batches it completes, which end at multiples of `batch_slots` or before a gap.
     ///
     /// # Errors
     ///
     /// [`ReadingError`], with the batch unchanged.
-    pub fn observe(&mut self, reading: Reading, batch_slots: u32) -> Result<Option<FullBatch>, ReadingError> {
+    fn observe(&mut self, reading: Reading, batch_slots: u32) -> Result<Option<FullBatch>, ReadingError> {
         let Some((last, before)) = self.last else {
             self.gap = Some(Gap { after: None, until: reading.at });
             return Ok(self.go_on_from(reading));
@@ -197,7 +212,7 @@ impl OpenBatch {
     /// # Errors
     ///
     /// [`ReadingError`], with the batch unchanged.
-    pub fn observe_anew(
+    fn observe_anew(
         &mut self,
         reading: Reading,
         batch_slots: u32,

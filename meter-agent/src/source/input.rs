@@ -143,10 +143,16 @@ type Bytes = Box<dyn AsyncRead + Send + Unpin>;
 
 /// A file that can't be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}; say a file that is there, or another input, such as serial:/dev/ttyUSB0", path.display())]
+#[error("{} {}; say a file that is there, or another input, such as serial:/dev/ttyUSB0", self.trouble(), path.display())]
 pub struct FileError {
     path: PathBuf,
     source: io::Error,
+}
+
+impl FileError {
+    fn trouble(&self) -> &'static str {
+        if self.source.kind() == io::ErrorKind::NotFound { "there is no file" } else { "cannot read" }
+    }
 }
 
 impl Input {
