@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use host::config::ConfigArguments;
-use host::telemetry;
+use runtime::config::ConfigArguments;
+use runtime::telemetry;
 
 use crate::config::Config;
 use crate::service;
@@ -28,7 +28,7 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         let config: Config = self.config.read()?;
         telemetry::log_to_stderr(config.log);
-        let stopped = host::stopped();
+        let stopped = runtime::stopped();
         telemetry::serve_metrics(config.metrics)?;
         let directory = self.config.directory();
         service::run_configured(&config, directory, stopped).await.context("the aggregator worker stopped")

@@ -1,16 +1,18 @@
 //! The aggregator worker's configuration file.
 
+use protocol::signature::SigningKey;
+use protocol::signature::VerifyingKey;
+use runtime::file;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use host::config::ConfigError;
-use host::membership::read_roster;
-use host::telemetry::LogFormat;
-use link::Endpoint;
 use protocol::hpke_box::OpeningKey;
 use protocol::id::AggregatorId;
 use protocol::roster::Roster;
+use runtime::config::ConfigError;
+use runtime::link::Endpoint;
+use runtime::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregator::{AnalysisPace, Identity, Pace};
@@ -112,7 +114,7 @@ impl Config {
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        host::config::read(path, &[])
+        runtime::config::read(path, &[])
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -122,16 +124,17 @@ impl Config {
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
         let path = directory.join(&self.roster);
-        let (registrar, roster) = read_roster(&directory.join(&self.registrar), &path)?;
+        let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
+        let roster = file::read(&path, |bytes| Roster::accept(bytes, &registrar))?;
         let name: AggregatorId = self.aggregator.parse()?;
         let listed = roster
             .aggregator_named(&name)
             .with_context(|| format!("the roster {} has no aggregator `{name}`", path.display()))?;
-        let key = keyfile::read_signing_key(&directory.join(&self.key))?;
+        let key = file::read_secret(&directory.join(&self.key), str::parse::<SigningKey>)?;
         let box_keys: Vec<OpeningKey> = self
             .box_keys
             .iter()
-            .map(|path| keyfile::read_opening_key(&directory.join(path)))
+            .map(|path| file::read_secret(&directory.join(path), str::parse::<OpeningKey>))
             .collect::<Result<_, _>>()?;
         for listed in &listed.box_keys {
             anyhow::ensure!(

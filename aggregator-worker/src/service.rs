@@ -1,14 +1,15 @@
 //! The service around the aggregator role: take deliveries as they come, commit many at once, then answer and acknowledge.
 
+use runtime::now;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use host::{entropy, now, telemetry};
-use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::rule::{Refusal, Rule};
 use protocol::status::Beat;
 use protocol::topic::Outgoing;
+use runtime::link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
+use runtime::{entropy, telemetry};
 use store::{FileStore, Store, StoreError};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, info, warn};

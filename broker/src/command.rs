@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use host::config::ConfigError;
-use host::telemetry;
+use runtime::config::ConfigError;
+use runtime::telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 use tracing::{info, warn};

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::config::ConfigError;
-use host::telemetry::LogFormat;
+use runtime::config::ConfigError;
+use runtime::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::{BrokerError, User, watchdog};
@@ -152,8 +152,8 @@ impl Config {
     ///
     /// [`ConfigError`], which names the file, the line and what is known.
     pub fn read(path: Option<&Path>, set: &[String]) -> Result<Self, ConfigError> {
-        let read =
-            path.map_or_else(|| host::config::read_without_file(set), |path| host::config::read(path, set));
+        let read = path
+            .map_or_else(|| runtime::config::read_without_file(set), |path| runtime::config::read(path, set));
         let mut config: Self = read.map_err(|error| match error {
             ConfigError::Parameter { place, reason } if reason.contains("unknown field `password`") => {
                 ConfigError::Parameter { place, reason: reason + HASH_IT }

@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use host::config::ConfigArguments;
-use host::telemetry;
+use runtime::config::ConfigArguments;
+use runtime::telemetry;
 
 use crate::config::Config;
 use crate::rebase::RebaseArguments;
@@ -48,7 +48,7 @@ impl Command {
         let arguments = config.context("--config FILE is missing")?;
         let config: Config = arguments.read()?;
         telemetry::log_to_stderr(config.log);
-        let stopped = host::stopped();
+        let stopped = runtime::stopped();
         let directory = arguments.directory();
         if dry_run {
             return dry_run::run(&config, directory, stopped).await.context("the dry run stopped");

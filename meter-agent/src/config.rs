@@ -1,18 +1,20 @@
 //! The meter agent's configuration file.
 
+use protocol::signature::SigningKey;
+use protocol::signature::VerifyingKey;
+use runtime::file;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use host::config::ConfigError;
-use host::membership::read_roster;
-use host::telemetry::LogFormat;
-use link::Endpoint;
 use protocol::id::MeterId;
 use protocol::record::MAX_BATCH;
 use protocol::roster::Roster;
 use protocol::roster::floor::Floor;
 use protocol::unit::SlotLength;
+use runtime::config::ConfigError;
+use runtime::link::Endpoint;
+use runtime::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::meter::{Identity, Pace};
@@ -56,7 +58,7 @@ pub struct Config {
     #[serde(default)]
     pub registers: RegistersConfig,
     /// Where readings come from.
-    #[serde(deserialize_with = "host::config::only_one")]
+    #[serde(deserialize_with = "runtime::config::only_one")]
     pub source: SourceConfig,
 }
 
@@ -160,7 +162,7 @@ impl Config {
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        host::config::read(path, &[])
+        runtime::config::read(path, &[])
     }
 
     /// Reads the roster alone.
@@ -169,7 +171,8 @@ impl Config {
     ///
     /// A file that is missing or not what it should be.
     pub fn read_roster(&self, directory: &Path) -> anyhow::Result<Roster> {
-        Ok(read_roster(&directory.join(&self.registrar), &directory.join(&self.roster))?.1)
+        let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
+        Ok(file::read(&directory.join(&self.roster), |bytes| Roster::accept(bytes, &registrar))?)
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -178,12 +181,12 @@ impl Config {
     ///
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
-        let (registrar, roster) =
-            read_roster(&directory.join(&self.registrar), &directory.join(&self.roster))?;
+        let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
+        let roster = self.read_roster(directory)?;
         let certificate = directory.join(&self.certificate);
         let certificate = std::fs::read(&certificate)
             .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
-        let key = keyfile::read_signing_key(&directory.join(&self.key))?;
+        let key = file::read_secret(&directory.join(&self.key), str::parse::<SigningKey>)?;
         Ok((Identity { meter: self.meter()?, key, certificate, registrar }, roster))
     }
 

@@ -38,7 +38,7 @@ pub async fn run(
         config.floor.clone(),
         pace,
         &mut MemoryStore::default(),
-        host::now(),
+        runtime::now(),
     )?;
     let mut feed = source.feed(directory, limits, &MemoryStore::default())?.telling_all();
     let mut shown = Shown { out: io::stdout(), slot, batch_slots, ..Shown::of(&roster) };

@@ -1,9 +1,10 @@
 //! `meter-agent rebase`: somebody says what happened to a register that does not follow from the last one.
 
+use protocol::unit::Timestamp;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use host::config::ConfigArguments;
+use runtime::config::ConfigArguments;
 use rust_decimal::Decimal;
 use store::{FileStore, Store as _};
 
@@ -78,7 +79,7 @@ impl RebaseArguments {
                 Rebase::NewLevel { closing: watt_hours(self.closing)?, opening: watt_hours(self.opening)? }
             }
         };
-        let adds = registers.rebase(rebase, self.force, host::now().timestamp(), &limits)?;
+        let adds = registers.rebase(rebase, self.force, runtime::now::<Timestamp>(), &limits)?;
         feed::save(&registers, &mut store)?;
         store.commit()?;
         let said = match rebase {

@@ -1,13 +1,14 @@
 //! The service around the meter role: one loop that reads, seals, commits, publishes and listens.
 
+use runtime::now;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use host::{entropy, now, telemetry};
-use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::status::Beat;
 use protocol::topic::Outgoing;
+use runtime::link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
+use runtime::{entropy, telemetry};
 use store::{FileStore, Store};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;

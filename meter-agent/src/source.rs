@@ -1,5 +1,6 @@
 //! Sources of readings: load data that is replayed, and meters that are listened to.
 
+use protocol::unit::Timestamp;
 use std::io;
 use std::path::Path;
 
@@ -140,7 +141,7 @@ pub enum Live {
     /// SML transmissions.
     Sml(Input, Line),
     /// JSON messages of a broker.
-    Messages(Box<link::Settings>, Field),
+    Messages(Box<runtime::link::Settings>, Field),
 }
 
 /// Measurements that may wait to be taken.
@@ -179,7 +180,7 @@ impl Live {
                             Some(bytes) => telegrams.take(bytes),
                             None => telegrams.finish(),
                         };
-                        let now = host::now().timestamp();
+                        let now = runtime::now::<Timestamp>();
                         let mut read = |telegram: Vec<u8>| reader.read(&telegram, now);
                         cut.into_iter().map(|telegram| Ok(telegram.and_then(&mut read)?)).collect()
                     };
@@ -188,7 +189,7 @@ impl Live {
                 Self::Sml(input, line) => {
                     let mut transmissions = Transmissions::default();
                     let decode = |bytes: Option<&[u8]>| {
-                        let now = host::now().timestamp();
+                        let now = runtime::now::<Timestamp>();
                         let told = match bytes {
                             Some(bytes) => transmissions.take(bytes, now),
                             None => transmissions.finish().map(Err).into_iter().collect(),

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use broker::Broker;
 use jiff::tz::Offset;
-use link::{Message, Publisher, Settings};
 use meter_agent::measurement::{Measurement, Quantity};
 use meter_agent::source::input::{Input, Line};
 use meter_agent::source::message::Preset;
 use meter_agent::source::telegram::TelegramError;
 use meter_agent::source::{Heard, Live, SourceError};
+use runtime::link::{Message, Publisher, Settings};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;

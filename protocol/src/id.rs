@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use rand::CryptoRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -105,7 +106,7 @@ macro_rules! bytes {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&HEXLOWER.encode(&self.0))
             }
         }
 
@@ -120,14 +121,11 @@ macro_rules! bytes {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let refused = || IdError::Hex { found: clip(text), wanted: 2 * $len };
-                if text.len() != 2 * $len || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+                if text.len() != 2 * $len {
                     return Err(refused());
                 }
                 let mut bytes = [0; $len];
-                for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-                    let pair = std::str::from_utf8(pair).map_err(|_| refused())?;
-                    *byte = u8::from_str_radix(pair, 16).map_err(|_| refused())?;
-                }
+                HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).map_err(|_| refused())?;
                 Ok(Self(bytes))
             }
         }

@@ -47,6 +47,7 @@ pub mod grid;
 pub mod hedge;
 pub mod hpke_box;
 pub mod id;
+pub mod key_text;
 pub mod part;
 pub mod policy;
 pub mod receipt;

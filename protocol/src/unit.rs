@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,21 @@ impl fmt::Display for Timestamp {
 /// Milliseconds since the Unix epoch, UTC: the clock that roles are handed.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Moment(pub u64);
+
+impl From<SystemTime> for Moment {
+    /// The epoch's start for a time before it.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// The epoch's start for a time before it.
+    fn from(time: SystemTime) -> Self {
+        Moment::from(time).timestamp()
+    }
+}
 
 impl Moment {
     /// The whole seconds of it.

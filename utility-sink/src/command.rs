@@ -2,10 +2,10 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use host::config::ConfigArguments;
-use host::telemetry;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
+use runtime::config::ConfigArguments;
+use runtime::telemetry;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -40,7 +40,7 @@ impl Command {
         let config: Config = self.config.read()?;
         telemetry::log_to_stderr(config.log);
         let told = Cell::new(false);
-        let stopped = host::stopped();
+        let stopped = runtime::stopped();
         let stopped = async {
             stopped.await;
             told.set(true);

@@ -1,18 +1,20 @@
 //! The utility sink's configuration file.
 
+use protocol::signature::SigningKey;
+use protocol::signature::VerifyingKey;
+use runtime::file;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use host::config::ConfigError;
-use host::membership::read_roster;
-use host::telemetry::LogFormat;
-use link::Endpoint;
 use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, MeterId};
 use protocol::roster::Roster;
 use protocol::tariff::TariffDocument;
 use protocol::unit::{Slot, SlotRange};
+use runtime::config::ConfigError;
+use runtime::link::Endpoint;
+use runtime::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::sink::{Identity, Pace};
@@ -171,7 +173,7 @@ impl Config {
     ///
     /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        host::config::read(path, &[])
+        runtime::config::read(path, &[])
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -181,11 +183,12 @@ impl Config {
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
         let path = directory.join(&self.roster);
-        let (registrar, roster) = read_roster(&directory.join(&self.registrar), &path)?;
-        let key = keyfile::read_signing_key(&directory.join(&self.key))?;
+        let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
+        let roster = file::read(&path, |bytes| Roster::accept(bytes, &registrar))?;
+        let key = file::read_secret(&directory.join(&self.key), str::parse::<SigningKey>)?;
         let files = [&self.box_key].into_iter().chain(&self.more_box_keys).map(|file| directory.join(file));
         let box_keys: Vec<OpeningKey> =
-            files.map(|file| keyfile::read_opening_key(&file)).collect::<Result<_, _>>()?;
+            files.map(|file| file::read_secret(&file, str::parse::<OpeningKey>)).collect::<Result<_, _>>()?;
         let listed = &roster.document().utility.box_key;
         anyhow::ensure!(
             box_keys.iter().any(|held| held.sealing_key() == *listed),

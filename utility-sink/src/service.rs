@@ -1,5 +1,7 @@
 //! The service around the sink role: deliveries, time, and the requests of whoever runs it.
 
+use protocol::unit::Timestamp;
+use runtime::now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
@@ -7,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use host::{entropy, now, telemetry};
-use link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
 use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::release::query::Ask;
 use protocol::revocation::Revocation;
@@ -19,6 +19,8 @@ use protocol::status::Beat;
 use protocol::topic::Outgoing;
 use protocol::unit::{Slot, SlotRange};
 use rand::rngs::StdRng;
+use runtime::link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
+use runtime::{entropy, telemetry};
 use store::{FileStore, MemoryStore, Store, Table};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -417,7 +419,7 @@ impl Watched {
             intervals_of(&self.group, store)?.into_iter().map(|interval| interval.slots).collect();
         let (mut open, mut stage, mut given_up, mut not_asked) = (0, None, None, None);
         for interval in &self.intervals {
-            let over = sink.roster().slot().start_of(interval.end()) <= now().timestamp();
+            let over = sink.roster().slot().start_of(interval.end()) <= now::<Timestamp>();
             if released.contains(interval) {
                 continue;
             }

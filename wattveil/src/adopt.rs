@@ -1,5 +1,6 @@
 //! `wattveil key` and `wattveil adopt`: what is typed on a meter's device.
 
+use runtime::file;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,8 @@ use protocol::certificate::MeterCertificate;
 use protocol::roster::Roster;
 use protocol::signature::SigningKey;
 
-use crate::deployment::files::new_directory;
-use crate::deployment::{Access, MeterFiles};
 use crate::enrol::{Enrolment, PREFIX};
+use deployment::{Access, MeterFiles};
 
 /// Make a meter's key on its device, and print the public half for `wattveil enrol --public-key`
 #[derive(Clone, Debug, Args)]
@@ -42,11 +42,11 @@ impl KeyArguments {
         let mut note = String::new();
         let key = if file.exists() {
             note = format!("{} is there already and stays; this is its public half:\n", file.display());
-            keyfile::read_signing_key(&file)?
+            file::read_secret(&file, str::parse::<SigningKey>)?
         } else {
-            let key = SigningKey::generate(&mut host::entropy()?);
-            new_directory(&self.directory)?;
-            keyfile::write_signing_key(&file, &key)?;
+            let key = SigningKey::generate(&mut runtime::entropy()?);
+            file::new_directory(&self.directory)?;
+            file::write_secret(&file, key.to_text().as_bytes())?;
             key
         };
         Ok(Key { public: protocol::id::Hash::from(key.verifying_key().to_bytes()).to_string(), note })
@@ -95,7 +95,7 @@ impl AdoptArguments {
         let deployment = &roster.document().deployment;
         let certificate = MeterCertificate::open(&enrolment.certificate, &enrolment.registrar, deployment)
             .context("the enrolment's certificate was refused")?;
-        let home = new_directory(&self.directory)?;
+        let home = file::new_directory(&self.directory)?;
         let file = home.join("sign.key");
         let config = home.join("agent.toml");
         anyhow::ensure!(
@@ -116,7 +116,7 @@ impl AdoptArguments {
             protocol::id::Hash::from(key.verifying_key().to_bytes())
         );
         if enrolment.key.is_some() {
-            keyfile::write_signing_key(&file, &key)?;
+            file::write_secret(&file, key.to_text().as_bytes())?;
         }
         let files = MeterFiles {
             meter: certificate.meter,
@@ -144,7 +144,7 @@ impl AdoptArguments {
 }
 
 fn own_key(file: &Path) -> anyhow::Result<SigningKey> {
-    keyfile::read_signing_key(file).with_context(|| {
+    file::read_secret(file, str::parse::<SigningKey>).with_context(|| {
         format!(
             "the enrolment has no key, so {} is to be the one that `wattveil key` made; name its directory",
             file.display()

@@ -22,9 +22,9 @@ use utility_sink::service::State;
 use utility_sink::sink::analysis::Finding;
 use utility_sink::sink::revoked_in;
 
-use crate::directory::MetersFile;
 use crate::export::{self, Kind};
 use crate::release::{Ended, explained, released_within};
+use deployment::directory::MetersFile;
 
 /// The cache of a store that is looked at once.
 const CACHE: usize = 4 << 20;
@@ -127,7 +127,7 @@ impl AskArguments {
         (home, revoked): (&Path, &[MeterId]),
         roster: &Roster,
     ) -> anyhow::Result<()> {
-        let now = host::now().timestamp();
+        let now = runtime::now::<protocol::unit::Timestamp>();
         for (subject, day) in question.subjects.iter().zip(self.day.iter().cycle()) {
             let end =
                 subject.window.checked_add(1).and_then(|next| next.checked_mul(key.window_slots.into()));

@@ -24,9 +24,9 @@ use utility_sink::sink::Bill;
 use self::billed::{Ledger, scope};
 use self::questions::{AT_ONCE, Question};
 use self::summary::Known;
-use crate::directory::{MeterRow, MetersFile};
 use crate::export::{self, Kind};
 use crate::release::{Ended, explained, released_within};
+use deployment::directory::{MeterRow, MetersFile};
 
 mod billed;
 mod questions;
@@ -231,7 +231,7 @@ impl BillArguments {
                 groups.into_iter().collect::<Vec<_>>().join(", ")
             );
         }
-        let now = Timestamp::from_second(i64::try_from(host::now().timestamp().0)?)?;
+        let now = Timestamp::from_second(i64::try_from(runtime::now::<protocol::unit::Timestamp>().0)?)?;
         let period = period(&self.period, &zone, roster.slot(), now)?;
         let policy = roster.policy().clone();
         let shortest = policy.bill_slots(roster.slot());

@@ -1,5 +1,7 @@
 //! `wattveil check`: what is wrong with a deployment's directory or one role's configuration, and what to type.
 
+use protocol::signature::SigningKey;
+use runtime::file;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
@@ -9,8 +11,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::Args;
-use host::membership::read_roster;
-use link::Endpoint;
 use meter_agent::config::SourceConfig;
 use meter_agent::source::input::Input;
 use protocol::certificate::MeterCertificate;
@@ -22,13 +22,14 @@ use protocol::signature::{Signed, VerifyingKey};
 use protocol::status::Status;
 use protocol::topic::{Channel, Topic};
 use protocol::unit::Timestamp;
+use runtime::link::Endpoint;
 use store::{FileStore, StoreError, Table};
 use tokio::time::{Instant, timeout_at};
 use utility_sink::service::not_allowed;
 
-use crate::directory::{Config, Directory, MetersFile, meters, or_init};
 use crate::revoke;
 use crate::status::subscribe;
+use deployment::directory::{Config, Directory, MetersFile, meters, or_init};
 
 mod clock;
 
@@ -361,7 +362,7 @@ fn check_sink(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party
 fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
     let config = findings.expect(meter_agent::config::Config::read(file).map_err(Into::into))?;
     let (identity, roster) = findings.expect(config.identity(home))?;
-    let now = host::now().timestamp();
+    let now = runtime::now::<Timestamp>();
     check_roster(&roster, findings);
     if let Err(error) = config.floor.admits(&roster, now) {
         findings.add(
@@ -400,11 +401,13 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Part
 }
 
 fn check_other(file: &Path, home: &Path, findings: &mut Findings) -> Option<Party> {
-    let config: Config = findings.expect(host::config::read(file, &[]).map_err(Into::into))?;
-    let (public, roster): (VerifyingKey, Roster) =
-        findings.expect(read_roster(&home.join(&config.registrar), &home.join(&config.roster)))?;
+    let config: Config = findings.expect(runtime::config::read(file, &[]).map_err(Into::into))?;
+    let (public, roster): (VerifyingKey, Roster) = findings.expect(config.membership(home))?;
     check_roster(&roster, findings);
-    let key = config.key.as_ref().map(|key| keyfile::read_signing_key(&home.join(key)).map_err(Into::into));
+    let key = config
+        .key
+        .as_ref()
+        .map(|key| file::read_secret(&home.join(key), str::parse::<SigningKey>).map_err(Into::into));
     if let Some(key) = key.and_then(|key| findings.expect(key)) {
         if key.verifying_key() != public {
             findings.add(
@@ -444,7 +447,7 @@ fn check_input(source: &SourceConfig, findings: &mut Findings) {
 /// A meter that measures no more, or will not.
 fn check_revocation(revocation: &Revocation, findings: &mut Findings) {
     let Revocation { meter, from, reason } = revocation;
-    let now = host::now().timestamp();
+    let now = runtime::now::<Timestamp>();
     let (grade, text) = if *from > now {
         (Grade::Note, format!("meter {meter} is revoked from {from} on ({reason})"))
     } else {
@@ -474,7 +477,7 @@ fn check_rosters(party: &Party, findings: &mut Findings) {
 
 fn check_roster(roster: &Roster, findings: &mut Findings) {
     let document = roster.document();
-    let now = host::now().timestamp();
+    let now = runtime::now::<Timestamp>();
     let next = "the registrar gives everybody the next roster: wattveil rotate draft DIR";
     check_validity(
         &format!("roster {}", document.epoch),
@@ -492,7 +495,7 @@ fn check_roster(roster: &Roster, findings: &mut Findings) {
 }
 
 fn check_validity(what: &str, from: Timestamp, to: Timestamp, next: &str, findings: &mut Findings) {
-    let now = host::now().timestamp();
+    let now = runtime::now::<Timestamp>();
     if now < from {
         let text = format!(
             "{what} begins in {} s: this machine's clock is slow; type: timedatectl set-ntp true",
@@ -563,6 +566,6 @@ async fn check_connection(party: &Party, home: &Path, findings: &mut Findings) {
         subscriber.ack(delivery);
     }
     subscriber.close().await;
-    let (grade, text) = clock::judge(host::now().timestamp(), &heard.into_iter().collect::<Vec<_>>());
+    let (grade, text) = clock::judge(runtime::now::<Timestamp>(), &heard.into_iter().collect::<Vec<_>>());
     findings.add(grade, text);
 }

@@ -3,6 +3,7 @@
 //! The line has the meter's certificate, the roster, the broker's address and a login, and, unless the device made its own
 //! key, the key: then it is a secret until the device has adopted it.
 
+use protocol::unit::Timestamp;
 use std::fmt;
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +24,7 @@ use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use tempfile::NamedTempFile;
 
-use crate::directory::{Directory, MeterRow, append};
+use deployment::directory::{Directory, MeterRow, append};
 
 /// What the line begins with.
 pub(crate) const PREFIX: &str = "wv1-";
@@ -168,11 +169,11 @@ impl EnrolArguments {
             );
         }
         let service_point = self.name.parse().context("type another name")?;
-        let mut rng = host::entropy()?;
+        let mut rng = runtime::entropy()?;
         let (key, public) = self.keys(&mut rng)?;
         let last = || meters.0.last().map(|row| row.group.clone());
         let group = self.group.clone().or_else(last).map_or_else(|| "group-1".parse(), Ok)?;
-        let now = host::now().timestamp();
+        let now = runtime::now::<Timestamp>();
         anyhow::ensure!(
             document.valid_to > now,
             "the roster's validity is over; give the deployment its next roster: wattveil rotate draft {}",
@@ -221,7 +222,7 @@ impl EnrolArguments {
         directory.note_meter(&row)?;
         if !self.directory.join("sink/meters.csv").is_file() {
             next.push_str("Give the utility this line for its meters.csv:\n\n  ");
-            next.push_str(&crate::directory::MetersFile::line(&row.name, &row.meter, &row.group));
+            next.push_str(&deployment::directory::MetersFile::line(&row.name, &row.meter, &row.group));
             next.push('\n');
         }
         next.push_str(match (key.is_some(), login.is_some()) {

@@ -1,11 +1,12 @@
 //! `wattveil explain`: who can learn what under a roster, in plain words.
 
+use protocol::signature::VerifyingKey;
+use runtime::file;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use host::membership::read_roster;
 use protocol::analysis::CAUTION;
 use protocol::decode::correctable;
 use protocol::hpke_box::Suite;
@@ -35,7 +36,8 @@ impl ExplainArguments {
                 self.roster.display()
             )
         })?;
-        let (_, roster) = read_roster(&file.with_file_name("registrar.pub"), &file)?;
+        let registrar = file::read_text(&file.with_file_name("registrar.pub"), str::parse::<VerifyingKey>)?;
+        let roster = file::read(&file, |bytes| Roster::accept(bytes, &registrar))?;
         Ok(explain(&roster, self.analytics))
     }
 }

@@ -1,5 +1,6 @@
 //! `wattveil init`: makes a deployment's directory, and says what everybody types next.
 
+use protocol::unit::Timestamp;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -18,9 +19,9 @@ use protocol::shamir::MAX_PARTIES;
 use protocol::unit::SlotLength;
 use utility_sink::config::{AnalysisConfig, KeyConfig};
 
-use crate::deployment::files::new_directory;
-use crate::deployment::{Authority, Deployment, Plan, Setup};
-use crate::directory::meters;
+use deployment::directory::meters;
+use deployment::{Authority, Deployment, Plan, Setup};
+use runtime::file;
 
 const DAY: u64 = 86_400;
 
@@ -104,7 +105,7 @@ impl InitArguments {
         );
         let plan = self.plan()?;
         let (address, listen) = self.addresses()?;
-        let mut rng = host::entropy()?;
+        let mut rng = runtime::entropy()?;
         let deployment = Deployment::create(&plan, &mut rng)?;
         let slot = plan.slot;
         let sources =
@@ -121,8 +122,8 @@ impl InitArguments {
             analysis: self.analysis(slot)?,
             meters: self.pace(slot),
             tariffs: vec![
-                ("flat.toml".into(), self.tariff(include_str!("../assets/flat.toml"))?),
-                ("tou.toml".into(), self.tariff(include_str!("../assets/tou.toml"))?),
+                ("flat.toml".into(), self.tariff(deployment::FLAT_TARIFF)?),
+                ("tou.toml".into(), self.tariff(deployment::TIME_OF_USE_TARIFF)?),
             ],
             ..Setup::new(listen)
         };
@@ -147,7 +148,7 @@ impl InitArguments {
     fn make(&self, deployment: &Deployment, setup: &Setup) -> anyhow::Result<()> {
         let (root, shown) = (&self.directory, self.directory.display());
         let new = !root.exists();
-        new_directory(root)?;
+        file::new_directory(root)?;
         let made = || {
             let beside = tempfile::Builder::new().prefix(".init-").tempdir_in(root);
             let beside = beside.with_context(|| format!("nothing can be written in {shown}"))?;
@@ -220,7 +221,7 @@ impl InitArguments {
             grid_interval: self.grid_hours.saturating_mul(3_600),
             ..Policy::production()
         };
-        let now = host::now().timestamp();
+        let now = runtime::now::<Timestamp>();
         let back = if self.synthetic { SYNTHETIC_DAYS + 1 } else { 1 };
         let valid_from = protocol::unit::Timestamp(now.0.saturating_sub(back * DAY));
         Ok(Plan {
@@ -262,7 +263,7 @@ impl InitArguments {
             return Ok(SourceConfig::Lines { input: Input::File("-".into()) });
         }
         let slot_at = |seconds| plan.slot.slot_at(seconds).context("this machine's clock is out of range");
-        let now = host::now().timestamp();
+        let now = runtime::now::<Timestamp>();
         let start = slot_at(protocol::unit::Timestamp((now.0 / DAY - SYNTHETIC_DAYS) * DAY))?.0;
         Ok(SourceConfig::Synthetic {
             seed: 1,

@@ -8,21 +8,15 @@
 //! everybody the next roster, [`check`] says what is wrong and what to type, [`explain`] who can learn what, [`bill`] closes a period,
 //! [`ask`] has functions computed under encryption, [`status`] shows who is well.
 
-pub mod account;
 pub mod adopt;
 pub mod analytics;
 pub mod ask;
-pub mod bench;
 pub mod bill;
 pub mod check;
-pub mod demo;
-pub mod deployment;
-pub mod directory;
 pub mod enrol;
 pub mod explain;
 mod export;
 pub mod init;
-pub mod levelled;
 mod release;
 pub mod revoke;
 pub mod rotate;

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use lab::bench::suite::Suite;
+use lab::bench::{compare, pipeline};
+use lab::demo::{self, Options};
 use protocol::analysis::plan::Profile;
 use wattveil::adopt::{AdoptArguments, KeyArguments};
 use wattveil::ask::AskArguments;
-use wattveil::bench::suite::Suite;
-use wattveil::bench::{compare, pipeline};
 use wattveil::bill::BillArguments;
 use wattveil::check::CheckArguments;
-use wattveil::demo::{self, Options};
 use wattveil::enrol::EnrolArguments;
 use wattveil::explain::ExplainArguments;
 use wattveil::init::InitArguments;
@@ -208,7 +208,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Bill(arguments) => return bill(arguments).await,
         Command::Ask(arguments) => print(&arguments.run().await?)?,
-        Command::Tap(command) => command.run(&mut std::io::stdout().lock(), host::stopped()).await?,
+        Command::Tap(command) => command.run(&mut std::io::stdout().lock(), runtime::stopped()).await?,
         Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
@@ -250,16 +250,16 @@ async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
     let (table, figures) = match &arguments.part {
         None => {
             let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
-            let costs = wattveil::bench::run(directory.path(), aggregators, threshold)?;
+            let costs = lab::bench::run(directory.path(), aggregators, threshold)?;
             (costs.to_string(), costs.to_json())
         }
         Some(Part::Grid { meters, suite }) => {
-            let costs = wattveil::bench::grid::run(*meters, *suite)?;
+            let costs = lab::bench::grid::run(*meters, *suite)?;
             anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
             (costs.to_string(), costs.to_json())
         }
         Some(Part::Levelled { meters, suite }) => {
-            let costs = wattveil::bench::levelled::run(Profile::Medium, *meters, *suite)?;
+            let costs = lab::bench::levelled::run(Profile::Medium, *meters, *suite)?;
             anyhow::ensure!(costs.exact(), "a value is not the plaintext's:\n{costs}");
             (costs.to_string(), costs.to_json())
         }

@@ -38,7 +38,7 @@ pub(crate) async fn released_within(
     let mut ended = Ended::Done;
     let stop = async {
         ended = tokio::select! {
-            () = host::stopped() => Ended::Stopped,
+            () = runtime::stopped() => Ended::Stopped,
             () = tokio::time::sleep(Duration::from_secs(seconds)) => Ended::Patience(seconds),
         };
     };

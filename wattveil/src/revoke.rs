@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use link::{Message, Publisher};
 use protocol::certificate::deployment_context;
 use protocol::id::MeterId;
 use protocol::revocation::{Reason, Revocation};
 use protocol::signature::Signed;
 use protocol::topic::Channel;
 use protocol::unit::Timestamp;
+use runtime::link::{Message, Publisher};
 
-use crate::deployment::files::{new_directory, write_new};
-use crate::directory::Directory;
 use crate::status::unanswered;
+use deployment::directory::Directory;
+use runtime::file;
 
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,9 +71,9 @@ impl RevokeArguments {
             )
         })?;
         let reason: Reason = self.reason.parse().context("type one line, such as: --reason 'moved out'")?;
-        let home = new_directory(&self.directory.join("registrar/revoked"))?;
+        let home = file::new_directory(&self.directory.join("registrar/revoked"))?;
         let known = all(&directory)?.remove(&row.meter);
-        let now = host::now().timestamp();
+        let now = runtime::now::<Timestamp>();
         let from = match &self.from {
             Some(text) => time(text, now)?,
             None => now,
@@ -84,7 +84,7 @@ impl RevokeArguments {
             _ => {
                 let context = deployment_context(&directory.roster.document().deployment);
                 let signed = Signed::sign(wanted, &directory.registrar, &context);
-                write_new(&home.join(format!("{}-{}.wv", row.meter, from.0)), signed.bytes(), 0o644)?;
+                file::write_public(&home.join(format!("{}-{}.wv", row.meter, from.0)), signed.bytes())?;
                 (signed, false)
             }
         };

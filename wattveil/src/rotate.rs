@@ -5,6 +5,8 @@
 //! over the broker. No key is overwritten or removed: what was sealed to an old one must still be opened. Each step may be
 //! cut off and typed again. The broker's certificate, which is in no roster, has a step of its own.
 
+use protocol::unit::Timestamp;
+use runtime::file;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -14,7 +16,6 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
-use host::membership::read_roster;
 use protocol::certificate::deployment_context;
 use protocol::hpke_box::{OpeningKey, SealingKey};
 use protocol::id::Hash;
@@ -26,8 +27,7 @@ use protocol::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::deployment::files::write_new;
-use crate::directory::Directory;
+use deployment::directory::Directory;
 
 mod broker;
 
@@ -130,7 +130,7 @@ enum Party {
     Sink(utility_sink::config::Config),
     Meter(Box<meter_agent::config::Config>),
     /// The registrar or an observer: it reads only.
-    Reader(crate::directory::Config),
+    Reader(deployment::directory::Config),
 }
 
 impl Party {
@@ -149,7 +149,7 @@ impl Party {
             return Ok((file, Self::Meter(config)));
         }
         if let Some(file) = file("observer.toml").or_else(|| file("registrar.toml")) {
-            let config = host::config::read(&file, &[])?;
+            let config = runtime::config::read(&file, &[])?;
             return Ok((file, Self::Reader(config)));
         }
         let home = home.display();
@@ -167,7 +167,8 @@ impl Party {
             Self::Reader(config) => (&config.registrar, &config.roster),
         };
         let path = home.join(roster);
-        let (registrar, roster) = read_roster(&home.join(registrar), &path)?;
+        let registrar = file::read_text(&home.join(registrar), str::parse::<VerifyingKey>)?;
+        let roster = file::read(&path, |bytes| Roster::accept(bytes, &registrar))?;
         Ok((registrar, path, roster))
     }
 }
@@ -184,8 +185,10 @@ fn new_key(home: &Path) -> anyhow::Result<Rotated> {
             anyhow::bail!("{} has no box keys; name an aggregator's or the sink's directory", home.display())
         }
     };
-    let held: Vec<OpeningKey> =
-        held.iter().map(|key| keyfile::read_opening_key(&home.join(key))).collect::<Result<_, _>>()?;
+    let held: Vec<OpeningKey> = held
+        .iter()
+        .map(|key| file::read_secret(&home.join(key), str::parse::<OpeningKey>))
+        .collect::<Result<_, _>>()?;
     let newest = held.iter().max_by_key(|key| key.key_id()).context("the configuration names no box key")?;
     let roster = party.membership(home)?.2;
     let row = roster.document().aggregators.iter().find(|row| row.id.as_ref() == name);
@@ -208,10 +211,10 @@ fn new_key(home: &Path) -> anyhow::Result<Rotated> {
     let path = home.join(&key_name);
     // A key that is there and not yet named was made by a step that was cut off.
     let key = if path.exists() {
-        keyfile::read_opening_key(&path)?
+        file::read_secret(&path, str::parse::<OpeningKey>)?
     } else {
-        let key = OpeningKey::generate(number, newest.suite(), &mut host::entropy()?);
-        keyfile::write_opening_key(&path, &key)?;
+        let key = OpeningKey::generate(number, newest.suite(), &mut runtime::entropy()?);
+        file::write_secret(&path, key.to_text().as_bytes())?;
         key
     };
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -246,7 +249,7 @@ fn with_another(text: &str, list: &str, file: &str) -> Option<String> {
 
 fn draft(directory: &Directory, keys: &[String], days: u64) -> anyhow::Result<Rotated> {
     let mut document: RosterDocument = directory.roster.document().clone();
-    let now = host::now().timestamp();
+    let now = runtime::now::<Timestamp>();
     document.epoch = document.epoch.checked_add(1).context("there is no number for another roster")?;
     document.previous = Some(directory.roster.hash());
     document.valid_from = now;
@@ -279,7 +282,7 @@ fn draft(directory: &Directory, keys: &[String], days: u64) -> anyhow::Result<Ro
         "{} is there already; collect its acceptances, or, if nobody has seen it, remove it and type the same again",
         path.display()
     );
-    write_new(&path, sign(document, &directory.registrar).bytes(), 0o644)?;
+    file::write_public(&path, sign(document, &directory.registrar).bytes())?;
     let days = valid_to.since(now) / DAY;
     Ok(Rotated {
         line: None,
@@ -431,7 +434,7 @@ fn adopt(home: &Path, file: &Path) -> anyhow::Result<Rotated> {
             drop(utility_sink::config::Config { roster: absolute, ..config }.identity(home)?);
         }
         Party::Meter(config) => {
-            let admitted = config.floor.admits(&next, host::now().timestamp());
+            let admitted = config.floor.admits(&next, runtime::now::<Timestamp>());
             admitted.context("ask the registrar for a roster that keeps what this meter was promised")?;
         }
         Party::Reader(_) => (),

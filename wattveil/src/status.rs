@@ -1,5 +1,7 @@
 //! `wattveil status`: who is up, under which roster, and how much waits.
 
+use protocol::unit::Timestamp;
+use runtime::file;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -8,17 +10,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use host::membership::read_roster;
-use link::{Endpoint, Settings, Subscriber};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
 use protocol::signature::VerifyingKey;
 use protocol::status::Status;
 use protocol::topic::{Channel, Role, Topic};
+use runtime::link::{Endpoint, Settings, Subscriber};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use crate::directory::MetersFile;
+use deployment::directory::MetersFile;
 
 /// Show who is up, under which roster, and how much waits: what the roles say of themselves
 #[derive(Clone, Debug, Args)]
@@ -59,7 +60,7 @@ impl Watching {
              observer/observer.toml or sink/sink.toml",
             file.display()
         );
-        Ok(host::config::read(file, &[])?)
+        Ok(runtime::config::read(file, &[])?)
     }
 
     /// The registrar's key and the roster, of files in the configuration's directory.
@@ -68,7 +69,9 @@ impl Watching {
     ///
     /// Files that are not what they should be.
     pub(crate) fn membership(&self, home: &Path) -> anyhow::Result<(VerifyingKey, Roster)> {
-        read_roster(&home.join(&self.registrar), &home.join(&self.roster))
+        let registrar = file::read_text(&home.join(&self.registrar), str::parse::<VerifyingKey>)?;
+        let roster = file::read(&home.join(&self.roster), |bytes| Roster::accept(bytes, &registrar))?;
+        Ok((registrar, roster))
     }
 }
 
@@ -161,7 +164,8 @@ async fn listen(file: &Path, time: Duration) -> anyhow::Result<Heard> {
             }
             Ok(Topic { channel: Channel::Revoked(_), .. }) => {
                 let revocation = Revocation::open(&delivery.payload, &registrar, deployment);
-                let past = revocation.ok().filter(|revocation| revocation.from <= host::now().timestamp());
+                let past =
+                    revocation.ok().filter(|revocation| revocation.from <= runtime::now::<Timestamp>());
                 revoked.extend(past.map(|revocation| revocation.meter.to_string()));
             }
             _ => (),
@@ -221,7 +225,7 @@ pub(crate) fn unanswered(patience: Duration) -> String {
 impl Heard {
     /// The table's rows; `said` is how long ago, as text for people or in seconds.
     fn rows(&self, said: fn(u64) -> String) -> Vec<[String; COLUMNS]> {
-        let (epoch, now) = (self.roster.document().epoch, host::now().timestamp());
+        let (epoch, now) = (self.roster.document().epoch, runtime::now::<Timestamp>());
         let row = |((role, id), status): (&(Role, String), &Option<Status>)| {
             let role = match role {
                 Role::Meter => "meter",

@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use clap::Args;
 use grid::sum::Vector;
 use jiff::Timestamp;
-use link::{Endpoint, Settings, TlsFiles};
 use protocol::certificate::MeterCertificate;
 use protocol::grid::{DealMessage, LoadVector};
 use protocol::part::Assembly;
@@ -28,6 +27,7 @@ use protocol::share::ShareMessage;
 use protocol::signature::{Document, Unverified};
 use protocol::status::Status;
 use protocol::topic::{Channel, Topic};
+use runtime::link::{Endpoint, Settings, TlsFiles};
 
 use crate::status::{Watching, find, subscribe};
 

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use host::config::ConfigError;
+use runtime::config::ConfigError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -33,7 +33,7 @@ fn everything(text: &str) -> Table {
 fn read<T: DeserializeOwned>(table: &Table) -> Result<T, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), toml::to_string(table).unwrap()).unwrap();
-    host::config::read(file.path(), &[])
+    runtime::config::read(file.path(), &[])
 }
 
 /// The table at `path`, in which `#` is the first of an array.

@@ -8,7 +8,7 @@ use std::fs::File;
 
 use aggregator_worker::aggregator::{Aggregator, Pace as AggregatorPace};
 use broker::Broker;
-use link::{Login, Settings};
+use deployment::{Deployment, Plan, Setup};
 use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace as MeterPace};
 use meter_agent::service::{Agent, Progress};
@@ -19,6 +19,7 @@ use protocol::policy::Policy;
 use protocol::unit::{Amount, Register, Slot, SlotLength, SlotRange, Timestamp, WattHours};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use runtime::link::{Login, Settings};
 use store::{MemoryStore, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -27,7 +28,6 @@ use utility_sink::service::Request;
 use utility_sink::sink::ledger::{bills_of, curve_of};
 use utility_sink::sink::{Bill, Curve, Pace as SinkPace, Sink};
 use utility_sink::tariff_file;
-use wattveil::deployment::{Deployment, Plan, Setup};
 
 use crate::oracle::{FIRST, Homes};
 
@@ -92,7 +92,7 @@ impl House {
             homes: homes.names.clone(),
             group: 48,
             valid_from: Timestamp(0),
-            valid_to: host::now().timestamp().plus(86_400),
+            valid_to: runtime::now::<Timestamp>().plus(86_400),
         };
         let mut dice = StdRng::seed_from_u64(28);
         let deployment = Deployment::create(&plan, &mut dice).unwrap();
@@ -133,7 +133,7 @@ impl House {
             let pace = MeterPace { resend_first: 1_000, ..MeterPace::default() };
             let identity = self.deployment.meter_identity(keys);
             let (roster, floor) = (self.deployment.roster.clone(), self.deployment.floor());
-            let meter = Meter::open(identity, roster, floor, pace, &mut store, host::now()).unwrap();
+            let meter = Meter::open(identity, roster, floor, pace, &mut store, runtime::now()).unwrap();
             let series = Series {
                 name: keys.home.clone(),
                 start: Slot(FIRST),
@@ -155,7 +155,7 @@ impl House {
         let mut store = MemoryStore::default();
         let pace = SinkPace { settle: 300, resend: 1_000, ..SinkPace::default() };
         let (identity, roster) = (self.deployment.sink_identity(), self.deployment.roster.clone());
-        let sink = Sink::open(identity, roster, pace, &mut store, host::now()).unwrap();
+        let sink = Sink::open(identity, roster, pace, &mut store, runtime::now()).unwrap();
         let (requests, receiver) = mpsc::channel(1);
         let (link, stopped) = (self.link("sink", "sink"), self.stopped());
         self.tasks.spawn(utility_sink::service::run(sink, store, link, receiver, stopped));
@@ -187,12 +187,12 @@ async fn released(
 ) -> (Vec<Bill>, Vec<Curve>) {
     let (members, asked) = (meters.clone(), group.clone());
     let queries: [QueryId; 2] = ask(requests, move |sink, store, rng| {
-        let tariffs = [include_str!("../assets/flat.toml"), include_str!("../assets/tou.toml")].map(|text| {
+        let tariffs = [deployment::FLAT_TARIFF, deployment::TIME_OF_USE_TARIFF].map(|text| {
             let document = tariff_file::parse(text, hour()).unwrap();
             sink.publish_tariff(document, store).unwrap().0
         });
-        let bills = sink.ask_bills(period, &tariffs, &members, host::now(), store, rng).unwrap();
-        let curve = sink.ask_curve(period, asked, &members, host::now(), store, rng).unwrap();
+        let bills = sink.ask_bills(period, &tariffs, &members, runtime::now(), store, rng).unwrap();
+        let curve = sink.ask_curve(period, asked, &members, runtime::now(), store, rng).unwrap();
         [bills.0, curve.0]
     })
     .await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use host::telemetry;
+use runtime::telemetry;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 

@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use host::telemetry;
 use protocol::unit::{Register, Slot, Timestamp};
+use runtime::telemetry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -228,7 +228,7 @@ impl Live {
 }
 
 fn now() -> Timestamp {
-    host::now().timestamp()
+    runtime::now::<Timestamp>()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A replay: readings that there are already, at any pace, and how sums of energies go on from what was taken before.
 
+use protocol::unit::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -143,7 +144,7 @@ impl Replay {
                 let start = slot.start_of(reading.at);
                 // a long wait in short ones: the time of day may be set meanwhile
                 loop {
-                    let left = start.since(host::now().timestamp());
+                    let left = start.since(runtime::now::<Timestamp>());
                     if left == 0 {
                         break;
                     }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::tz::Offset;
-use link::Endpoint;
 use protocol::id::MeterId;
 use protocol::unit::{MAX_REGISTER_WH, Register, Slot, SlotLength};
+use runtime::link::Endpoint;
 use serde::{Deserialize, Serialize};
 use store::Store;
 use tracing::warn;

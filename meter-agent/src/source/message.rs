@@ -198,8 +198,8 @@ fn nearest(value: &Value) -> Result<Decimal, NumberError> {
 }
 
 /// Listens until nobody does any more.
-pub(super) async fn listen(settings: link::Settings, field: &Field, heard: &mpsc::Sender<Heard>) {
-    let mut subscriber = link::Subscriber::connect(settings, vec![field.topic.clone()]);
+pub(super) async fn listen(settings: runtime::link::Settings, field: &Field, heard: &mpsc::Sender<Heard>) {
+    let mut subscriber = runtime::link::Subscriber::connect(settings, vec![field.topic.clone()]);
     let (subscribed, trouble) = (subscriber.subscribed(), subscriber.trouble());
     info!(topic = field.topic, "waits for messages");
     let (mut patience, mut silent) = (FIRST_SILENCE, Duration::ZERO);
@@ -223,7 +223,7 @@ pub(super) async fn listen(settings: link::Settings, field: &Field, heard: &mpsc
         };
         (silent, patience) = (Duration::ZERO, SILENCE);
         let Some(delivery) = delivery else { break };
-        let told = field.read(&delivery.payload, host::now().timestamp());
+        let told = field.read(&delivery.payload, runtime::now::<Timestamp>());
         let told = told.map_err(|fault| SourceError::Message { topic: delivery.topic.clone(), fault });
         if heard.send(told).await.is_err() {
             break;
@@ -356,7 +356,7 @@ mod tests {
     async fn silence_is_said() {
         let (heard, mut hears) = mpsc::channel(4);
         // nobody listens on this port
-        let settings = link::Settings::new("127.0.0.1", 1, "source");
+        let settings = runtime::link::Settings::new("127.0.0.1", 1, "source");
         let field = Preset::named("tasmota").unwrap().field("kitchne");
         let listening = tokio::spawn(async move { listen(settings, &field, &heard).await });
         for seconds in [30, 630, 1_230] {

@@ -1,17 +1,18 @@
 //! The configured questions of analytics: keys are planned once, and each question is asked once its key is made and its windows
 //! are over.
 
+use protocol::unit::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use host::now;
 use protocol::analysis::function::{Function, Subject};
 use protocol::id::{Hash, QueryId};
 use protocol::rule::{Refusal, Rule};
 use protocol::unit::Slot;
 use rand::CryptoRng;
 use rand::rngs::StdRng;
+use runtime::now;
 use store::{Store, Table};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -174,7 +175,7 @@ fn ask_once(
     // Who asks before a window is over fixes a set of whoever was quick.
     let over = |subject: &Subject| {
         let end = subject.window.checked_add(1).and_then(|next| next.checked_mul(u32::from(window)));
-        end.is_some_and(|end| sink.roster().slot().start_of(Slot(end)) <= now().timestamp())
+        end.is_some_and(|end| sink.roster().slot().start_of(Slot(end)) <= now::<Timestamp>())
     };
     if !subjects.iter().all(over) {
         return Ok(None);

@@ -14,8 +14,8 @@ use utility_sink::sink::Bill;
 
 use super::Asked;
 use super::billed::Run;
-use crate::directory::MeterRow;
 use crate::release::Ended;
+use deployment::directory::MeterRow;
 
 /// The most names in a row; more are counted.
 const NAMES: usize = 12;

@@ -1,9 +1,9 @@
 //! The broker's next certificate, of the deployment's own authority.
 
 use super::Rotated;
-use crate::deployment::Authority;
-use crate::deployment::files::new_directory;
-use crate::directory::Directory;
+use deployment::Authority;
+use deployment::directory::Directory;
+use runtime::file;
 
 /// Signs a new key of the broker, in a directory of its own: whoever runs the broker puts both files in the place of the
 /// old ones. It is for the addresses that the registrar's configuration has, where the broker's listens if that is still
@@ -38,7 +38,7 @@ pub(super) fn certify(directory: &Directory, also: Vec<String>) -> anyhow::Resul
          same again for another",
         new = new.display()
     );
-    authority.certify_broker(&new_directory(&new)?, &names)?;
+    authority.certify_broker(&file::new_directory(&new)?, &names)?;
     let new = new.display();
     Ok(Rotated {
         line: None,

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use aggregator_worker::config::PaceConfig as AggregatorPace;
+use deployment::{Authority, Deployment, Files, Plan, Setup};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use meter_agent::source::csv::Format;
 use protocol::analysis::reply::{Reply, ReplyStep};
@@ -24,7 +25,6 @@ use serde_json::Value;
 use store::{FileStore, Table};
 use tempfile::TempDir;
 use utility_sink::config::{AnalysisConfig, KeyConfig, QuestionConfig, SubjectConfig};
-use wattveil::deployment::{Authority, Deployment, Files, Plan, Setup};
 
 use crate::alone::alone;
 use crate::observer::Observer;
@@ -122,7 +122,7 @@ fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Setup, Files) 
         homes: names.clone(),
         group: GROUP,
         valid_from: Timestamp(0),
-        valid_to: host::now().timestamp().plus(86_400),
+        valid_to: runtime::now::<Timestamp>().plus(86_400),
     };
     let deployment = Deployment::create(&plan, &mut rng).unwrap();
     let csv = directory.join("homes.csv");

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use deployment::Files;
 use tempfile::TempDir;
-use wattveil::deployment::Files;
 
 use crate::oracle::Homes;
 use crate::process::{Process, wait_until, wattveil};

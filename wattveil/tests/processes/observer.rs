@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 
-use link::{Login, Settings, Subscriber, Tls, TlsFiles};
+use deployment::{Files, Setup};
 use protocol::analysis::channel::AnalysisChannel;
 use protocol::analysis::contribution::{Contribution, Step};
 use protocol::analysis::direction::{Direction, DirectionStep};
@@ -16,9 +16,9 @@ use protocol::receipt::Receipt;
 use protocol::shamir::Point;
 use protocol::signature::Unverified;
 use protocol::topic::{Channel, Topic};
+use runtime::link::{Login, Settings, Subscriber, Tls, TlsFiles};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use wattveil::deployment::{Files, Setup};
 
 use crate::process::wait_until;
 

@@ -1,5 +1,6 @@
 //! The commands of people: what they print, and what they say to mistakes.
 
+use runtime::file;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -437,7 +438,8 @@ fn mistakes_at_rotation_say_what_to_type() {
 /// A draft that skips a number would be a second successor of one roster, and one that goes back to an older box key would seal to
 /// what may have leaked: nobody accepts either, whatever the registrar signs.
 fn a_registrar_makes_no_second_history(home: &Shell) {
-    let registrar = keyfile::read_signing_key(&home.path("town/registrar/sign.key")).unwrap();
+    let registrar =
+        file::read_secret(&home.path("town/registrar/sign.key"), str::parse::<SigningKey>).unwrap();
     let roster = |path: &str| {
         let bytes = fs::read(home.path(&format!("town/{path}"))).unwrap();
         Roster::accept(&bytes, &registrar.verifying_key()).unwrap()
@@ -476,7 +478,7 @@ fn nobody_takes_a_key_that_cannot_be_sealed_to(home: &Shell, current: &Roster, r
 
     let accepted = draft.aggregators.iter().map(|aggregator| {
         let key = home.path(&format!("town/{}/sign.key", aggregator.id));
-        (aggregator.point, accept_as(&draft, &keyfile::read_signing_key(&key).unwrap()))
+        (aggregator.point, accept_as(&draft, &file::read_secret(&key, str::parse::<SigningKey>).unwrap()))
     });
     fs::write(home.path("odd.wv"), bundle(&draft, accepted.collect())).unwrap();
     for party in ["agg-3", "sink", "observer", "meters/home-1"] {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aggregator_worker::config::PaceConfig as AggregatorPace;
+use deployment::{Authority, Deployment, Files, Plan, Setup};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
@@ -18,7 +19,6 @@ use store::FileStore;
 use tempfile::TempDir;
 use utility_sink::config::{PaceConfig as SinkPace, ReleaseConfig};
 use utility_sink::sink::ledger::bills_of;
-use wattveil::deployment::{Authority, Deployment, Files, Plan, Setup};
 
 use crate::alone::alone;
 use crate::observer::Observer;
@@ -84,7 +84,7 @@ pub(crate) fn write(
         homes: homes.names.clone(),
         group: 48,
         valid_from: Timestamp(0),
-        valid_to: host::now().timestamp().plus(86_400),
+        valid_to: runtime::now::<Timestamp>().plus(86_400),
     };
     let deployment = Deployment::create(&plan, &mut rng).unwrap();
     let csv = directory.join("homes.csv");
@@ -107,8 +107,8 @@ pub(crate) fn write(
         sink: SinkPace { settle_ms: 400, resend_ms: 700 },
         sources: homes.names.iter().enumerate().map(source).collect(),
         tariffs: vec![
-            ("flat.toml".into(), include_str!("../../assets/flat.toml").into()),
-            ("tou.toml".into(), include_str!("../../assets/tou.toml").into()),
+            ("flat.toml".into(), deployment::FLAT_TARIFF.into()),
+            ("tou.toml".into(), deployment::TIME_OF_USE_TARIFF.into()),
         ],
         releases: vec![
             ReleaseConfig::Bill {

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use link::{Message, Publisher};
 use protocol::status::{Report, Status};
 use protocol::topic::{Channel, Outgoing, Role};
 use protocol::unit::Timestamp;
+use runtime::link::{Message, Publisher};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -70,7 +70,7 @@ impl Made {
 #[test]
 fn a_slow_clock_is_told() {
     let made = Made::new();
-    let now = host::now().timestamp().0;
+    let now = runtime::now::<Timestamp>().0;
     let (well, said) = made.check("meters/a");
     assert!(well && said.contains("no aggregator says what time it is"), "{said}");
     made.says_the_time("agg-1", now + 3_600);
@@ -156,6 +156,6 @@ fn what_a_person_keeps_up() {
     let claimed = protocol::signature::Unverified::<protocol::certificate::MeterCertificate>::parse(
         &enrolment.certificate,
     );
-    let years = claimed.unwrap().claim().valid_to.since(host::now().timestamp()) / 86_400 / 365;
+    let years = claimed.unwrap().claim().valid_to.since(runtime::now::<Timestamp>()) / 86_400 / 365;
     assert_eq!(years, 20);
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use wattveil::deployment::Files;
+use deployment::Files;
 
 use super::page::{Page, root};
 use crate::oracle::Homes;
