@@ -30,20 +30,20 @@ use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
-use self::analysis::{Analysis, Delivery, Known};
 use self::intake::Intake;
 use self::ledger::Ledger;
+use self::levelled::{Delivery, Known, Levelled};
 use self::releases::Releases;
 use self::vectors::Vectors;
 
-mod analysis;
 mod differencing;
 mod intake;
 mod ledger;
+mod levelled;
 mod releases;
 mod vectors;
 
-pub use self::analysis::AnalysisPace;
+pub use self::levelled::LevelledPace;
 
 /// The rosters that were in force, and the one that is: epoch → the roster as it came.
 pub const ROSTER: Table = Table("roster");
@@ -169,7 +169,7 @@ pub struct Aggregator {
     ledger: Ledger,
     releases: Releases,
     assembly: Assembly,
-    analysis: Option<Analysis>,
+    levelled: Option<Levelled>,
 }
 
 impl fmt::Debug for Aggregator {
@@ -205,28 +205,28 @@ impl Aggregator {
         let ledger = Ledger::load(&party, store)?;
         let releases = Releases::load(&party, &registry, store)?;
         let assembly = Assembly::default();
-        Ok(Self { party, registry, intake, vectors, ledger, releases, assembly, analysis: None })
+        Ok(Self { party, registry, intake, vectors, ledger, releases, assembly, levelled: None })
     }
 
-    /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
-    /// honestly: see [`protocol::analysis::CAUTION`].
+    /// Turns on mode `levelled`, and takes up where the store left off. They trust meters to encrypt
+    /// honestly: see [`protocol::levelled::CAUTION`].
     ///
     /// # Errors
     ///
     /// [`AggregatorError`].
-    pub fn with_analysis(
+    pub fn with_levelled(
         mut self,
-        pace: AnalysisPace,
+        pace: LevelledPace,
         store: &mut dyn Store,
     ) -> Result<Self, AggregatorError> {
-        tracing::warn!("analytics under encryption are on: {}", protocol::analysis::CAUTION);
-        self.analysis = Some(Analysis::load(pace, &self.party, store)?);
+        tracing::warn!("mode `levelled` are on: {}", protocol::levelled::CAUTION);
+        self.levelled = Some(Levelled::load(pace, &self.party, store)?);
         Ok(self)
     }
 
     /// Collective keys that are made and in use.
     pub fn collective_keys(&self) -> usize {
-        self.analysis.as_ref().map_or(0, Analysis::keys)
+        self.levelled.as_ref().map_or(0, Levelled::keys)
     }
 
     /// The topics it listens to.
@@ -234,8 +234,8 @@ impl Aggregator {
         let root = format!("wv/1/{}", self.party.deployment());
         let inbox = format!("{root}/agg/{}/#", self.party.name);
         let others = ["cert/+", "revoked/+", "tariff/+", "query", "cut", "votes", "inventory/+", "vote/+"];
-        let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
-        others.into_iter().chain(analysis).map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
+        let levelled = self.levelled.iter().flat_map(|_| Levelled::TOPICS);
+        others.into_iter().chain(levelled).map(|topic| format!("{root}/{topic}")).chain([inbox]).collect()
     }
 
     /// Takes a delivery.
@@ -275,13 +275,13 @@ impl Aggregator {
             Channel::Revoked(_) => {
                 return Ok(self.registry.take_revocation(payload, &self.party, store)?);
             }
-            Channel::Analysis(channel) => {
-                let Some(analysis) = &mut self.analysis else {
-                    return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
+            Channel::Levelled(channel) => {
+                let Some(levelled) = &mut self.levelled else {
+                    return Ok(Handled::refused(Rule::Malformed, "mode levelled is off here"));
                 };
                 let known = Known { party: &self.party, registry: &self.registry };
                 let delivery = Delivery { topic, channel: &channel, payload };
-                return analysis.handle(delivery, now, known, store, rng);
+                return levelled.handle(delivery, now, known, store, rng);
             }
             _ => {}
         }
@@ -326,8 +326,8 @@ impl Aggregator {
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         let mut sends = self.intake.receipts(now, &self.party);
         sends.extend(self.releases.answer_certified(now, &self.party, &mut self.vectors, store, rng)?);
-        if let Some(analysis) = &mut self.analysis {
-            sends.extend(analysis.tick(now, &self.party, store, rng)?);
+        if let Some(levelled) = &mut self.levelled {
+            sends.extend(levelled.tick(now, &self.party, store, rng)?);
         }
         Ok(sends)
     }

@@ -15,7 +15,7 @@ use runtime::link::Endpoint;
 use runtime::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
-use crate::aggregator::{AnalysisPace, Identity, Pace};
+use crate::aggregator::{Identity, LevelledPace, Pace};
 
 /// An aggregator worker's configuration; relative paths are relative to the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -47,32 +47,32 @@ pub struct Config {
     /// Receipts and patience.
     #[serde(default)]
     pub pace: PaceConfig,
-    /// Analytics computed under encryption: off unless this section is there. They trust meters to encrypt honestly.
+    /// Mode `levelled`: off unless this section is there. They trust meters to encrypt honestly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<AnalysisConfig>,
+    pub levelled: Option<LevelledConfig>,
 }
 
-/// How analytics pace themselves; see [`AnalysisPace`].
+/// The pace of mode `levelled`; see [`LevelledPace`].
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AnalysisConfig {
+pub struct LevelledConfig {
     /// Milliseconds until a contribution to a key is sent again for the first time.
     pub resend_first_ms: u64,
     /// Milliseconds between repeats at most.
     pub resend_last_ms: u64,
 }
 
-impl Default for AnalysisConfig {
+impl Default for LevelledConfig {
     fn default() -> Self {
-        let AnalysisPace { resend_first, resend_last } = AnalysisPace::default();
+        let LevelledPace { resend_first, resend_last } = LevelledPace::default();
         Self { resend_first_ms: resend_first, resend_last_ms: resend_last }
     }
 }
 
-impl AnalysisConfig {
+impl LevelledConfig {
     /// The role's pace.
-    pub fn to_pace(&self) -> AnalysisPace {
-        AnalysisPace { resend_first: self.resend_first_ms, resend_last: self.resend_last_ms }
+    pub fn to_pace(&self) -> LevelledPace {
+        LevelledPace { resend_first: self.resend_first_ms, resend_last: self.resend_last_ms }
     }
 }
 

@@ -50,8 +50,8 @@ pub async fn run_configured(
     let mut aggregator = Aggregator::open(identity, roster, config.pace.to_pace(), &mut store)?;
     // A roster that is new is durable before anything is said under it.
     store.commit()?;
-    if let Some(analysis) = &config.analysis {
-        aggregator = aggregator.with_analysis(analysis.to_pace(), &mut store)?;
+    if let Some(levelled) = &config.levelled {
+        aggregator = aggregator.with_levelled(levelled.to_pace(), &mut store)?;
     }
     run(aggregator, store, link, shutdown).await
 }

@@ -15,14 +15,11 @@
 
 use runtime::file;
 use std::fmt;
-use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use broker::{FilterQueue, QueueSize, User};
 use meter_agent::config::{RegistersConfig, SourceConfig};
 use protocol::id::MeterId;
@@ -34,7 +31,7 @@ use runtime::link::{Endpoint, TlsFiles};
 use runtime::telemetry::LogFormat;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use utility_sink::config::{AnalysisConfig, ReleaseConfig};
+use utility_sink::config::{LevelledConfig, ReleaseConfig};
 
 use super::{AggregatorKeys, Authority, Deployment, MeterKeys};
 use crate::directory::{Config, MetersFile};
@@ -66,8 +63,8 @@ pub struct Setup {
     pub tariffs: Vec<(String, String)>,
     /// What the utility asks for.
     pub releases: Vec<ReleaseConfig>,
-    /// Analytics under encryption, if they are on: every party takes part then.
-    pub analysis: Option<AnalysisConfig>,
+    /// Mode `levelled`, if they are on: every party takes part then.
+    pub levelled: Option<LevelledConfig>,
 }
 
 impl Setup {
@@ -86,7 +83,7 @@ impl Setup {
             sources: Vec::new(),
             tariffs: Vec::new(),
             releases: Vec::new(),
-            analysis: None,
+            levelled: None,
         }
     }
 
@@ -272,7 +269,7 @@ impl Deployment {
             log: LogFormat::Text,
             metrics: None,
             pace: setup.aggregators.clone(),
-            analysis: setup.analysis.is_some().then(Default::default),
+            levelled: setup.levelled.is_some().then(Default::default),
         };
         write_config(home.join("worker.toml"), WORKER, &config)
     }
@@ -299,7 +296,7 @@ impl Deployment {
             tariffs: setup.tariffs.iter().map(|(name, _)| name.into()).collect(),
             releases: setup.releases.clone(),
             pace: setup.sink.clone(),
-            analysis: setup.analysis.clone(),
+            levelled: setup.levelled.clone(),
         };
         write_config(home.join("sink.toml"), UTILITY, &config)
     }
@@ -321,7 +318,7 @@ impl Deployment {
             access: setup.access(&keys.meter.to_string()),
             pace: setup.meters.clone(),
             source: source.clone(),
-            analysis: setup.analysis.is_some(),
+            levelled: setup.levelled.is_some(),
         };
         let home = file::new_directory(&home)?;
         file::write_secret(&home.join("sign.key"), keys.key.to_text().as_bytes())?;
@@ -359,8 +356,8 @@ pub struct MeterFiles {
     pub pace: meter_agent::config::PaceConfig,
     /// Where its readings come from.
     pub source: SourceConfig,
-    /// Whether it takes part in analytics under encryption.
-    pub analysis: bool,
+    /// Whether it takes part in mode `levelled`.
+    pub levelled: bool,
 }
 
 impl MeterFiles {
@@ -380,7 +377,7 @@ impl MeterFiles {
             registrar: "registrar.pub".into(),
             roster: "roster.wv".into(),
             store: "agent.redb".into(),
-            analysis: self.analysis,
+            levelled: self.levelled,
             log: LogFormat::Text,
             metrics: None,
             floor: Floor::of(&self.roster, self.registrar.fingerprint()),

@@ -1,5 +1,5 @@
 //! Mode `levelled`: functions of homes' energies computed under encryption, and opened by t of n aggregators to the utility
-//! alone. For meters that are trusted to encrypt honestly ([`protocol::analysis::CAUTION`]).
+//! alone. For meters that are trusted to encrypt honestly ([`protocol::levelled::CAUTION`]).
 //!
 //! One party's part a file: [`maker`] (an aggregator's part in making the key) → [`encryptor`] (a meter) → [`evaluator`]
 //! (anybody) → [`trustee`] (an aggregator's part in opening a result) → [`opening`] (the utility). [`setup`] is what a plan

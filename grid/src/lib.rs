@@ -1,6 +1,6 @@
 //! The grid path: a group's load curve and statistics, computed on ciphertexts.
 //!
-//! Here the lattice ([`ckks`]) meets the protocol's messages ([`protocol::grid`], [`protocol::analysis`]): which values a meter
+//! Here the lattice ([`ckks`]) meets the protocol's messages ([`protocol::grid`], [`protocol::levelled`]): which values a meter
 //! encrypts, under which parameters, what aggregators add or evaluate, what they give towards an opening, and what the
 //! utility makes of the pieces. Bytes in, bytes out: the parties' crates store and send.
 //!

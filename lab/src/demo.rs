@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::analysis::plan::Profile;
 use protocol::hpke_box::Suite;
+use protocol::levelled::plan::Profile;
 use protocol::policy::Policy;
 use protocol::unit::Timestamp;
 

@@ -7,10 +7,10 @@ use std::time::Instant;
 use aggregator_worker::aggregator::{self, Aggregator};
 use anyhow::Context as _;
 use meter_agent::meter::{self, Meter, Reading};
-use protocol::analysis::function::{Function, Subject};
-use protocol::analysis::plan::{Plan, Profile};
 use protocol::hpke_box::Suite;
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::function::{Function, Subject};
+use protocol::levelled::plan::{Plan, Profile};
 use protocol::policy::Policy;
 use protocol::topic::Outgoing;
 use protocol::unit::{Moment, Register, Slot, SlotLength, Timestamp};
@@ -18,8 +18,8 @@ use rand::RngExt as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use store::{MemoryStore, Store as _};
-use utility_sink::sink::analysis::finding::finding_of;
-use utility_sink::sink::analysis::{Finding, Question};
+use utility_sink::sink::levelled::finding::finding_of;
+use utility_sink::sink::levelled::{Finding, Question};
 use utility_sink::sink::{self, Sink};
 
 use crate::account::Work;
@@ -121,17 +121,17 @@ impl Town {
         let now = Moment(slot.start_of(Slot((FIRST + shape.windows) * window)).0 * 1_000);
         let roster = || deployment.roster.clone();
         // one opening a result: nobody lies here
-        let pace = sink::analysis::AnalysisPace { confirm: false, ..sink::analysis::AnalysisPace::default() };
+        let pace = sink::levelled::LevelledPace { confirm: false, ..sink::levelled::LevelledPace::default() };
         let mut store = MemoryStore::default();
         let sink = Sink::open(deployment.sink_identity(), roster(), sink::Pace::default(), &mut store, now)?;
-        let sink = (sink.with_analysis(pace, &store, now)?, store);
+        let sink = (sink.with_levelled(pace, &store, now)?, store);
         let mut aggregators = Vec::new();
         for keys in &deployment.aggregators {
             let mut store = MemoryStore::default();
             let (identity, pace) = (deployment.aggregator_identity(keys), aggregator::Pace::default());
             let aggregator = Aggregator::open(identity, roster(), pace, &mut store)?;
-            let pace = aggregator::AnalysisPace::default();
-            aggregators.push((aggregator.with_analysis(pace, &mut store)?, store));
+            let pace = aggregator::LevelledPace::default();
+            aggregators.push((aggregator.with_levelled(pace, &mut store)?, store));
         }
         let mut meters = Vec::new();
         for keys in &deployment.meters {
@@ -139,7 +139,7 @@ impl Town {
             let pace = meter::Pace { batch_slots: shape.batch, ..meter::Pace::default() };
             let (identity, floor) = (deployment.meter_identity(keys), deployment.floor());
             let meter = Meter::open(identity, roster(), floor, pace, &mut store, now)?;
-            meters.push((meter.with_analysis(&store, now)?, store));
+            meters.push((meter.with_levelled(&store, now)?, store));
         }
         let mut loads = Vec::new();
         for _ in 0..homes {
@@ -218,7 +218,7 @@ impl Town {
         let (sink, store) = &mut self.sink;
         let members = u32::try_from(self.shape.group)?;
         let question = Question { key, function, subjects, members };
-        let (id, sends) = sink.ask_analysis(question, self.now, store, &mut self.rng)?;
+        let (id, sends) = sink.ask_levelled(question, self.now, store, &mut self.rng)?;
         self.publish(Sender::Sink, sends);
         self.until("the values", |town| matches!(finding_of(id, &town.sink.1), Ok(Some(_))))?;
         finding_of(id, &self.sink.1)?.context("the values were there")
@@ -292,7 +292,7 @@ impl Town {
             let for_aggregators = below.starts_with("cert/")
                 || ["plan", "make/", "data/", "upload/", "direction"]
                     .iter()
-                    .any(|of| below.strip_prefix("analysis/").is_some_and(|rest| rest.starts_with(of)));
+                    .any(|of| below.strip_prefix("levelled/").is_some_and(|rest| rest.starts_with(of)));
             let mut answers = Vec::new();
             for (index, (aggregator, store)) in self.aggregators.iter_mut().enumerate() {
                 let own = format!("agg/{}/", self.deployment.aggregators[index].id);
@@ -305,7 +305,7 @@ impl Town {
                     answers.push((Sender::Aggregator, handled.sends));
                 }
             }
-            if ["analysis/make/", "analysis/data/agg/", "analysis/reply/", "receipt/"]
+            if ["levelled/make/", "levelled/data/agg/", "levelled/reply/", "receipt/"]
                 .iter()
                 .any(|of| below.starts_with(of))
             {
@@ -335,10 +335,10 @@ impl Town {
 
     /// The meters that a message below the deployment is for.
     fn readers(&self, below: &str) -> Vec<usize> {
-        if below.starts_with("analysis/key") {
+        if below.starts_with("levelled/key") {
             return (0..self.meters.len()).collect();
         }
-        let rest = ["receipt/", "analysis/taken/"].iter().find_map(|of| below.strip_prefix(of));
+        let rest = ["receipt/", "levelled/taken/"].iter().find_map(|of| below.strip_prefix(of));
         let meter = rest.and_then(|rest| rest.split('/').next());
         meter.and_then(|meter| self.index.get(meter)).copied().into_iter().collect()
     }

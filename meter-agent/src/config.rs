@@ -42,7 +42,7 @@ pub struct Config {
     pub store: PathBuf,
     /// Whether batches are also encrypted under the utility's collective key. That trusts meters to encrypt honestly.
     #[serde(default)]
-    pub analysis: bool,
+    pub levelled: bool,
     /// How log lines look.
     #[serde(default)]
     pub log: LogFormat,

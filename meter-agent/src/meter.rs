@@ -231,13 +231,13 @@ impl Meter {
         })
     }
 
-    /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
-    /// honestly: see [`protocol::analysis::CAUTION`].
+    /// Turns on mode `levelled`, and takes up where the store left off. They trust meters to encrypt
+    /// honestly: see [`protocol::levelled::CAUTION`].
     ///
     /// # Errors
     ///
     /// [`MeterError`].
-    pub fn with_analysis(mut self, store: &dyn Store, now: Moment) -> Result<Self, MeterError> {
+    pub fn with_levelled(mut self, store: &dyn Store, now: Moment) -> Result<Self, MeterError> {
         self.levelled = Some(Levelled::load(self.own(), store, now)?);
         Ok(self)
     }
@@ -380,11 +380,11 @@ impl Meter {
             Channel::Receipt(meter, _) if meter == self.identity.meter => {
                 Ok(self.take_receipt(payload, store)?)
             }
-            Channel::Analysis(channel) => {
+            Channel::Levelled(channel) => {
                 let own = Own { identity: &self.identity, roster: &self.roster, pace: &self.pace };
                 match &mut self.levelled {
                     Some(levelled) => levelled.handle(topic, &channel, payload, own, store),
-                    None => Ok(Handled::refused(Rule::Malformed, "analytics are off here")),
+                    None => Ok(Handled::refused(Rule::Malformed, "mode levelled is off here")),
                 }
             }
             Channel::Revoked(meter) if meter == self.identity.meter => {

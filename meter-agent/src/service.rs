@@ -79,8 +79,8 @@ pub async fn run_configured(
     let pace = config.pace.to_pace()?;
     let limits = config.registers.to_limits(roster.slot())?;
     let mut meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
-    if config.analysis {
-        meter = meter.with_analysis(&store, now())?;
+    if config.levelled {
+        meter = meter.with_levelled(&store, now())?;
     }
     let feed = source.feed(directory, limits, &store)?;
     let agent = Agent { meter, store, link, feed, until_done };

@@ -23,20 +23,20 @@ permissions() {
     case $role in
         meter)
             write="agg.*.share.$user agg.*.grid.$user agg.*.deal.$user cert.$user status.meter.$user"
-            write="$write analysis.upload.$user analysis.data.meter.$user"
-            read="receipt.$user.* roster revoked.$user tariff.* outcome analysis.key analysis.key.* analysis.taken.$user.*"
+            write="$write levelled.upload.$user levelled.data.meter.$user"
+            read="receipt.$user.* roster revoked.$user tariff.* outcome levelled.key levelled.key.* levelled.taken.$user.*"
             read="$read status.agg.*" ;;
         agg)
             write="receipt.*.$user inventory.$user vote.$user result.$user partial.$user status.agg.$user"
-            write="$write analysis.make.$user analysis.data.agg.$user analysis.taken.*.$user analysis.reply.$user"
+            write="$write levelled.make.$user levelled.data.agg.$user levelled.taken.*.$user levelled.reply.$user"
             read="agg.$user agg.$user.> cert.* revoked.* roster tariff.* query cut votes outcome inventory.* vote.*"
-            read="$read analysis.plan analysis.make.* analysis.data.agg.* analysis.data.meter.* analysis.upload.*"
-            read="$read analysis.direction analysis.reply.* status.agg.*" ;;
+            read="$read levelled.plan levelled.make.* levelled.data.agg.* levelled.data.meter.* levelled.upload.*"
+            read="$read levelled.direction levelled.reply.* status.agg.*" ;;
         sink)
             write="roster revoked.* tariff.* query cut votes inventory.* outcome status.sink.*"
-            write="$write analysis.plan analysis.key analysis.key.* analysis.direction"
+            write="$write levelled.plan levelled.key levelled.key.* levelled.direction"
             read="roster cert.* revoked.* receipt receipt.> inventory.* vote.* result.* partial.* outcome status status.>"
-            read="$read analysis.make.* analysis.data.agg.* analysis.reply.*" ;;
+            read="$read levelled.make.* levelled.data.agg.* levelled.reply.*" ;;
         registrar)
             write="roster cert.* revoked.* status.registrar.$user"
             read="roster cert.* revoked.* status status.>" ;;

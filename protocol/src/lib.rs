@@ -36,9 +36,8 @@
 //! [`roster`], [`certificate`], [`revocation`] (who is who); [`record`] → [`share`] → [`receipt`] (intake);
 //! [`grid`] (load vectors and key deals);
 //! [`release`] (query, inventory, cut, vote, result, outcome) and [`policy`], [`tariff`] (what may be released);
-//! [`analysis`] (what is computed under encryption).
+//! [`levelled`] (what is computed under encryption).
 
-pub mod analysis;
 pub mod certificate;
 pub mod codeword;
 pub mod decode;
@@ -48,6 +47,7 @@ pub mod hedge;
 pub mod hpke_box;
 pub mod id;
 pub mod key_text;
+pub mod levelled;
 pub mod part;
 pub mod policy;
 pub mod receipt;

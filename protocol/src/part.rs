@@ -55,7 +55,7 @@ pub enum PartError {
 }
 
 /// Takes a document apart into messages: one of at most [`MAX_DOCUMENT`] bytes, or a blob
-/// ([`crate::analysis::blob`]).
+/// ([`crate::levelled::blob`]).
 ///
 /// # Panics
 ///

@@ -118,7 +118,7 @@ rules! {
     MemberSet = 52, "member-set";
     /// The roster has no grid path, or not this interval.
     Interval = 53, "interval";
-    // analytics under encryption
+    // mode `levelled`
     /// There is no such collective key, or it is not made yet.
     KeyUnknown = 60, "key-unknown";
     /// A contribution to a collective key is not what was committed to, or contradicts an earlier one.

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::analysis::channel::AnalysisChannel;
 use crate::id::{AggregatorId, Deployment, IdError, MeterId, TariffId};
+use crate::levelled::channel::LevelledChannel;
 use crate::rule::{Refusal, Rule};
 
 /// What a message is, by its topic below the deployment.
@@ -43,8 +43,8 @@ pub enum Channel {
     Outcome,
     /// A role's status.
     Status(Role, String),
-    /// Analytics computed under encryption.
-    Analysis(AnalysisChannel),
+    /// Mode `levelled`.
+    Levelled(LevelledChannel),
 }
 
 /// A role, for its status topic.
@@ -116,7 +116,7 @@ impl fmt::Display for Channel {
             Self::Result(agg) => write!(f, "result/{agg}"),
             Self::Outcome => f.write_str("outcome"),
             Self::Status(role, id) => write!(f, "status/{}/{id}", role.name()),
-            Self::Analysis(channel) => write!(f, "analysis/{channel}"),
+            Self::Levelled(channel) => write!(f, "levelled/{channel}"),
         }
     }
 }
@@ -150,8 +150,8 @@ impl Channel {
                 let id: AggregatorId = id.parse()?;
                 Self::Status(role.ok_or_else(|| shape(text))?, id.into())
             }
-            ["analysis", ref below @ ..] => {
-                Self::Analysis(AnalysisChannel::parse(below)?.ok_or_else(|| shape(text))?)
+            ["levelled", ref below @ ..] => {
+                Self::Levelled(LevelledChannel::parse(below)?.ok_or_else(|| shape(text))?)
             }
             _ => return Err(shape(text)),
         })

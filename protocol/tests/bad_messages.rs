@@ -26,9 +26,9 @@ use crate::deployment::{Deployment, NOW, meter_key, point, signer, slots, stream
 use crate::samples::{self, Sample};
 use value::Value;
 
-mod analysis;
 mod grid;
 mod item;
+mod levelled;
 mod value;
 
 fn all() -> (Deployment, Vec<Sample>) {

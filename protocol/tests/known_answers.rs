@@ -28,8 +28,8 @@ use sha2::{Digest, Sha256};
 use crate::deployment::{Deployment, document, meter_key, point, registrar, signer, utility};
 use crate::samples;
 
-mod analysis;
-mod analysis_messages;
+mod levelled;
+mod levelled_messages;
 mod messages;
 
 /// p, as a wide integer.

@@ -1,16 +1,16 @@
 //! One message of each kind, with fixed keys and randomness: known answers and bad messages are made of them.
 
-use protocol::analysis::blob::Blob;
-use protocol::analysis::contribution::{Contribution, Round, Step};
-use protocol::analysis::direction::{self, Direction, DirectionStep};
-use protocol::analysis::function::{Function, Member, Subject};
-use protocol::analysis::key::{CollectiveKey, KeyBundle};
-use protocol::analysis::plan::{Plan, Profile};
-use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
-use protocol::analysis::upload::{NotTaken, Taken, Upload};
 use protocol::certificate::{MeterCertificate, deployment_context};
 use protocol::grid::{Deal, DealMessage, LoadVector, SealedDeal, seal_deal};
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::blob::Blob;
+use protocol::levelled::contribution::{Contribution, Round, Step};
+use protocol::levelled::direction::{self, Direction, DirectionStep};
+use protocol::levelled::function::{Function, Member, Subject};
+use protocol::levelled::key::{CollectiveKey, KeyBundle};
+use protocol::levelled::plan::{Plan, Profile};
+use protocol::levelled::reply::{Answer, Opened, Reply, ReplyStep};
+use protocol::levelled::upload::{NotTaken, Taken, Upload};
 use protocol::part::{self, Assembly};
 use protocol::receipt::{Receipt, RecordCheck, Refused, SeqRanges};
 use protocol::record::{Head, Kind, Record};
@@ -430,12 +430,12 @@ pub(crate) fn all(deployment: &Deployment) -> Vec<Sample> {
             encoded_again: |bytes| Status::decode(bytes).ok().map(|status| status.encode()),
         },
     ]);
-    samples.extend(of_analysis(deployment));
+    samples.extend(of_levelled(deployment));
     samples
 }
 
-/// One sample a kind of message of analytics.
-fn of_analysis(deployment: &Deployment) -> Vec<Sample> {
+/// One sample a kind of message of mode `levelled`.
+fn of_levelled(deployment: &Deployment) -> Vec<Sample> {
     let context = deployment.roster.context();
     let by_utility = &deployment.utility;
     vec![
@@ -471,19 +471,19 @@ fn of_analysis(deployment: &Deployment) -> Vec<Sample> {
         of("word", &Signed::sign(taken(), &signer(1), &context), |d, bytes| {
             opens::<Taken>(bytes, &signer(1).verifying_key(), &d.roster.context())
         }),
-        of("direction-ask", &Signed::sign(analysis_ask(), by_utility, &context), direction_believed),
-        of("direction-cut", &Signed::sign(analysis_cut(), by_utility, &context), direction_believed),
+        of("direction-ask", &Signed::sign(levelled_ask(), by_utility, &context), direction_believed),
+        of("direction-cut", &Signed::sign(levelled_cut(), by_utility, &context), direction_believed),
         of(
             "direction-open",
-            &Signed::sign(analysis_open(deployment), by_utility, &context),
+            &Signed::sign(levelled_open(deployment), by_utility, &context),
             direction_believed,
         ),
         of("reply-holdings", &replied(deployment, ReplyStep::Holdings(sets())), reply_believed),
         of("reply-refused", &replied(deployment, ReplyStep::Refused(Rule::MemberSet)), reply_believed),
-        of("reply-vote", &analysis_vote(deployment), reply_believed),
+        of("reply-vote", &levelled_vote(deployment), reply_believed),
         of(
             "reply-answer",
-            &replied(deployment, ReplyStep::Answer(analysis_answer(deployment))),
+            &replied(deployment, ReplyStep::Answer(levelled_answer(deployment))),
             |d, bytes| {
                 Signed::<Reply>::open(bytes, &signer(2).verifying_key(), &d.roster.context()).is_ok_and(|reply| {
                 matches!(&reply.step, ReplyStep::Answer(answer) if answer.open(point(2), &d.sink, &d.roster) == Ok(opened_answer()))
@@ -558,7 +558,7 @@ fn direction(step: DirectionStep) -> Direction {
     Direction { request: QueryId::from([0x53; 16]), step }
 }
 
-pub(crate) fn analysis_ask() -> Direction {
+pub(crate) fn levelled_ask() -> Direction {
     direction(DirectionStep::Ask(direction::Ask {
         key: Hash::from([0x9e; 32]),
         function: Function::Forecast(vec![65_536, -1]),
@@ -566,15 +566,15 @@ pub(crate) fn analysis_ask() -> Direction {
     }))
 }
 
-pub(crate) fn analysis_cut() -> Direction {
+pub(crate) fn levelled_cut() -> Direction {
     direction(DirectionStep::Cut(sets()))
 }
 
-pub(crate) fn analysis_open(deployment: &Deployment) -> Direction {
+pub(crate) fn levelled_open(deployment: &Deployment) -> Direction {
     direction(DirectionStep::Open(direction::Open {
         cut: Hash::from([0xcc; 32]),
         members: vec![point(1), point(2)],
-        votes: vec![analysis_vote(deployment).into_bytes().into()],
+        votes: vec![levelled_vote(deployment).into_bytes().into()],
     }))
 }
 
@@ -583,7 +583,7 @@ pub(crate) fn replied(deployment: &Deployment, step: ReplyStep) -> Signed<Reply>
     Signed::sign(reply, &signer(2), &deployment.roster.context())
 }
 
-pub(crate) fn analysis_vote(deployment: &Deployment) -> Signed<Reply> {
+pub(crate) fn levelled_vote(deployment: &Deployment) -> Signed<Reply> {
     replied(deployment, ReplyStep::Vote(Hash::from([0xcc; 32])))
 }
 
@@ -591,7 +591,7 @@ pub(crate) fn opened_answer() -> Opened {
     Opened { result: ByteBuf::from(b"result"), partials: ByteBuf::from(b"partials") }
 }
 
-pub(crate) fn analysis_answer(deployment: &Deployment) -> Answer {
+pub(crate) fn levelled_answer(deployment: &Deployment) -> Answer {
     let (cut, members) = (Hash::from([0xcc; 32]), vec![point(1), point(2)]);
     let roster = &deployment.roster;
     Answer::seal(cut, members, point(2), &opened_answer(), roster, &mut stream(0x0b)).unwrap()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use protocol::analysis::channel::AnalysisChannel;
 use protocol::hpke_box::Suite;
+use protocol::levelled::channel::LevelledChannel;
 use protocol::rule::Rule;
 use protocol::share::{Batch, seal};
 use protocol::topic::{Channel, Topic};
@@ -78,15 +78,15 @@ fn variant(channel: &Channel) -> &'static str {
         Channel::Result(_) => "result",
         Channel::Outcome => "outcome",
         Channel::Status(..) => "status",
-        Channel::Analysis(channel) => match channel {
-            AnalysisChannel::Plan => "plan",
-            AnalysisChannel::Key => "collective",
-            AnalysisChannel::KeyPart(_) | AnalysisChannel::Data(..) => "part",
-            AnalysisChannel::Make(_) => "contribution",
-            AnalysisChannel::Upload(_) => "upload",
-            AnalysisChannel::Taken(..) => "word",
-            AnalysisChannel::Direction => "direction",
-            AnalysisChannel::Reply(_) => "reply",
+        Channel::Levelled(channel) => match channel {
+            LevelledChannel::Plan => "plan",
+            LevelledChannel::Key => "collective",
+            LevelledChannel::KeyPart(_) | LevelledChannel::Data(..) => "part",
+            LevelledChannel::Make(_) => "contribution",
+            LevelledChannel::Upload(_) => "upload",
+            LevelledChannel::Taken(..) => "word",
+            LevelledChannel::Direction => "direction",
+            LevelledChannel::Reply(_) => "reply",
         },
     }
 }

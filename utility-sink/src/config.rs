@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::sink::{Identity, Pace};
 
-pub use self::analysis::{AnalysisConfig, KeyConfig, QuestionConfig, SubjectConfig};
+pub use self::levelled::{KeyConfig, LevelledConfig, QuestionConfig, SubjectConfig};
 
-mod analysis;
+mod levelled;
 
 /// The sink's configuration; relative paths are relative to the file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -57,9 +57,9 @@ pub struct Config {
     /// Patience.
     #[serde(default)]
     pub pace: PaceConfig,
-    /// Analytics computed under encryption: off unless this section is there. They trust meters to encrypt honestly.
+    /// Mode `levelled`: off unless this section is there. They trust meters to encrypt honestly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<AnalysisConfig>,
+    pub levelled: Option<LevelledConfig>,
 }
 
 /// How the sink paces itself; see [`Pace`].

@@ -26,10 +26,10 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use crate::config::{AnalysisConfig, Config, ReleaseConfig};
-use crate::sink::analysis::Finding;
-use crate::sink::analysis::finding::wrong_sets_of;
+use crate::config::{Config, LevelledConfig, ReleaseConfig};
 use crate::sink::ledger::{bills_of, curve_of, intervals_of};
+use crate::sink::levelled::Finding;
+use crate::sink::levelled::finding::wrong_sets_of;
 use crate::sink::release::refusals::{forget_given_up, given_up, unbilled};
 use crate::sink::release::{being_voted_for, has_outcome, is_stored};
 use crate::sink::{Bill, Curve, Interval, Sink, SinkError, revoked_in};
@@ -182,7 +182,7 @@ pub struct Released {
     pub bills: Vec<Bill>,
     /// Curves, by group and day.
     pub curves: Vec<Curve>,
-    /// What the questions of analytics gave, by their names.
+    /// What the questions of mode `levelled` gave, by their names.
     pub findings: Vec<(String, Finding)>,
     /// By question, the active sets that opened its result to other values: one of each decrypts wrongly.
     pub wrong: BTreeMap<String, Vec<Vec<Point>>>,
@@ -258,11 +258,11 @@ pub async fn run_reporting(
     let mut sink = Sink::open(identity, roster, config.pace.to_pace(), &mut store, now())?;
     // A roster that is new is durable before anything is said under it.
     store.commit()?;
-    let mut analysis = config.analysis.clone().unwrap_or_default();
+    let mut levelled = config.levelled.clone().unwrap_or_default();
     let mut refused = Vec::new();
-    if config.analysis.is_some() {
-        sink = sink.with_analysis(analysis.to_pace(), &store, now())?;
-        refused = questions::plan_once(&mut analysis, &mut sink, &mut store, &mut rng)?;
+    if config.levelled.is_some() {
+        sink = sink.with_levelled(levelled.to_pace(), &store, now())?;
+        refused = questions::plan_once(&mut levelled, &mut sink, &mut store, &mut rng)?;
     }
     let mut published = BTreeMap::new();
     for tariff in tariffs {
@@ -298,24 +298,24 @@ pub async fn run_reporting(
         refused.push(Standing { name, state: State::NotAsked(not_asked) });
     }
     store.commit()?;
-    let mut standings = standings_of(&asked, &analysis, &refused, &sink, &store)?;
+    let mut standings = standings_of(&asked, &levelled, &refused, &sink, &store)?;
     if until_done && watched.is_empty() && standings.iter().all(|standing| standing.state.is_over()) {
         return released(config, standings, &asked, &store);
     }
     let (requests, receiver) = mpsc::channel::<Request>(1);
-    let analysis = Arc::new(analysis);
-    let asking = questions::ask_all(Arc::clone(&analysis), requests.clone());
+    let levelled = Arc::new(levelled);
+    let asking = questions::ask_all(Arc::clone(&levelled), requests.clone());
     let ended = async {
         if !until_done && watched.is_empty() {
             return std::future::pending().await;
         }
         loop {
             let (answer, heard) = tokio::sync::oneshot::channel();
-            let (asked, watched, analysis) = (asked.clone(), watched.clone(), Arc::clone(&analysis));
+            let (asked, watched, levelled) = (asked.clone(), watched.clone(), Arc::clone(&levelled));
             let refused = refused.clone();
             let request: Request = Box::new(move |sink, store, rng| {
                 let mut sends = Vec::new();
-                let mut standings = standings_of(&asked, &analysis, &refused, sink, store)?;
+                let mut standings = standings_of(&asked, &levelled, &refused, sink, store)?;
                 for of_group in &watched {
                     standings.push(of_group.ask_what_is_due(sink, store, rng, &mut sends)?);
                 }
@@ -354,7 +354,7 @@ pub async fn run_reporting(
 /// How far everything but the grid path's intervals has come.
 fn standings_of(
     asked: &[(String, QueryId)],
-    analysis: &AnalysisConfig,
+    levelled: &LevelledConfig,
     refused: &[Standing],
     sink: &Sink,
     store: &dyn Store,
@@ -363,7 +363,7 @@ fn standings_of(
     for (name, id) in asked {
         standings.push(Standing { name: name.clone(), state: State::of(*id, sink, store)? });
     }
-    standings.extend(questions::standings(analysis, sink, store)?);
+    standings.extend(questions::standings(levelled, sink, store)?);
     Ok(standings)
 }
 
@@ -595,8 +595,8 @@ fn released(
     for (_, id) in asked {
         released.unbilled.extend(unbilled(*id, store)?);
     }
-    if let Some(analysis) = &config.analysis {
-        released.findings = questions::found(analysis, store)?;
+    if let Some(levelled) = &config.levelled {
+        released.findings = questions::found(levelled, store)?;
         for (name, finding) in &released.findings {
             released.wrong.insert(name.clone(), wrong_sets_of(finding.request, store)?);
         }

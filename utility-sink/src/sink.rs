@@ -30,17 +30,17 @@ use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
 use store::{Store, StoreError, Table};
 
-use self::analysis::Analysis;
 use self::checks::Checks;
+use self::levelled::Levelled;
 use self::release::Release;
 use self::release::lagging::Unfinished;
 
-pub mod analysis;
 mod beside;
 mod bills;
 pub mod checks;
 mod intervals;
 pub mod ledger;
+pub mod levelled;
 pub mod release;
 mod rules;
 
@@ -189,7 +189,7 @@ pub struct Sink {
     /// When the registrar's documents were said last, and how long after that they are said again.
     said: (Moment, u64),
     assembly: Assembly,
-    analysis: Option<Analysis>,
+    levelled: Option<Levelled>,
 }
 
 impl fmt::Debug for Sink {
@@ -269,7 +269,7 @@ impl Sink {
             revoked,
             said,
             assembly,
-            analysis: None,
+            levelled: None,
         };
         let Unfinished { open, lagging } = Unfinished::find(&sink.party, store)?;
         for query in open {
@@ -292,9 +292,9 @@ impl Sink {
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster().document().deployment);
-        let analysis = self.analysis.iter().flat_map(|_| Analysis::TOPICS);
+        let levelled = self.levelled.iter().flat_map(|_| Levelled::TOPICS);
         let topics =
-            ["inventory/+", "vote/+", "result/+", "receipt/#", "revoked/+"].into_iter().chain(analysis);
+            ["inventory/+", "vote/+", "result/+", "receipt/#", "revoked/+"].into_iter().chain(levelled);
         topics.map(|topic| format!("{root}/{topic}")).collect()
     }
 
@@ -326,8 +326,8 @@ impl Sink {
         let tariffs = self.tariffs.values().flat_map(|published| self.tariff_sends(published));
         let open = self.releases.values().filter(|release| release.finished().is_none());
         let open = open.flat_map(|release| release.sends(&self.party));
-        let analysis = self.analysis.iter().flat_map(|analysis| analysis.announcements(&self.party));
-        rosters.into_iter().chain(self.revocations()).chain(tariffs).chain(open).chain(analysis).collect()
+        let levelled = self.levelled.iter().flat_map(|levelled| levelled.announcements(&self.party));
+        rosters.into_iter().chain(self.revocations()).chain(tariffs).chain(open).chain(levelled).collect()
     }
 
     /// All rosters, oldest first: whoever was away for two needs the one between. The last is what a broker retains.
@@ -459,11 +459,11 @@ impl Sink {
         if let Channel::Revoked(_) = parsed.channel {
             return Ok(self.take_revocation(payload, now, store)?);
         }
-        if let Channel::Analysis(channel) = &parsed.channel {
-            let Some(analysis) = &mut self.analysis else {
-                return Ok(Handled::refused(Rule::Malformed, "analytics are off here"));
+        if let Channel::Levelled(channel) = &parsed.channel {
+            let Some(levelled) = &mut self.levelled else {
+                return Ok(Handled::refused(Rule::Malformed, "mode levelled is off here"));
             };
-            return analysis.handle(topic, channel, payload, now, &self.party, store);
+            return levelled.handle(topic, channel, payload, now, &self.party, store);
         }
         if let Channel::Inventory(name) | Channel::Vote(name) | Channel::Result(name) = &parsed.channel
             && self.party.roster().aggregator_named(name).is_none()
@@ -548,8 +548,8 @@ impl Sink {
         for release in self.releases.values_mut() {
             sends.extend(release.tick(&self.party, now, store)?);
         }
-        if let Some(analysis) = &mut self.analysis {
-            sends.extend(analysis.tick(&self.party, now, store)?);
+        if let Some(levelled) = &mut self.levelled {
+            sends.extend(levelled.tick(&self.party, now, store)?);
         }
         Ok(sends)
     }

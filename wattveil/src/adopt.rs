@@ -130,7 +130,7 @@ impl AdoptArguments {
             },
             pace: PaceConfig::default(),
             source: SourceConfig::Lines { input: Input::File("-".into()) },
-            analysis: false,
+            levelled: false,
         };
         let config = files.write(&home)?;
         let config = config.display();

@@ -9,8 +9,8 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use protocol::analysis::function::Function;
 use protocol::id::MeterId;
+use protocol::levelled::function::Function;
 use protocol::roster::Roster;
 use protocol::shamir::Point;
 use protocol::signature::hash;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use store::FileStore;
 use utility_sink::config::{Config, KeyConfig, QuestionConfig, SubjectConfig};
 use utility_sink::service::State;
-use utility_sink::sink::analysis::Finding;
+use utility_sink::sink::levelled::Finding;
 use utility_sink::sink::revoked_in;
 
 use crate::export::{self, Kind};
@@ -35,7 +35,7 @@ const VALUES: Kind = Kind::Json { has: "standard_deviation_of_the_error", key: &
 /// Ask for a function of a group's loads, computed under encryption (mode levelled), and wait for the values
 #[derive(Clone, Debug, Args)]
 pub struct AskArguments {
-    /// The sink's configuration, with an [analysis] section; the sink itself must not be running meanwhile
+    /// The sink's configuration, with an [levelled] section; the sink itself must not be running meanwhile
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// sum, mean, variance, time-variance, max, min, weighted or forecast
@@ -78,21 +78,21 @@ impl AskArguments {
         let home = self.config.parent().unwrap_or_else(|| Path::new("."));
         let roster = config.identity(home)?.1;
         let slot = roster.slot();
-        let mut analysis = config.analysis.take().with_context(|| {
+        let mut levelled = config.levelled.take().with_context(|| {
             let file = self.config.display();
             format!(
-                "{file} has no [analysis] section; docs/analytics.md says what to write, and what it means"
+                "{file} has no [levelled] section; docs/levelled.md says what to write, and what it means"
             )
         })?;
-        let key = self.key_of(&analysis.keys)?.clone();
+        let key = self.key_of(&levelled.keys)?.clone();
         let question = self.question(&key, slot)?;
         let failed = "nothing was asked";
         let store = home.join(&config.store);
         let revoked = revoked(&store).map_err(|error| explained(error, failed, &store))?;
         self.check_subjects(&question, &key, (home, &revoked), &roster)?;
         let name = question.name.clone();
-        analysis.questions = vec![question];
-        (config.analysis, config.releases) = (Some(analysis), Vec::new());
+        levelled.questions = vec![question];
+        (config.levelled, config.releases) = (Some(levelled), Vec::new());
         let (released, ended) = released_within(self.patience, &config, home, failed).await?;
         let state = released.standings.into_iter().find(|standing| standing.name == name);
         let found = released.findings.into_iter().find(|(of, _)| *of == name);
@@ -109,11 +109,11 @@ impl AskArguments {
         let known = || keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
         match (&self.key, keys) {
             (Some(name), _) => keys.iter().find(|key| key.name == *name).with_context(|| {
-                format!("there is no [[analysis.key]] `{name}`; type --key with one of: {}", known())
+                format!("there is no [[levelled.key]] `{name}`; type --key with one of: {}", known())
             }),
             (None, [only]) => Ok(only),
             (None, []) => {
-                anyhow::bail!("the [analysis] section has no [[analysis.key]]; docs/analytics.md has one")
+                anyhow::bail!("the [levelled] section has no [[levelled.key]]; docs/levelled.md has one")
             }
             (None, _) => anyhow::bail!("there are several keys; type --key with one of: {}", known()),
         }
@@ -238,7 +238,7 @@ fn nothing(state: Option<State>, ended: Ended) -> String {
         }
         Some(State::Blocked(rule) | State::GivenUp(rule)) => {
             return format!(
-                "so many aggregators refuse the question by rule {rule} that no quorum is left: {} docs/analytics.md says what can be \
+                "so many aggregators refuse the question by rule {rule} that no quorum is left: {} docs/levelled.md says what can be \
                  asked of what",
                 rule.meaning()
             );

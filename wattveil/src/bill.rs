@@ -121,8 +121,8 @@ impl BillArguments {
         // the sink has the store from here on
         drop(ledger);
         // nobody waits for the answers to other questions
-        if let Some(analysis) = &mut config.analysis {
-            analysis.questions.clear();
+        if let Some(levelled) = &mut config.levelled {
+            levelled.questions.clear();
         }
         let tariffs: Vec<String> = asked.tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
         let (mut states, mut unbilled) = (BTreeMap::new(), BTreeMap::new());

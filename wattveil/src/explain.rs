@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use protocol::analysis::CAUTION;
 use protocol::decode::correctable;
 use protocol::hpke_box::Suite;
+use protocol::levelled::CAUTION;
 use protocol::policy::Policy;
 use protocol::roster::Roster;
 
@@ -18,9 +18,9 @@ use protocol::roster::Roster;
 pub struct ExplainArguments {
     /// A roster (roster.wv, with registrar.pub beside it), or a directory that has one
     roster: PathBuf,
-    /// Say what holds with analytics under encryption (mode levelled) on
+    /// Say what holds with mode `levelled` (mode levelled) on
     #[arg(long)]
-    analytics: bool,
+    levelled: bool,
 }
 
 impl ExplainArguments {
@@ -38,7 +38,7 @@ impl ExplainArguments {
         })?;
         let registrar = file::read_text(&file.with_file_name("registrar.pub"), str::parse::<VerifyingKey>)?;
         let roster = file::read(&file, |bytes| Roster::accept(bytes, &registrar))?;
-        Ok(explain(&roster, self.analytics))
+        Ok(explain(&roster, self.levelled))
     }
 }
 
@@ -48,7 +48,7 @@ fn find(path: &Path) -> Option<PathBuf> {
 }
 
 /// Who can learn what.
-pub fn explain(roster: &Roster, analytics: bool) -> String {
+pub fn explain(roster: &Roster, levelled: bool) -> String {
     let (document, policy) = (roster.document(), roster.policy());
     let (n, t, q) = (roster.n(), roster.t(), roster.q());
     let mut text = String::new();
@@ -81,7 +81,7 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
         policy.coverage / 10,
         policy.coverage % 10
     ));
-    of_groups(policy, analytics).into_iter().for_each(&mut say);
+    of_groups(policy, levelled).into_iter().for_each(&mut say);
     say("  It never learns what one home used in one slot, nor who is at home.".to_owned());
     say(String::new());
     say("AN AGGREGATOR learns which meter sent when, and nothing of what it measured.".to_owned());
@@ -118,8 +118,8 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
         say("LATER  X25519 does not withstand quantum computers: who records messages today could read them then (--post-quantum).".to_owned());
         say(String::new());
     }
-    if analytics {
-        say(format!("ANALYTICS  {CAUTION}."));
+    if levelled {
+        say(format!("LEVELLED  {CAUTION}."));
         say(format!(
             "  Any {t} aggregators open a result to the utility. One that computes another result is named. {}",
             if n > t {
@@ -129,8 +129,8 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
                 "One that decrypts its part wrongly is NOT noticed, and makes the values wrong: all are needed, so no others can be asked."
             }
         ));
-        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once. A group that is analysed".to_owned());
-        say("  has no other curves, and one that has curves is not analysed.".to_owned());
+        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once. A levelled group".to_owned());
+        say("  has no other curves, and one that has curves is not levelled.".to_owned());
         say(String::new());
     }
     say("NOT PROTECTED".to_owned());
@@ -141,17 +141,17 @@ pub fn explain(roster: &Roster, analytics: bool) -> String {
 }
 
 /// What the utility learns of groups.
-fn of_groups(policy: &Policy, analytics: bool) -> Vec<String> {
-    let (group, k) = (if analytics { "group that is not analysed, " } else { "group " }, policy.k);
+fn of_groups(policy: &Policy, levelled: bool) -> Vec<String> {
+    let (group, k) = (if levelled { "group that is not levelled, " } else { "group " }, policy.k);
     let when = match policy.grid_interval {
         0 => "after the period".to_owned(),
         seconds => format!("every {} h of it as soon as they are over (grid path)", seconds / 3_600),
     };
     let link = if policy.grid_interval == 0 { ", once, " } else { ", once; " };
     let mut lines = vec![format!("  - of each {group}of {k} homes or more: its load curve{link}{when}.")];
-    if analytics {
+    if levelled {
         lines.push(format!(
-            "  - of each group that is analysed, of {k} homes or more: the functions that it asks for, each once, and no other curve."
+            "  - of each levelled group, of {k} homes or more: the functions that it asks for, each once, and no other curve."
         ));
     }
     lines
@@ -160,7 +160,7 @@ fn of_groups(policy: &Policy, analytics: bool) -> Vec<String> {
 const NOT_PROTECTED: [&str; 6] = [
     "against aggregators of one owner: n processes of one organisation protect against bugs only;",
     "against a meter that lies about its own energy;",
-    "against traffic analysis: when a meter sends, under which pseudonym, service point and group, is visible;",
+    "against traffic levelled: when a meter sends, under which pseudonym, service point and group, is visible;",
     "against denial of service: bills wait, they are never wrong;",
     "a home whose record one aggregator and the utility have left out: its slots are priced at the substitute band;",
     "curves and bills in the wrong order: ask for bills first, or a home with a gap gets none.",

@@ -11,13 +11,13 @@ use anyhow::Context as _;
 use clap::Args;
 use meter_agent::config::{PaceConfig, SourceConfig};
 use meter_agent::source::input::Input;
-use protocol::analysis::CAUTION;
-use protocol::analysis::plan::Profile;
 use protocol::hpke_box::Suite;
+use protocol::levelled::CAUTION;
+use protocol::levelled::plan::Profile;
 use protocol::policy::Policy;
 use protocol::shamir::MAX_PARTIES;
 use protocol::unit::SlotLength;
-use utility_sink::config::{AnalysisConfig, KeyConfig};
+use utility_sink::config::{KeyConfig, LevelledConfig};
 
 use deployment::directory::meters;
 use deployment::{Authority, Deployment, Plan, Setup};
@@ -61,9 +61,9 @@ pub struct InitArguments {
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     grid_hours: u32,
     /// Compute on encrypted loads too (mode levelled), with a key of this profile: light, medium, strong or largest. It trusts meters to
-    /// encrypt honestly: docs/analytics.md
+    /// encrypt honestly: docs/levelled.md
     #[arg(long, value_name = "PROFILE")]
-    analytics: Option<String>,
+    levelled: Option<String>,
     /// Where all parties reach the broker [default: 127.0.0.1:8883, without TLS 127.0.0.1:1883]
     #[arg(long, value_name = "HOST:PORT")]
     broker: Option<String>,
@@ -76,7 +76,7 @@ pub struct InitArguments {
     /// Seal shares with X-Wing, against quantum computers, too
     #[arg(long)]
     post_quantum: bool,
-    /// The time zone of the example tariffs: whose midnight a period begins at [default: America/Los_Angeles; with --analytics
+    /// The time zone of the example tariffs: whose midnight a period begins at [default: America/Los_Angeles; with --levelled
     /// Etc/UTC]
     #[arg(long)]
     zone: Option<String>,
@@ -119,7 +119,7 @@ impl InitArguments {
             logins: deployment.logins(&["observer", "registrar"], &mut rng),
             authority,
             sources,
-            analysis: self.analysis(slot)?,
+            levelled: self.levelled(slot)?,
             meters: self.pace(slot),
             tariffs: vec![
                 ("flat.toml".into(), self.tariff(deployment::FLAT_TARIFF)?),
@@ -178,8 +178,8 @@ impl InitArguments {
 
     /// An example tariff, in the zone that is wanted.
     fn tariff(&self, example: &str) -> anyhow::Result<String> {
-        // with analytics, a bill is from batch to batch, and batches of a day begin at midnight UTC
-        let standard = if self.analytics.is_some() { "Etc/UTC" } else { ZONE };
+        // in mode `levelled`, a bill is from batch to batch, and batches of a day begin at midnight UTC
+        let standard = if self.levelled.is_some() { "Etc/UTC" } else { ZONE };
         let zone = self.zone.as_deref().unwrap_or(standard);
         jiff::tz::TimeZone::get(zone)
             .with_context(|| format!("`{zone}` is no time zone; type such as --zone Europe/Berlin"))?;
@@ -223,7 +223,7 @@ impl InitArguments {
         };
         let now = runtime::now::<Timestamp>();
         let back = if self.synthetic { SYNTHETIC_DAYS + 1 } else { 1 };
-        let valid_from = protocol::unit::Timestamp(now.0.saturating_sub(back * DAY));
+        let valid_from = Timestamp(now.0.saturating_sub(back * DAY));
         Ok(Plan {
             name,
             aggregators: self.aggregators,
@@ -264,7 +264,7 @@ impl InitArguments {
         }
         let slot_at = |seconds| plan.slot.slot_at(seconds).context("this machine's clock is out of range");
         let now = runtime::now::<Timestamp>();
-        let start = slot_at(protocol::unit::Timestamp((now.0 / DAY - SYNTHETIC_DAYS) * DAY))?.0;
+        let start = slot_at(Timestamp((now.0 / DAY - SYNTHETIC_DAYS) * DAY))?.0;
         Ok(SourceConfig::Synthetic {
             seed: 1,
             index: u32::try_from(home)?,
@@ -275,24 +275,24 @@ impl InitArguments {
     }
 
     /// The section of the sink's configuration, with a key whose windows are days.
-    fn analysis(&self, slot: SlotLength) -> anyhow::Result<Option<AnalysisConfig>> {
-        let Some(profile) = &self.analytics else { return Ok(None) };
+    fn levelled(&self, slot: SlotLength) -> anyhow::Result<Option<LevelledConfig>> {
+        let Some(profile) = &self.levelled else { return Ok(None) };
         let names: Vec<&str> = Profile::ALL.into_iter().map(Profile::name).collect();
         anyhow::ensure!(
             names.contains(&profile.as_str()),
-            "`{profile}` is no profile; type --analytics with one of: {}",
+            "`{profile}` is no profile; type --levelled with one of: {}",
             names.join(", ")
         );
         let day = u16::try_from(DAY / u64::from(slot.seconds()))?;
         let key = KeyConfig::of_days("loads", profile, day, self.smallest_group);
-        Ok(Some(AnalysisConfig { keys: vec![key], ..AnalysisConfig::default() }))
+        Ok(Some(LevelledConfig { keys: vec![key], ..LevelledConfig::default() }))
     }
 
-    /// A ciphertext costs the same whatever its batch holds: with analytics a batch is a day.
+    /// A ciphertext costs the same whatever its batch holds: in mode `levelled` a batch is a day.
     fn pace(&self, slot: SlotLength) -> PaceConfig {
         let usual = PaceConfig::default();
         let day = u32::try_from(DAY / u64::from(slot.seconds())).unwrap_or(usual.batch_slots);
-        PaceConfig { batch_slots: if self.analytics.is_some() { day } else { usual.batch_slots }, ..usual }
+        PaceConfig { batch_slots: if self.levelled.is_some() { day } else { usual.batch_slots }, ..usual }
     }
 
     fn warn(&self, plan: &Plan, listen: &SocketAddr, text: &mut String) {
@@ -316,9 +316,8 @@ impl InitArguments {
                  the network is yours.\n",
             );
         }
-        if self.analytics.is_some() {
-            writeln!(text, "Note: analytics under encryption are on. {CAUTION}.")
-                .expect("a String takes every text");
+        if self.levelled.is_some() {
+            writeln!(text, "Note: mode `levelled` are on. {CAUTION}.").expect("a String takes every text");
         }
         if plan.threshold < 2 {
             text.push_str(

@@ -1,7 +1,7 @@
 //! wattveil: the command, and the only place that knows all parties.
 //!
 //! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`mod@bench`] says what it costs;
-//! [`analytics`] shows what was released, [`tap`] what the broker carries, [`levelled`] plays analytics under encryption in
+//! [`analytics`] shows what was released, [`tap`] what the broker carries, [`levelled`] plays mode `levelled` in
 //! memory, [`account`] counts what roles do.
 //!
 //! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`revoke`] ends one, [`rotate`] gives
@@ -9,7 +9,6 @@
 //! [`ask`] has functions computed under encryption, [`status`] shows who is well.
 
 pub mod adopt;
-pub mod analytics;
 pub mod ask;
 pub mod bill;
 pub mod check;
@@ -20,5 +19,6 @@ pub mod init;
 mod release;
 pub mod revoke;
 pub mod rotate;
+pub mod statistics;
 pub mod status;
 pub mod tap;

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use lab::bench::suite::Suite;
 use lab::bench::{compare, pipeline};
 use lab::demo::{self, Options};
-use protocol::analysis::plan::Profile;
+use protocol::levelled::plan::Profile;
 use wattveil::adopt::{AdoptArguments, KeyArguments};
 use wattveil::ask::AskArguments;
 use wattveil::bill::BillArguments;
@@ -46,7 +46,7 @@ enum Command {
     Bill(BillArguments),
     Ask(AskArguments),
     Bench(BenchArguments),
-    Analytics(wattveil::analytics::Command),
+    Statistics(wattveil::statistics::Command),
     Tap(wattveil::tap::Command),
     Broker(broker::command::Command),
     MeterAgent(meter_agent::command::Command),
@@ -209,7 +209,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bill(arguments) => return bill(arguments).await,
         Command::Ask(arguments) => print(&arguments.run().await?)?,
         Command::Tap(command) => command.run(&mut std::io::stdout().lock(), runtime::stopped()).await?,
-        Command::Analytics(command) => command.run(&mut std::io::stdout().lock())?,
+        Command::Statistics(command) => command.run(&mut std::io::stdout().lock())?,
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,

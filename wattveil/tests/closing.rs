@@ -226,7 +226,7 @@ fn a_selection_that_is_too_small_is_not_asked() {
 /// Only a store that is in use is blamed on a running sink.
 #[test]
 fn a_running_sink_is_blamed_only_if_it_runs() {
-    let town = Town::new("--smallest-group 3 --analytics light");
+    let town = Town::new("--smallest-group 3 --levelled light");
     let ask = "ask --config town/sink/sink.toml --function sum --group group-1 --day 2024-10-02";
     let held = town.store();
     let blamed = ["the sink runs on town/sink/sink.redb", "systemctl stop wattveil-utility-sink"];
@@ -291,7 +291,7 @@ fn stopped_at(town: &Town, line: &str, says: &'static str, code: i32) -> String 
 /// Whoever waits is told for what, and whoever stops it that it was stopped and goes on.
 #[test]
 fn whoever_waits_is_told_for_what() {
-    let town = Town::new("--smallest-group 3 --analytics light");
+    let town = Town::new("--smallest-group 3 --levelled light");
     let yesterday = Zoned::now().in_tz("UTC").unwrap().date().checked_sub(2.days()).unwrap();
     let ask = format!("ask --config town/sink/sink.toml --function sum --group group-1 --day {yesterday}");
     let text = stopped(&town, &ask);

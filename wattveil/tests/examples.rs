@@ -118,7 +118,7 @@ fn the_aggregator_workers_example_is_whole() {
     let (path, text) = example("aggregator-worker");
     Config::read(&path).unwrap();
     let full = everything(&text);
-    has_every_parameter::<Config>(&full, &[&[], &["pace"], &["analysis"]]);
+    has_every_parameter::<Config>(&full, &[&[], &["pace"], &["levelled"]]);
     has_every_parameter::<Config>(&full, &BROKER);
     shows_the_defaults::<Config>(&text, &full, &[], &["log", "cache_mib"]);
     shows_the_defaults::<Config>(&text, &full, &["pace"], &["receipt_every_ms", "patience_s"]);
@@ -130,9 +130,9 @@ fn the_utility_sinks_example_is_whole() {
     let (path, text) = example("utility-sink");
     Config::read(&path).unwrap();
     let full = everything(&text);
-    let analysis: [&[&str]; 3] = [&["analysis"], &["analysis", "key"], &["analysis", "question"]];
+    let levelled: [&[&str]; 3] = [&["levelled"], &["levelled", "key"], &["levelled", "question"]];
     has_every_parameter::<Config>(&full, &[&[], &["pace"]]);
-    has_every_parameter::<Config>(&full, &analysis);
+    has_every_parameter::<Config>(&full, &levelled);
     has_every_parameter::<Config>(&full, &BROKER);
     shows_the_defaults::<Config>(&text, &full, &[], &["log"]);
     shows_the_defaults::<Config>(&text, &full, &["pace"], &["settle_ms", "resend_ms"]);

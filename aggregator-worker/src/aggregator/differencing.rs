@@ -2,8 +2,8 @@
 //!
 //! Rows: `partition` group ‖ 0 ‖ first slot → a window of the group, the cells of its tariffs as its first bill fixes them, and
 //! the members of its intervals as the first of these fixes them. See the policy's module documentation for why.
-//! `curves` group → empty, if it has curves or intervals; or, if it is analysed under encryption, the name of its member set. All
-//! windows of an analysed group have this one set, whatever their key, and it has no curves of another kind: else all bills less all
+//! `curves` group → empty, if it has curves or intervals; or, if it is levelled, the name of its member set. All
+//! windows of an levelled group have this one set, whatever their key, and it has no curves of another kind: else all bills less all
 //! curves would be what one home used in the window that it is missing from. The set is for ever: no aggregator knows which bills the
 //! others have released, so none can tell when another set would be safe.
 
@@ -49,7 +49,7 @@ pub(super) fn check_window(query: &Query, store: &dyn Store) -> Result<Result<Wi
         Ask::Grid(ask) => (&ask.group, ask.window, Some(set_of(&ask.members))),
     };
     let others = fixed_of(group, window, store)?;
-    if is_analysed(group, store)? || others.iter().any(|fixed| fixed.window != window) {
+    if is_levelled(group, store)? || others.iter().any(|fixed| fixed.window != window) {
         return Ok(Err(Rule::Differencing));
     }
     let fixed = others.first();
@@ -61,8 +61,8 @@ pub(super) fn check_window(query: &Query, store: &dyn Store) -> Result<Result<Wi
     Ok(Ok(Window(Some((group.clone(), Fixed { window, cells, members: set.or(members) })))))
 }
 
-/// Checks the member set of a group's window that is to be analysed under encryption.
-pub(super) fn check_analysed(
+/// Checks the member set of a group's window that is to be levelled.
+pub(super) fn check_levelled(
     group: &GroupId,
     set: Hash,
     store: &dyn Store,
@@ -75,13 +75,13 @@ pub(super) fn check_analysed(
     })
 }
 
-/// Keeps the member set of a group that is analysed, with the vote for its first window.
-pub(super) fn keep_analysed(group: &GroupId, set: Hash, store: &mut dyn Store) -> Result<(), StoreError> {
+/// Keeps the member set of a group that is levelled, with the vote for its first window.
+pub(super) fn keep_levelled(group: &GroupId, set: Hash, store: &mut dyn Store) -> Result<(), StoreError> {
     store.put(CURVES, group.as_ref().as_bytes(), set.as_bytes())
 }
 
-/// Whether a group is analysed under encryption.
-fn is_analysed(group: &GroupId, store: &dyn Store) -> Result<bool, StoreError> {
+/// Whether a group is levelled.
+fn is_levelled(group: &GroupId, store: &dyn Store) -> Result<bool, StoreError> {
     Ok(curves_of(group, store)?.is_some_and(|set| !set.is_empty()))
 }
 
@@ -177,8 +177,8 @@ fn examine(
             // Of whole windows, the register difference is no more than regular bills tell.
             let mut others = fixed_of(&certificate.group, billed.window, store)?;
             others.extend(additions.fixed_of(&certificate.group, billed.window));
-            let whole = if is_analysed(&certificate.group, store)? {
-                // What is analysed lies in windows of its own, so that only a regular bill says where an edge is.
+            let whole = if is_levelled(&certificate.group, store)? {
+                // What is levelled lies in windows of its own, so that only a regular bill says where an edge is.
                 others.iter().any(|fixed| fixed.window == billed.window)
             } else {
                 let windows: BTreeSet<(Slot, Slot)> =

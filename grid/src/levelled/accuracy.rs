@@ -4,7 +4,7 @@
 //! whatever was encrypted.
 
 use ckks::{Noise, Scale, Smudging};
-use protocol::analysis::function::{Function, Member};
+use protocol::levelled::function::{Function, Member};
 
 use super::evaluator::unit_weights;
 use super::setup::Setup;

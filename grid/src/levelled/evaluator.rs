@@ -1,7 +1,7 @@
 //! Evaluation on ciphertexts, without any key but the relinearisation key: anybody can do it, and everybody gets the same bytes.
 
 use ckks::{Ciphertext, EncodeError, Mismatch, Plaintext, RelinKey, Scale, Sign, Wire, WireError};
-use protocol::analysis::function::Function;
+use protocol::levelled::function::Function;
 use protocol::wire;
 use serde_bytes::ByteBuf;
 

@@ -1,7 +1,7 @@
 //! The utility's part: t answers become values.
 
 use ckks::{ActiveSet, DecodeError, MeanPartial, PartialDecryption, ThresholdError, Wire, WireError};
-use protocol::analysis::function::Function;
+use protocol::levelled::function::Function;
 use protocol::shamir::Point;
 use protocol::wire;
 use serde_bytes::ByteBuf;

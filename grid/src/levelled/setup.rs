@@ -1,9 +1,9 @@
 //! What a plan means in the lattice: parameters, levels and scales.
 
 use ckks::{Ciphertext, Literal, Params, Scale, Security, Wire, WireError};
-use protocol::analysis::blob::Blob;
-use protocol::analysis::function::Function;
-use protocol::analysis::plan::{Plan, Profile};
+use protocol::levelled::blob::Blob;
+use protocol::levelled::function::Function;
+use protocol::levelled::plan::{Plan, Profile};
 use protocol::unit::MAX_SLOT_WH;
 
 /// N = 32768 with twelve multiplications at scale 2^54, 858 bits in all: a level to bring sums to the scale, ten for a sign, one for

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ckks::{ActiveSet, Ciphertext, Mismatch, SecretShare, ThresholdError, Wire, WireError};
-use protocol::analysis::function::Function;
+use protocol::levelled::function::Function;
 use protocol::shamir::Point;
 use protocol::wire;
 use rand::CryptoRng;

@@ -1,4 +1,4 @@
-//! What analytics under encryption cost (mode `levelled`): the making of a key, the three suites from the register to released sums, and
+//! What mode `levelled` cost (mode `levelled`): the making of a key, the three suites from the register to released sums, and
 //! what a result costs to compute and to open.
 
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use anyhow::Context as _;
 use grid::levelled::accuracy::{Accuracy, Extent};
 use grid::levelled::setup::Setup;
-use protocol::analysis::function::Function;
-use protocol::analysis::plan::{Plan, Profile};
 use protocol::id::QueryId;
+use protocol::levelled::function::Function;
+use protocol::levelled::plan::{Plan, Profile};
 use serde_json::{Value, json};
 
 use super::suite::{self, Beside, Measured, Suite};

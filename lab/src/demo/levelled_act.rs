@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use protocol::analysis::CAUTION;
-use protocol::analysis::function::Function;
-use protocol::analysis::plan::Profile;
+use protocol::levelled::CAUTION;
+use protocol::levelled::function::Function;
+use protocol::levelled::plan::Profile;
 
 use crate::levelled::{Shape, Town};
 

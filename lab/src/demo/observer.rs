@@ -65,7 +65,7 @@ fn kind(channel: &Channel) -> &'static str {
         Channel::Result(_) => "sealed results",
         Channel::Status(..) => "status",
         Channel::Revoked(_) => "revocation",
-        Channel::Analysis(_) => "analysis",
+        Channel::Levelled(_) => "levelled",
     }
 }
 

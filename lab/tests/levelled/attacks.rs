@@ -2,14 +2,14 @@
 
 use grid::levelled::encryptor::Encryptor;
 use grid::levelled::setup::Setup;
-use protocol::analysis::blob::Blob;
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
-use protocol::analysis::function::{Function, Member};
-use protocol::analysis::plan::Profile;
-use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
-use protocol::analysis::upload::Upload;
 use protocol::id::{Hash, MeterId, QueryId};
+use protocol::levelled::blob::Blob;
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::direction::{Ask, Direction, DirectionStep, Open};
+use protocol::levelled::function::{Function, Member};
+use protocol::levelled::plan::Profile;
+use protocol::levelled::reply::{Answer, Opened, Reply, ReplyStep};
+use protocol::levelled::upload::Upload;
 use protocol::part::Assembly;
 use protocol::roster::assemble;
 use protocol::rule::Rule;
@@ -22,7 +22,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde_bytes::ByteBuf;
 use store::{Store as _, Table};
-use utility_sink::sink::analysis::finding::wrong_sets_of;
+use utility_sink::sink::levelled::finding::wrong_sets_of;
 
 use crate::world::{FIRST, Gate, Name, Scene, WINDOW, World};
 
@@ -32,15 +32,15 @@ fn town() -> (World, Hash) {
     (world, key)
 }
 
-fn topic(world: &World, channel: AnalysisChannel) -> Topic {
-    Channel::Analysis(channel).of(&world.deployment.roster.document().deployment)
+fn topic(world: &World, channel: LevelledChannel) -> Topic {
+    Channel::Levelled(channel).of(&world.deployment.roster.document().deployment)
 }
 
 /// Publishes what the utility signs, without its own checks.
 fn direct(world: &mut World, request: u8, step: DirectionStep) -> Hash {
     let direction = Direction { request: QueryId::from([request; 16]), step };
     let signed = Signed::sign(direction, &world.deployment.utility, &world.deployment.roster.context());
-    let topic = topic(world, AnalysisChannel::Direction);
+    let topic = topic(world, LevelledChannel::Direction);
     world.publish(Name::Sink, Outgoing::parts(&topic, signed.bytes()));
     world.idle(2);
     signed.hash()
@@ -50,7 +50,7 @@ fn direct(world: &mut World, request: u8, step: DirectionStep) -> Hash {
 fn replies(world: &World, request: u8) -> Vec<Signed<Reply>> {
     let (mut assembly, mut found) = (Assembly::default(), Vec::new());
     for (topic, payload) in &world.transcript {
-        if !topic.contains("analysis/reply/") {
+        if !topic.contains("levelled/reply/") {
             continue;
         }
         let Ok(Some(document)) = assembly.take(topic, payload) else { continue };
@@ -110,7 +110,7 @@ fn liar(world: &World) -> Gate {
     let (mut assembly, mut rng) = (Assembly::default(), ChaCha20Rng::seed_from_u64(7));
     Box::new(move |from, send| {
         let topic = send.topic.to_string();
-        let theirs = matches!(from, Name::Aggregator(0 | 3)) && topic.contains("analysis/reply/");
+        let theirs = matches!(from, Name::Aggregator(0 | 3)) && topic.contains("levelled/reply/");
         if !theirs {
             return vec![send.clone()];
         }
@@ -217,7 +217,7 @@ fn one_group_and_window_has_one_set() {
     assert_eq!((votes(&world, 2), world.refused(Rule::MemberSet)), (0, true));
     // also under a second key: the slots are in a release already
     let nonce = QueryId::from([8; 16]);
-    let plan = protocol::analysis::plan::Plan { nonce, ..world.plan() };
+    let plan = protocol::levelled::plan::Plan { nonce, ..world.plan() };
     let second = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
     world.until("the second key", 60, |world| world.sink().has_key(&second));
     let before = world.refusals.len();
@@ -329,7 +329,7 @@ fn bad_uploads_are_refused() {
     let mut foreign = good.clone();
     foreign[4] ^= 1;
     let stale = {
-        let plan = protocol::analysis::plan::Plan { window: 1_024, ..plan };
+        let plan = protocol::levelled::plan::Plan { window: 1_024, ..plan };
         let other = Encryptor::new(Setup::new(&plan).unwrap(), &public).unwrap();
         other.encrypt(0, &[WattHours(5)], &mut rng).unwrap()
     };
@@ -337,10 +337,10 @@ fn bad_uploads_are_refused() {
     long.extend([0; 200]);
     let copied = {
         let blob =
-            store::entries(Table("analysis-copy"), &world.parties[&Name::Aggregator(0)].store).unwrap();
+            store::entries(Table("levelled-copy"), &world.parties[&Name::Aggregator(0)].store).unwrap();
         let name = blob[0].0.clone();
         let store = &world.parties[&Name::Aggregator(0)].store;
-        store::Store::get(store, Table("analysis-blob"), &name).unwrap().unwrap()
+        store::Store::get(store, Table("levelled-blob"), &name).unwrap().unwrap()
     };
     let held = slots(0, 4);
     let before = world.levelled_held(0);
@@ -359,8 +359,8 @@ fn bad_uploads_are_refused() {
         let upload = Upload { key, meter, slots, ciphertext: Blob::of(&ciphertext) };
         let signed =
             Signed::sign(upload, &world.deployment.meters[signer].key, &world.deployment.roster.context());
-        let head = topic(&world, AnalysisChannel::Upload(meter));
-        let data = topic(&world, AnalysisChannel::Data(Role::Meter, meter.to_string()));
+        let head = topic(&world, LevelledChannel::Upload(meter));
+        let data = topic(&world, LevelledChannel::Data(Role::Meter, meter.to_string()));
         let mut sends = vec![Outgoing::new(head, signed.into_bytes())];
         sends.extend(Blob::parts(&ciphertext).into_iter().map(|part| Outgoing::new(data.clone(), part)));
         world.publish(Name::Meter(0), sends);
@@ -371,8 +371,8 @@ fn bad_uploads_are_refused() {
     // and the good one, for slots of its own, is taken
     let upload = Upload { key, meter, slots: slots(11, 4), ciphertext: Blob::of(&good) };
     let signed = Signed::sign(upload, &world.deployment.meters[0].key, &world.deployment.roster.context());
-    let head = topic(&world, AnalysisChannel::Upload(meter));
-    let data = topic(&world, AnalysisChannel::Data(Role::Meter, meter.to_string()));
+    let head = topic(&world, LevelledChannel::Upload(meter));
+    let data = topic(&world, LevelledChannel::Data(Role::Meter, meter.to_string()));
     let mut sends = vec![Outgoing::new(head, signed.into_bytes())];
     sends.extend(Blob::parts(&good).into_iter().map(|part| Outgoing::new(data.clone(), part)));
     world.publish(Name::Meter(0), sends);
@@ -388,8 +388,8 @@ fn bad_uploads_are_refused() {
         (Signed::sign(upload, keys, &world.deployment.roster.context()), ciphertext)
     });
     world.refusals.clear();
-    let head = topic(&world, AnalysisChannel::Upload(meter));
-    let data = topic(&world, AnalysisChannel::Data(Role::Meter, meter.to_string()));
+    let head = topic(&world, LevelledChannel::Upload(meter));
+    let data = topic(&world, LevelledChannel::Data(Role::Meter, meter.to_string()));
     let heads = both.iter().map(|(upload, _)| Outgoing::new(head.clone(), upload.bytes().to_vec()));
     let parts = both.iter().flat_map(|(_, ciphertext)| Blob::parts(ciphertext));
     let sends = heads.chain(parts.map(|part| Outgoing::new(data.clone(), part))).collect();
@@ -434,11 +434,11 @@ fn a_result_that_differs_is_not_opened() {
     let mut assembly = Assembly::default();
     world.gate = Some(Box::new(move |from, send| {
         let text = send.topic.to_string();
-        if from == Name::Aggregator(3) && text.contains("analysis/reply/") {
+        if from == Name::Aggregator(3) && text.contains("levelled/reply/") {
             // so that aggregator 1 is among the voters, and in the first set
             return Vec::new();
         }
-        if from != Name::Aggregator(0) || !text.contains("analysis/reply/") {
+        if from != Name::Aggregator(0) || !text.contains("levelled/reply/") {
             return vec![send.clone()];
         }
         let Ok(Some(document)) = assembly.take(&text, &send.payload) else { return Vec::new() };
@@ -469,7 +469,7 @@ fn a_restored_ledger_votes_no_more() {
     // the utility says the first release's opening again to one who voted for it
     let (mut assembly, mut opening) = (Assembly::default(), None);
     for (topic, payload) in &world.transcript {
-        if topic.ends_with("analysis/direction")
+        if topic.ends_with("levelled/direction")
             && let Ok(Some(document)) = assembly.take(topic, payload)
             && let Ok(direction) = Unverified::<Direction>::parse(&document)
             && let DirectionStep::Open(open) = &direction.claim().step
@@ -481,7 +481,7 @@ fn a_restored_ledger_votes_no_more() {
     let (opening, voter) = opening.unwrap();
     world.restore(Name::Aggregator(voter), backups[voter].clone());
     world.refusals.clear();
-    let topic = topic(&world, AnalysisChannel::Direction);
+    let topic = topic(&world, LevelledChannel::Direction);
     world.publish(Name::Sink, Outgoing::parts(&topic, &opening));
     world.idle(2);
     let id = world.ask(key, &Function::Mean, &[World::subject(1, 0)]);
@@ -541,9 +541,9 @@ fn bills_less_curves_are_nobodys_window() {
     assert_ne!(difference, window, "home {alone} used {window} Wh in the second window");
 }
 
-/// A bill that would tell something beside analytics is not released, and the utility learns by which rule.
+/// A bill that would tell something beside mode `levelled` is not released, and the utility learns by which rule.
 #[test]
-fn a_bill_beside_analytics_is_refused_by_its_rule() {
+fn a_bill_beside_levelled_is_refused_by_its_rule() {
     let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..Scene::default() };
     let mut world = World::new(scene);
     let key = world.make_key(60);

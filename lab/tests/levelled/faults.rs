@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use protocol::analysis::function::Function;
-use protocol::analysis::plan::Profile;
+use protocol::levelled::function::Function;
+use protocol::levelled::plan::Profile;
 use protocol::topic::Topic;
 
 use crate::world::{Faults, Name, Scene, World};
 
-fn assert_sum(world: &World, finding: &utility_sink::sink::analysis::Finding) {
+fn assert_sum(world: &World, finding: &utility_sink::sink::levelled::Finding) {
     for (value, wanted) in finding.values.iter().zip(world.curve(1, 0)) {
         assert!((value - wanted).abs() < 6.0 * finding.error, "{value} {wanted} ± {}", finding.error);
     }
@@ -45,15 +45,15 @@ fn faults_delay_and_change_nothing() {
 
 /// Whether every contribution, vote and answer was said in one form only, however often.
 fn said_once(world: &World) -> bool {
-    use protocol::analysis::contribution::{Contribution, Step};
-    use protocol::analysis::reply::{Reply, ReplyStep};
+    use protocol::levelled::contribution::{Contribution, Step};
+    use protocol::levelled::reply::{Reply, ReplyStep};
     use protocol::part::Assembly;
     use protocol::signature::Unverified;
     let mut assembly = Assembly::default();
     let mut said: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for (topic, payload) in &world.transcript {
         let channel = topic.parse::<Topic>().unwrap().channel.to_string();
-        if !channel.starts_with("analysis/make/") && !channel.starts_with("analysis/reply/") {
+        if !channel.starts_with("levelled/make/") && !channel.starts_with("levelled/reply/") {
             continue;
         }
         let Ok(Some(document)) = assembly.take(topic, payload) else { continue };
@@ -105,7 +105,7 @@ fn a_silent_member_is_passed_over() {
     let key = world.make_key(60);
     // aggregator 1 says everything but answers
     world.gate = Some(Box::new(|from, send| {
-        let large = send.payload.len() > 4_000 && send.topic.to_string().contains("analysis/reply/");
+        let large = send.payload.len() > 4_000 && send.topic.to_string().contains("levelled/reply/");
         if from == Name::Aggregator(0) && large { Vec::new() } else { vec![send.clone()] }
     }));
     let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 300);

@@ -1,9 +1,9 @@
 //! What is released is what plaintext arithmetic gives.
 
-use protocol::analysis::function::Function;
-use protocol::analysis::plan::Profile;
 use protocol::id::Hash;
-use utility_sink::sink::analysis::{Finding, Question};
+use protocol::levelled::function::Function;
+use protocol::levelled::plan::Profile;
+use utility_sink::sink::levelled::{Finding, Question};
 
 use crate::world::{Scene, WINDOW, World};
 
@@ -90,7 +90,7 @@ fn a_light_key_gives_sums_and_means() {
     let (function, subjects) = (Function::Variance, subject.to_vec());
     let question = Question { key, function, subjects, members: 0 };
     let refused = world.with_sink(|sink, now, store, rng| {
-        let asked = sink.ask_analysis(question, now, store, rng);
+        let asked = sink.ask_levelled(question, now, store, rng);
         (asked.unwrap_err().to_string(), Vec::new())
     });
     assert!(refused.contains("larger profile"), "{refused}");

@@ -1,4 +1,4 @@
-//! Analytics under encryption with real roles: key ceremony, uploads, releases; under faults and attacks.
+//! Mode `levelled` with real roles: key ceremony, uploads, releases; under faults and attacks.
 
 #![expect(
     clippy::unwrap_used,

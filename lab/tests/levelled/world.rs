@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aggregator_worker::aggregator::{self, Aggregator, AnalysisPace};
+use aggregator_worker::aggregator::{self, Aggregator, LevelledPace};
 use deployment::{self, Deployment};
 use meter_agent::meter::{self, Meter, Reading};
-use protocol::analysis::function::{Function, Subject};
-use protocol::analysis::plan::{Plan, Profile};
 use protocol::hpke_box::Suite;
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::function::{Function, Subject};
+use protocol::levelled::plan::{Plan, Profile};
 use protocol::policy::Policy;
 use protocol::rule::Refusal;
 use protocol::topic::{Handled, Outgoing};
@@ -16,8 +16,8 @@ use protocol::unit::{Moment, Register, Slot, SlotLength, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use store::{MemoryStore, Store};
-use utility_sink::sink::analysis::finding::finding_of;
-use utility_sink::sink::analysis::{Finding, Question};
+use utility_sink::sink::levelled::finding::finding_of;
+use utility_sink::sink::levelled::{Finding, Question};
 use utility_sink::sink::{self, Sink};
 
 /// Slots a window.
@@ -186,7 +186,7 @@ impl World {
         let (roster, store) = (deployment.roster.clone(), &mut party.store);
         let role = match name {
             Name::Sink => {
-                let pace = sink::analysis::AnalysisPace {
+                let pace = sink::levelled::LevelledPace {
                     resend: 2_000,
                     resend_last: 6_000,
                     settle: 1_000,
@@ -194,14 +194,14 @@ impl World {
                     confirm: scene.confirm,
                 };
                 let sink = Sink::open(deployment.sink_identity(), roster, sink::Pace::default(), store, *now);
-                Role::Sink(Box::new(sink.unwrap().with_analysis(pace, store, *now).unwrap()))
+                Role::Sink(Box::new(sink.unwrap().with_levelled(pace, store, *now).unwrap()))
             }
             Name::Aggregator(index) => {
                 let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
                 let aggregator =
                     Aggregator::open(identity, roster, aggregator::Pace::default(), store).unwrap();
-                let pace = AnalysisPace { resend_first: 1_000, resend_last: 6_000 };
-                Role::Aggregator(Box::new(aggregator.with_analysis(pace, store).unwrap()))
+                let pace = LevelledPace { resend_first: 1_000, resend_last: 6_000 };
+                Role::Aggregator(Box::new(aggregator.with_levelled(pace, store).unwrap()))
             }
             Name::Meter(index) => {
                 let identity = deployment.meter_identity(&deployment.meters[index]);
@@ -212,7 +212,7 @@ impl World {
                     ..meter::Pace::default()
                 };
                 let meter = Meter::open(identity, roster, deployment.floor(), pace, store, *now).unwrap();
-                Role::Meter(Box::new(meter.with_analysis(store, *now).unwrap()))
+                Role::Meter(Box::new(meter.with_levelled(store, *now).unwrap()))
             }
         };
         party.filters = match &role {
@@ -429,7 +429,7 @@ impl World {
     /// How many uploads an aggregator holds.
     pub(crate) fn levelled_held(&self, index: usize) -> usize {
         let store = &self.parties[&Name::Aggregator(index)].store;
-        store::entries(store::Table("analysis-upload"), store).unwrap().len()
+        store::entries(store::Table("levelled-upload"), store).unwrap().len()
     }
 
     /// A party starts again from another store.
@@ -445,7 +445,7 @@ impl World {
     pub(crate) fn ask(&mut self, key: Hash, function: &Function, subjects: &[Subject]) -> QueryId {
         let (function, subjects) = (function.clone(), subjects.to_vec());
         let question = Question { key, function, subjects, members: 0 };
-        self.with_sink(|sink, now, store, rng| sink.ask_analysis(question, now, store, rng).unwrap())
+        self.with_sink(|sink, now, store, rng| sink.ask_levelled(question, now, store, rng).unwrap())
     }
 
     pub(crate) fn finding(&self, id: QueryId) -> Option<Finding> {

@@ -1,4 +1,4 @@
-//! Analytics computed under encryption: the meter encrypts its batches under the collective key, signs and delivers them. Pure.
+//! Mode `levelled`: the meter encrypts its batches under the collective key, signs and delivers them. Pure.
 //!
 //! What must stay true:
 //! * a batch is encrypted once under a key. What is sent again are the same bytes, from the outbox;
@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 
 use grid::levelled::encryptor::Encryptor;
 use grid::levelled::setup::Setup;
-use protocol::analysis::blob::{Blob, Depot};
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::key::CollectiveKey;
-use protocol::analysis::upload::{Taken, Upload};
 use protocol::hedge::hedged;
 use protocol::id::Hash;
+use protocol::levelled::blob::{Blob, Depot};
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::key::CollectiveKey;
+use protocol::levelled::upload::{Taken, Upload};
 use protocol::part::Assembly;
 use protocol::roster::Roster;
 use protocol::rule::{Refusal, Rule};
@@ -62,7 +62,7 @@ struct Key {
     encryptor: Encryptor,
 }
 
-/// The part of a meter that takes part in analytics.
+/// The part of a meter that takes part in mode `levelled`.
 #[derive(Debug)]
 pub(super) struct Levelled {
     key: Option<Key>,
@@ -85,16 +85,16 @@ pub(super) struct Own<'a> {
 }
 
 impl Own<'_> {
-    fn topic(&self, channel: AnalysisChannel) -> Topic {
-        Channel::Analysis(channel).of(&self.roster.document().deployment)
+    fn topic(&self, channel: LevelledChannel) -> Topic {
+        Channel::Levelled(channel).of(&self.roster.document().deployment)
     }
 }
 
 impl Levelled {
     /// The topics it listens to, below the deployment.
     pub(super) fn topics(own: Own<'_>) -> [String; 3] {
-        let taken = format!("analysis/taken/{}/+", own.identity.meter);
-        ["analysis/key".to_owned(), "analysis/key/+".to_owned(), taken]
+        let taken = format!("levelled/taken/{}/+", own.identity.meter);
+        ["levelled/key".to_owned(), "levelled/key/+".to_owned(), taken]
     }
 
     /// Takes up where the store left off.
@@ -219,19 +219,19 @@ impl Levelled {
     pub(super) fn handle(
         &mut self,
         topic: &str,
-        channel: &AnalysisChannel,
+        channel: &LevelledChannel,
         payload: &[u8],
         own: Own<'_>,
         store: &mut dyn Store,
     ) -> Result<Handled, MeterError> {
         match channel {
-            AnalysisChannel::Key => match self.assembly.take(topic, payload) {
+            LevelledChannel::Key => match self.assembly.take(topic, payload) {
                 Ok(Some(document)) => self.take_key(&document, own, store),
                 Ok(None) => Ok(Handled::quietly()),
                 Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
             },
-            AnalysisChannel::KeyPart(_) => self.take_public(payload, store),
-            AnalysisChannel::Taken(meter, _) if *meter == own.identity.meter => {
+            LevelledChannel::KeyPart(_) => self.take_public(payload, store),
+            LevelledChannel::Taken(meter, _) if *meter == own.identity.meter => {
                 self.take_taken(payload, own, store)
             }
             _ => Ok(Handled::refused(Rule::Malformed, "a meter has no use for this topic")),
@@ -287,7 +287,7 @@ impl Levelled {
         public: &[u8],
         store: &mut dyn Store,
     ) -> Result<Handled, MeterError> {
-        tracing::warn!(key = %agreed.plan.hash(), "encrypting under a collective key: {}", protocol::analysis::CAUTION);
+        tracing::warn!(key = %agreed.plan.hash(), "encrypting under a collective key: {}", protocol::levelled::CAUTION);
         store.put(KEY, b"", bundle)?;
         store.put(PUBLIC, agreed.public.hash.as_bytes(), public)?;
         self.key = Some(Key::new(agreed, public)?);
@@ -389,8 +389,8 @@ fn within_windows(slots: SlotRange, setup: &Setup) -> Vec<SlotRange> {
 /// An upload with its ciphertext.
 fn messages(upload: &Signed<Upload>, ciphertext: &[u8], own: Own<'_>) -> Vec<Outgoing> {
     let meter = own.identity.meter;
-    let data = own.topic(AnalysisChannel::Data(Role::Meter, meter.to_string()));
-    let head = Outgoing::new(own.topic(AnalysisChannel::Upload(meter)), upload.bytes().to_vec());
+    let data = own.topic(LevelledChannel::Data(Role::Meter, meter.to_string()));
+    let head = Outgoing::new(own.topic(LevelledChannel::Upload(meter)), upload.bytes().to_vec());
     let parts = Blob::parts(ciphertext).into_iter().map(|part| Outgoing::new(data.clone(), part));
     [head].into_iter().chain(parts).collect()
 }

@@ -1,4 +1,4 @@
-//! The configured questions of analytics: keys are planned once, and each question is asked once its key is made and its windows
+//! The configured questions of mode `levelled`: keys are planned once, and each question is asked once its key is made and its windows
 //! are over.
 
 use protocol::unit::Timestamp;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use protocol::analysis::function::{Function, Subject};
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::function::{Function, Subject};
 use protocol::rule::{Refusal, Rule};
 use protocol::unit::Slot;
 use rand::CryptoRng;
@@ -18,13 +18,13 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{Request, Standing, State};
-use crate::config::{AnalysisConfig, KeyConfig, QuestionConfig};
+use crate::config::{KeyConfig, LevelledConfig, QuestionConfig};
 use crate::sink::Sink;
-use crate::sink::analysis::finding::finding_of;
-use crate::sink::analysis::{Finding, Question};
+use crate::sink::levelled::finding::finding_of;
+use crate::sink::levelled::{Finding, Question};
 
 /// Names that were planned or asked: `key/` name → the key's hash, `question/` name → the request.
-const NAMED: Table = Table("analysis-named");
+const NAMED: Table = Table("levelled-named");
 
 /// How often it is looked whether a key is made.
 const LOOK: Duration = Duration::from_millis(250);
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Checks the section, and plans every configured key that was not planned before. Questions that their key does not allow are
 /// taken out and given back: they are never asked.
 pub(super) fn plan_once<R: CryptoRng>(
-    config: &mut AnalysisConfig,
+    config: &mut LevelledConfig,
     sink: &mut Sink,
     store: &mut dyn Store,
     rng: &mut R,
@@ -92,7 +92,7 @@ fn not_allowed(
         _ => "medium, strong or largest",
     };
     Ok(Some(format!(
-        "{name} takes a key of profile {profiles}, and key `{}` is of profile {}; write another [[analysis.key]], with a name of its \
+        "{name} takes a key of profile {profiles}, and key `{}` is of profile {}; write another [[levelled.key]], with a name of its \
          own",
         key.name, key.profile
     )))
@@ -104,7 +104,7 @@ fn hash_in(row: Option<Vec<u8>>) -> Option<Hash> {
 
 /// How far the questions have come, in their order.
 pub(super) fn standings(
-    config: &AnalysisConfig,
+    config: &LevelledConfig,
     sink: &Sink,
     store: &dyn Store,
 ) -> anyhow::Result<Vec<Standing>> {
@@ -112,10 +112,10 @@ pub(super) fn standings(
     for question in &config.questions {
         let state = match asked_as(question, store)? {
             Some(id) if finding_of(id, store)?.is_some() => State::Ended,
-            Some(id) => match sink.analysis_refused(id) {
+            Some(id) => match sink.levelled_refused(id) {
                 Some(rule) => State::Blocked(rule),
                 None => State::Waiting(
-                    sink.analysis_stage(id).unwrap_or_else(|| "a key of the roster in force".to_owned()),
+                    sink.levelled_stage(id).unwrap_or_else(|| "a key of the roster in force".to_owned()),
                 ),
             },
             None => {
@@ -132,7 +132,7 @@ pub(super) fn standings(
 }
 
 /// Asks each question as soon as its key is made; ends when all are asked.
-pub(super) async fn ask_all(config: Arc<AnalysisConfig>, requests: mpsc::Sender<Request>) {
+pub(super) async fn ask_all(config: Arc<LevelledConfig>, requests: mpsc::Sender<Request>) {
     let (done, asked) = tokio::sync::watch::channel(false);
     while !*asked.borrow() {
         let (config, done) = (Arc::clone(&config), done.clone());
@@ -160,7 +160,7 @@ pub(super) async fn ask_all(config: Arc<AnalysisConfig>, requests: mpsc::Sender<
 /// Asks, if the key is made and all windows are over.
 fn ask_once(
     question: &QuestionConfig,
-    config: &AnalysisConfig,
+    config: &LevelledConfig,
     sink: &mut Sink,
     store: &mut dyn Store,
     rng: &mut StdRng,
@@ -181,7 +181,7 @@ fn ask_once(
         return Ok(None);
     }
     let asked = Question { key, function, subjects, members: question.members };
-    let (id, sends) = sink.ask_analysis(asked, now(), store, rng)?;
+    let (id, sends) = sink.ask_levelled(asked, now(), store, rng)?;
     store.put(NAMED, format!("question/{}", question.name).as_bytes(), id.as_bytes())?;
     info!(question = question.name, request = %id, "asked");
     Ok(Some(sends))
@@ -193,7 +193,7 @@ fn asked_as(question: &QuestionConfig, store: &dyn Store) -> anyhow::Result<Opti
 }
 
 /// What the questions gave so far, in their order.
-pub(super) fn found(config: &AnalysisConfig, store: &dyn Store) -> anyhow::Result<Vec<(String, Finding)>> {
+pub(super) fn found(config: &LevelledConfig, store: &dyn Store) -> anyhow::Result<Vec<(String, Finding)>> {
     let mut all = Vec::new();
     for question in &config.questions {
         if let Some(id) = asked_as(question, store)?

@@ -260,8 +260,8 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
 fn by_rule(rule: Rule) -> String {
     let hint = match rule {
         Rule::Differencing => {
-            "Its group's curves or analytics cover some of these slots: only a bill without a gap, of exactly the days of the group's \
-             other bills, is released beside them (docs/analytics.md). Type a --period of such days."
+            "Its group's curves or levelled results cover some of these slots: only a bill without a gap, of exactly the days of the group's \
+             other bills, is released beside them (docs/levelled.md). Type a --period of such days."
         }
         Rule::Anchor | Rule::Window => {
             "Are its meter and the aggregators up, with nothing waiting (wattveil status)? Then type the same again."

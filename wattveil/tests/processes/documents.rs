@@ -52,7 +52,7 @@ runners! {
     readme::a_shell_and_a_manual runs "README.md" "Configuration, logs, counters";
     readme::a_real_meter runs "README.md" "A real meter";
     walks::several_machines runs "docs/several-machines.md" "*";
-    walks::analytics_under_encryption runs "docs/analytics.md" "*";
+    walks::analytics_under_encryption runs "docs/levelled.md" "*";
     walks::packages runs "docs/operating.md" "Services";
     walks::operating runs "docs/operating.md" "Rotation", "docs/operating.md" "Revocation", "docs/operating.md" "What ends";
     crates::a_broker runs "broker/README.md" "The broker";

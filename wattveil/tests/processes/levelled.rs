@@ -13,8 +13,8 @@ use aggregator_worker::config::PaceConfig as AggregatorPace;
 use deployment::{Authority, Deployment, Files, Plan, Setup};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use meter_agent::source::csv::Format;
-use protocol::analysis::reply::{Reply, ReplyStep};
 use protocol::hpke_box::Suite;
+use protocol::levelled::reply::{Reply, ReplyStep};
 use protocol::policy::Policy;
 use protocol::shamir::Point;
 use protocol::signature::Unverified;
@@ -24,7 +24,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use store::{FileStore, Table};
 use tempfile::TempDir;
-use utility_sink::config::{AnalysisConfig, KeyConfig, QuestionConfig, SubjectConfig};
+use utility_sink::config::{KeyConfig, LevelledConfig, QuestionConfig, SubjectConfig};
 
 use crate::alone::alone;
 use crate::observer::Observer;
@@ -74,7 +74,7 @@ impl Drop for Levelled {
 }
 
 /// What is asked: sums and means of both groups on all whole days, each of all members.
-fn questions() -> AnalysisConfig {
+fn questions() -> LevelledConfig {
     let first = FIRST.div_ceil(u32::from(WINDOW));
     let mut questions = Vec::new();
     for function in ["sum", "mean"] {
@@ -89,7 +89,7 @@ fn questions() -> AnalysisConfig {
             });
         }
     }
-    AnalysisConfig {
+    LevelledConfig {
         resend_ms: 400,
         resend_last_ms: 1_600,
         settle_ms: 300,
@@ -142,7 +142,7 @@ fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Setup, Files) 
         aggregators: AggregatorPace { receipt_every_ms: 100, patience_s: 600 },
         meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
         sources: names.iter().map(source).collect(),
-        analysis: Some(questions()),
+        levelled: Some(questions()),
         ..Setup::new(broker)
     };
     let files = deployment.write(directory, &setup).unwrap();
@@ -159,7 +159,7 @@ impl Levelled {
         let broker = Process::start("broker", &files.broker, &[]);
         wait_until("the broker's start", || broker.says("listening") > 0);
         let observer = Observer::start(&files, &setup, &[setup.broker]);
-        let pace = ["--set", "analysis.resend_first_ms=400", "--set", "analysis.resend_last_ms=1600"];
+        let pace = ["--set", "levelled.resend_first_ms=400", "--set", "levelled.resend_last_ms=1600"];
         let aggregators = files
             .aggregators
             .iter()
@@ -177,7 +177,7 @@ impl Levelled {
     /// Waits until so many hundredths of all ciphertexts were announced.
     fn uploaded(&self, hundredths: usize) {
         let all = batches(&self.homes);
-        self.observer.wait("the uploads", |seen| seen.analysis.uploads.len() * 100 >= all * hundredths);
+        self.observer.wait("the uploads", |seen| seen.levelled.uploads.len() * 100 >= all * hundredths);
     }
 
     /// SIGKILL and a new start.
@@ -195,9 +195,9 @@ impl Levelled {
 
     /// The aggregators of the active set that was last asked to open something: those that evaluate.
     fn evaluating(&self) -> Vec<usize> {
-        self.observer.wait("an opening", |seen| !seen.analysis.opening.is_empty());
+        self.observer.wait("an opening", |seen| !seen.levelled.opening.is_empty());
         let seen = self.observer.seen();
-        let members = seen.analysis.opening.values().next_back().expect("there is an opening");
+        let members = seen.levelled.opening.values().next_back().expect("there is an opening");
         members.iter().map(|point| usize::from(u8::from(*point)) - 1).collect()
     }
 
@@ -240,7 +240,7 @@ impl Levelled {
     /// The aggregators' own books: every ciphertext is held by all of them, every question was voted for once, and what went over the
     /// broker as an answer is what is in the book, whoever died in between. (The observer may miss what the broker's death lost.)
     fn is_counted_once(&mut self, asked: usize) {
-        let seen = self.observer.seen().analysis;
+        let seen = self.observer.seen().levelled;
         assert!(
             !seen.answers.is_empty() && seen.uploads.len() <= batches(&self.homes),
             "a batch is encrypted once"
@@ -257,9 +257,9 @@ impl Levelled {
             worker.stop();
             let store = FileStore::open(&config.with_file_name("worker.redb"), 1 << 20).unwrap();
             let rows = |table| store::entries(Table(table), &store).unwrap();
-            assert_eq!(rows("analysis-upload").len(), batches(&self.homes), "{}", config.display());
-            requests.extend(rows("analysis-released").into_iter().map(|(_, request)| request));
-            let answers = rows("analysis-answer");
+            assert_eq!(rows("levelled-upload").len(), batches(&self.homes), "{}", config.display());
+            requests.extend(rows("levelled-released").into_iter().map(|(_, request)| request));
+            let answers = rows("levelled-answer");
             for (_, bytes) in &answers {
                 let reply = Unverified::<Reply>::parse(bytes).unwrap();
                 let ReplyStep::Answer(answer) = &reply.claim().step else { panic!("an answer is one") };
@@ -268,7 +268,7 @@ impl Levelled {
             }
             // sums and means have one ciphertext each
             let opened: Vec<Vec<u8>> =
-                rows("analysis-openings").into_iter().map(|(_, count)| count).collect();
+                rows("levelled-openings").into_iter().map(|(_, count)| count).collect();
             assert!(
                 answers.is_empty() || opened == [(answers.len() as u64).to_be_bytes()],
                 "answers are counted"
@@ -289,9 +289,9 @@ fn batches(homes: &Homes) -> usize {
 fn everybody_is_killed_in_mode_levelled() {
     let mut town = Levelled::start();
     // the key: committed, revealed, dealt, made
-    town.observer.wait("a commitment", |seen| seen.analysis.made("commit") > 0);
+    town.observer.wait("a commitment", |seen| seen.levelled.made("commit") > 0);
     Levelled::strike(&mut town.aggregators[2]);
-    town.observer.wait("what was committed to", |seen| seen.analysis.made("reveal") > 0);
+    town.observer.wait("what was committed to", |seen| seen.levelled.made("reveal") > 0);
     town.strike_broker();
     Levelled::strike(&mut town.aggregators[0]);
     wait_until("a key", || town.aggregators.iter().any(|worker| worker.says("a collective key is made") > 0));
@@ -306,14 +306,14 @@ fn everybody_is_killed_in_mode_levelled() {
     Levelled::strike(&mut town.meters[4]);
     Levelled::strike(&mut town.aggregators[1]);
     // the releases
-    town.observer.wait("a vote", |seen| !seen.analysis.voted.is_empty());
+    town.observer.wait("a vote", |seen| !seen.levelled.voted.is_empty());
     Levelled::strike(&mut town.sink);
     for evaluating in town.evaluating() {
         Levelled::strike(&mut town.aggregators[evaluating]);
     }
-    town.observer.wait("an answer", |seen| !seen.analysis.answers.is_empty());
+    town.observer.wait("an answer", |seen| !seen.levelled.answers.is_empty());
     Levelled::strike(&mut town.sink);
-    town.observer.wait("more answers", |seen| seen.analysis.answers.len() > 4);
+    town.observer.wait("more answers", |seen| seen.levelled.answers.len() > 4);
     town.strike_broker();
     for evaluating in town.evaluating() {
         Levelled::strike(&mut town.aggregators[evaluating]);
@@ -331,8 +331,8 @@ fn an_evaluating_aggregator_stays_away() {
     // all that was open when it died is opened without it
     town.observer.wait("openings without it", |seen| {
         let answered =
-            |request| seen.analysis.answers.keys().any(|(of, by, _)| of == request && *by != point);
-        let openings = seen.analysis.opening.iter();
+            |request| seen.levelled.answers.keys().any(|(of, by, _)| of == request && *by != point);
+        let openings = seen.levelled.opening.iter();
         openings.clone().any(|(request, set)| !set.contains(&point) && answered(request))
     });
     town.aggregators[away].restart();

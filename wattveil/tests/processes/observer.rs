@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 
 use deployment::{Files, Setup};
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::contribution::{Contribution, Step};
-use protocol::analysis::direction::{Direction, DirectionStep};
-use protocol::analysis::reply::{Reply, ReplyStep};
-use protocol::analysis::upload::Upload;
 use protocol::id::{Hash, MeterId, QueryId};
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::contribution::{Contribution, Step};
+use protocol::levelled::direction::{Direction, DirectionStep};
+use protocol::levelled::reply::{Reply, ReplyStep};
+use protocol::levelled::upload::Upload;
 use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::shamir::Point;
@@ -36,13 +36,13 @@ pub(crate) struct Seen {
     pub(crate) outcomes: usize,
     /// Messages with chunks of key deals.
     pub(crate) chunks: usize,
-    /// What was seen of analytics under encryption.
-    pub(crate) analysis: SeenAnalysis,
+    /// What was seen of mode `levelled`.
+    pub(crate) levelled: SeenLevelled,
 }
 
-/// What was seen of analytics under encryption: documents, each counted once.
+/// What was seen of mode `levelled`: documents, each counted once.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SeenAnalysis {
+pub(crate) struct SeenLevelled {
     /// Contributions to a key: who, and which kind.
     pub(crate) contributions: BTreeSet<(Point, &'static str)>,
     /// Meters' signed uploads.
@@ -55,14 +55,14 @@ pub(crate) struct SeenAnalysis {
     pub(crate) answers: BTreeMap<(QueryId, Point, Vec<Point>), BTreeSet<Hash>>,
 }
 
-impl SeenAnalysis {
-    fn take(&mut self, channel: &AnalysisChannel, payload: &[u8], topic: &str, assembly: &mut Assembly) {
-        if let AnalysisChannel::Upload(_) = channel {
+impl SeenLevelled {
+    fn take(&mut self, channel: &LevelledChannel, payload: &[u8], topic: &str, assembly: &mut Assembly) {
+        if let LevelledChannel::Upload(_) = channel {
             self.uploads.extend(Unverified::<Upload>::parse(payload).map(|upload| upload.hash()));
             return;
         }
         let document = match channel {
-            AnalysisChannel::Make(_) | AnalysisChannel::Direction | AnalysisChannel::Reply(_) => {
+            LevelledChannel::Make(_) | LevelledChannel::Direction | LevelledChannel::Reply(_) => {
                 assembly.take(topic, payload).ok().flatten()
             }
             _ => None,
@@ -103,8 +103,8 @@ impl SeenAnalysis {
 impl Seen {
     fn take(&mut self, topic: &Topic, payload: &[u8], assembly: &mut Assembly) {
         match &topic.channel {
-            Channel::Analysis(channel) => {
-                self.analysis.take(channel, payload, &topic.to_string(), assembly);
+            Channel::Levelled(channel) => {
+                self.levelled.take(channel, payload, &topic.to_string(), assembly);
             }
             Channel::Share(..) => {
                 let mut hasher = DefaultHasher::new();

@@ -281,32 +281,32 @@ fn explanations_follow_the_roster() {
         assert!(text.contains(words), "lacks `{words}`:\n{text}");
     }
     assert!(!text.contains("crafted ciphertext"));
-    let text = home.says("explain town/sink --analytics");
-    assert!(text.contains(protocol::analysis::CAUTION), "{text}");
+    let text = home.says("explain town/sink --levelled");
+    assert!(text.contains(protocol::levelled::CAUTION), "{text}");
     assert!(text.contains("decrypts its part wrongly is noticed"), "{text}");
     assert!(
-        text.contains("of each group that is not analysed, of 20 homes or more: its load curve"),
+        text.contains("of each group that is not levelled, of 20 homes or more: its load curve"),
         "{text}"
     );
     let home = Shell::with_town("--aggregators 2 --threshold 2");
-    assert!(home.says("explain town --analytics").contains("wrongly is NOT noticed"));
+    assert!(home.says("explain town --levelled").contains("wrongly is NOT noticed"));
 }
 
-/// Analytics are asked for by name, and only with what makes sense.
+/// Mode `levelled` is asked for by name, and only with what makes sense.
 #[test]
 fn mistakes_at_ask_say_what_to_type() {
     let home = Shell::with_town("--slot-minutes 60");
     let asked = "ask --config town/sink/sink.toml --group group-1 --day 2026-01-02 --function";
-    home.refuses(&format!("{asked} sum"), &["has no [analysis] section", "docs/analytics.md"]);
-    home.refuses("init x --analytics huge", &["`huge` is no profile", "light, medium, strong, largest"]);
-    let home = Shell::with_town("--slot-minutes 60 --analytics light --smallest-group 2");
+    home.refuses(&format!("{asked} sum"), &["has no [levelled] section", "docs/levelled.md"]);
+    home.refuses("init x --levelled huge", &["`huge` is no profile", "light, medium, strong, largest"]);
+    let home = Shell::with_town("--slot-minutes 60 --levelled light --smallest-group 2");
     for (line, words) in [
         ("median", &["asks for `median`", "time-variance"][..]),
         ("max", &["max is a function of 2 (group, day)s; 1 were typed"]),
         ("forecast --weights 1,-2", &["there are 2 weights for the 24 slots of a window"]),
         ("weighted --weights -1", &["has a weight out of range"]),
         ("mean --weights 1,2", &["mean takes no weights", "leave out --weights"]),
-        ("sum --key other", &["there is no [[analysis.key]] `other`", "--key with one of: loads"]),
+        ("sum --key other", &["there is no [[levelled.key]] `other`", "--key with one of: loads"]),
         ("sum --day 2026-01-03", &["sum is a function of 1 (group, day)s; 2 were typed"]),
     ] {
         home.refuses(&format!("{asked} {line}"), words);
@@ -349,7 +349,7 @@ fn mistakes_at_bill_say_what_to_type() {
     let kept = ["sign.key", "sink.redb", "meters.csv"].map(|name| format!("town/sink/{name}"));
     let before = kept.each_ref().map(|name| fs::read(home.path(name)).unwrap());
     for (flag, name) in ["--csv", "--json", "--svg"].iter().zip(&kept) {
-        let line = format!("analytics --config town/sink/sink.toml {flag} {name}");
+        let line = format!("statistics --config town/sink/sink.toml {flag} {name}");
         home.refuses(&line, &[name, "is there already, and is no such export"]);
     }
     assert_eq!(kept.each_ref().map(|name| fs::read(home.path(name)).unwrap()), before);

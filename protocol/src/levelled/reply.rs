@@ -1,13 +1,13 @@
-//! Replies: what an aggregator says in a release of analytics.
+//! Replies: what an aggregator says in a release of mode `levelled`.
 
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::analysis::function::Member;
 use crate::hpke_box::{BoxError, OpeningKey, SealedBox};
 use crate::id::{Hash, QueryId};
+use crate::levelled::function::Member;
 use crate::roster::Roster;
 use crate::rule::Rule;
 use crate::shamir::Point;
@@ -15,7 +15,7 @@ use crate::signature::Document;
 use crate::wire;
 
 /// The purpose that answers are sealed for.
-const ANSWER_INFO: &[u8] = b"wv/1 analysis answer";
+const ANSWER_INFO: &[u8] = b"wv/1 levelled answer";
 
 /// What an answer holds: the result's ciphertexts as this aggregator computed them, and its part in opening each.
 #[derive(Clone, Debug, Deserialize_tuple, Eq, PartialEq, Serialize_tuple)]

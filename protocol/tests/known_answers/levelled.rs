@@ -1,19 +1,19 @@
-//! Known answers of analytics under encryption.
+//! Known answers of mode `levelled`.
 
-use protocol::analysis::blob::Blob;
-use protocol::analysis::contribution::{Contribution, Round, Step, commitment};
-use protocol::analysis::direction::Direction;
-use protocol::analysis::function::{Function, release_hash, set_hash};
-use protocol::analysis::key::{CollectiveKey, KeyBundle};
-use protocol::analysis::plan::Plan;
-use protocol::analysis::reply::{Reply, ReplyStep};
-use protocol::analysis::upload::{Taken, Upload};
 use protocol::id::Hash;
+use protocol::levelled::blob::Blob;
+use protocol::levelled::contribution::{Contribution, Round, Step, commitment};
+use protocol::levelled::direction::Direction;
+use protocol::levelled::function::{Function, release_hash, set_hash};
+use protocol::levelled::key::{CollectiveKey, KeyBundle};
+use protocol::levelled::plan::Plan;
+use protocol::levelled::reply::{Reply, ReplyStep};
+use protocol::levelled::upload::{Taken, Upload};
 use protocol::rule::Rule;
 use protocol::signature::Signed;
 use protocol::wire;
 
-use super::{analysis_messages as messages, deployment, hex, is, sha256};
+use super::{deployment, hex, is, levelled_messages as messages, sha256};
 use crate::deployment::{meter_key, point, signer, utility};
 use crate::samples;
 
@@ -70,16 +70,16 @@ fn upload_and_word() {
 #[test]
 fn directions() {
     let (deployment, context) = deployment();
-    is::<Direction>(samples::analysis_ask(), messages::ASK, &utility(), &context);
-    is::<Direction>(samples::analysis_cut(), messages::CUT, &utility(), &context);
-    is::<Direction>(samples::analysis_open(&deployment), messages::OPEN, &utility(), &context);
+    is::<Direction>(samples::levelled_ask(), messages::ASK, &utility(), &context);
+    is::<Direction>(samples::levelled_cut(), messages::CUT, &utility(), &context);
+    is::<Direction>(samples::levelled_open(&deployment), messages::OPEN, &utility(), &context);
 }
 
 /// The four replies of a release; the utility opens the answer.
 #[test]
 fn replies() {
     let (deployment, context) = deployment();
-    let answer = samples::analysis_answer(&deployment);
+    let answer = samples::levelled_answer(&deployment);
     assert_eq!(
         answer.open(point(2), &deployment.sink, &deployment.roster).unwrap(),
         samples::opened_answer()
@@ -117,5 +117,5 @@ fn functions() {
     assert_eq!(set_hash(set), sha256("member set", &[&wire::encode(set)]));
     let subjects = [];
     // ["Sum", []]
-    assert_eq!(release_hash(&Function::Sum, &subjects), sha256("analysis", &[&hex("826353756d80")]));
+    assert_eq!(release_hash(&Function::Sum, &subjects), sha256("levelled", &[&hex("826353756d80")]));
 }

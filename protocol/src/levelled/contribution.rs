@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::analysis::blob::Blob;
 use crate::id::Hash;
+use crate::levelled::blob::Blob;
 use crate::shamir::Point;
 use crate::signature::{Document, hash};
 

@@ -1,18 +1,18 @@
 //! Collective keys as the utility sees them: planned, said to be made by all, announced to meters.
 //!
-//! Rows: `analysis-plan` key → the signed plan; `analysis-made` key ‖ point → an aggregator's signed word; `analysis-public` key →
+//! Rows: `levelled-plan` key → the signed plan; `levelled-made` key ‖ point → an aggregator's signed word; `levelled-public` key →
 //! the public key's bytes.
 
 use std::collections::BTreeMap;
 
 use grid::levelled::encryptor::Encryptor;
 use grid::levelled::setup::Setup;
-use protocol::analysis::blob::{Blob, Depot};
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::contribution::{Contribution, Step};
-use protocol::analysis::key::{CollectiveKey, KeyBundle};
-use protocol::analysis::plan::Plan;
 use protocol::id::Hash;
+use protocol::levelled::blob::{Blob, Depot};
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::contribution::{Contribution, Step};
+use protocol::levelled::key::{CollectiveKey, KeyBundle};
+use protocol::levelled::plan::Plan;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::signature::Signed;
@@ -22,12 +22,12 @@ use protocol::wire;
 use serde_bytes::ByteBuf;
 use store::{Store, Table};
 
-use super::{AnalysisPace, AskError, topic};
+use super::{AskError, LevelledPace, topic};
 use crate::sink::{Party, SinkError};
 
-const PLAN: Table = Table("analysis-plan");
-const MADE: Table = Table("analysis-made");
-const PUBLIC: Table = Table("analysis-public");
+const PLAN: Table = Table("levelled-plan");
+const MADE: Table = Table("levelled-made");
+const PUBLIC: Table = Table("levelled-public");
 
 /// A key.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl Keys {
     }
 
     /// Repeats plans until their keys are made, and then keys, ever more rarely.
-    pub(super) fn tick(&mut self, pace: &AnalysisPace, party: &Party, now: Moment) -> Vec<Outgoing> {
+    pub(super) fn tick(&mut self, pace: &LevelledPace, party: &Party, now: Moment) -> Vec<Outgoing> {
         let mut sends = Vec::new();
         // a clock that was set back makes nothing wait longer than the longest pause
         for key in self.keys.values_mut() {
@@ -218,7 +218,7 @@ impl Key {
         if self.announced() {
             return self.announcement(party);
         }
-        Outgoing::retained_parts(&topic(party, AnalysisChannel::Plan), self.plan.bytes())
+        Outgoing::retained_parts(&topic(party, LevelledChannel::Plan), self.plan.bytes())
     }
 
     /// The key for meters, once it is whole.
@@ -226,9 +226,9 @@ impl Key {
         let (true, Some(public)) = (self.announced(), &self.public) else { return Vec::new() };
         let said = self.made.values().map(|made| ByteBuf::from(made.bytes())).collect();
         let bundle = wire::encode(&KeyBundle(ByteBuf::from(self.plan.bytes()), said));
-        let mut sends = Outgoing::retained_parts(&topic(party, AnalysisChannel::Key), &bundle);
+        let mut sends = Outgoing::retained_parts(&topic(party, LevelledChannel::Key), &bundle);
         for (index, part) in (0..).zip(Blob::parts(public)) {
-            sends.push(Outgoing::new(topic(party, AnalysisChannel::KeyPart(index)), part).retained());
+            sends.push(Outgoing::new(topic(party, LevelledChannel::KeyPart(index)), part).retained());
         }
         sends
     }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::analysis::blob::Blob;
-use crate::analysis::contribution::{Contribution, Step};
-use crate::analysis::plan::Plan;
 use crate::id::Hash;
+use crate::levelled::blob::Blob;
+use crate::levelled::contribution::{Contribution, Step};
+use crate::levelled::plan::Plan;
 use crate::roster::Roster;
 use crate::rule::{Refusal, Rule};
 use crate::signature::Signed;

@@ -1,18 +1,18 @@
-//! The section of the configuration that turns on analytics computed under encryption.
+//! The section of the configuration that turns on mode `levelled`.
 
 use anyhow::Context as _;
-use protocol::analysis::function::{Function, Subject};
-use protocol::analysis::plan::{Plan, Profile};
 use protocol::id::QueryId;
+use protocol::levelled::function::{Function, Subject};
+use protocol::levelled::plan::{Plan, Profile};
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-use crate::sink::analysis::AnalysisPace;
+use crate::sink::levelled::LevelledPace;
 
-/// Analytics: how they pace themselves, which keys to plan, what to ask.
+/// Mode `levelled`: its pace, which keys to plan, what to ask.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AnalysisConfig {
+pub struct LevelledConfig {
     /// Milliseconds until a message that waits for answers is sent again.
     pub resend_ms: u64,
     /// Milliseconds between repeats at most; they double.
@@ -102,9 +102,9 @@ pub struct SubjectConfig {
     pub window: u32,
 }
 
-impl Default for AnalysisConfig {
+impl Default for LevelledConfig {
     fn default() -> Self {
-        let AnalysisPace { resend, resend_last, settle, patience, confirm } = AnalysisPace::default();
+        let LevelledPace { resend, resend_last, settle, patience, confirm } = LevelledPace::default();
         Self {
             resend_ms: resend,
             resend_last_ms: resend_last,
@@ -117,10 +117,10 @@ impl Default for AnalysisConfig {
     }
 }
 
-impl AnalysisConfig {
+impl LevelledConfig {
     /// The role's pace.
-    pub fn to_pace(&self) -> AnalysisPace {
-        AnalysisPace {
+    pub fn to_pace(&self) -> LevelledPace {
+        LevelledPace {
             resend: self.resend_ms,
             settle: self.settle_ms,
             patience: self.patience_ms,
@@ -138,7 +138,7 @@ impl AnalysisConfig {
         let QuestionConfig { name, key: wanted, .. } = question;
         let known = || self.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
         self.keys.iter().find(|key| key.name == *wanted).with_context(|| {
-            format!("question `{name}` names key `{wanted}`; the [[analysis.key]]s are: {}", known())
+            format!("question `{name}` names key `{wanted}`; the [[levelled.key]]s are: {}", known())
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::analysis::blob::Blob;
 use crate::id::{Hash, MeterId};
+use crate::levelled::blob::Blob;
 use crate::rule::Rule;
 use crate::shamir::Point;
 use crate::signature::Document;

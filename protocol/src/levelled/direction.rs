@@ -1,11 +1,11 @@
-//! Directions: what the utility says in a release of analytics.
+//! Directions: what the utility says in a release of mode `levelled`.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use crate::analysis::function::{Function, Member, Subject};
 use crate::id::{Hash, QueryId};
+use crate::levelled::function::{Function, Member, Subject};
 use crate::shamir::Point;
 use crate::signature::Document;
 

@@ -1,4 +1,4 @@
-//! Analytics computed under encryption: this aggregator's part in making keys, holding ciphertexts, and opening results. Pure.
+//! Mode `levelled`: this aggregator's part in making keys, holding ciphertexts, and opening results. Pure.
 //!
 //! What must stay true, beside what holds for every release:
 //! * everything is stored before it is sent, and sent again byte for byte; a crash at any point is made good from the store;
@@ -6,10 +6,10 @@
 //! * one (group, window) has one member set; each function of it is released once;
 //! * for one result and one active set there is one answer, and a key is used for no more answers than planned.
 //!
-//! Off unless it is asked for ([`super::Aggregator::with_analysis`]).
+//! Off unless it is asked for ([`super::Aggregator::with_levelled`]).
 
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::plan::Plan;
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::plan::Plan;
 use protocol::part::Assembly;
 use protocol::rule::Rule;
 use protocol::signature::Signed;
@@ -28,21 +28,21 @@ mod releases;
 mod uploads;
 
 /// Blobs that are held, by hash.
-const BLOB: Table = Table("analysis-blob");
+const BLOB: Table = Table("levelled-blob");
 
 /// The most collective keys: each costs memory and a ceremony.
 const MAX_KEYS: usize = 16;
 
-/// How analytics pace themselves.
+/// The pace of mode `levelled`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AnalysisPace {
+pub struct LevelledPace {
     /// Milliseconds until a contribution that others wait for is sent again; doubles each time.
     pub resend_first: u64,
     /// Milliseconds between repeats at most.
     pub resend_last: u64,
 }
 
-impl Default for AnalysisPace {
+impl Default for LevelledPace {
     fn default() -> Self {
         Self { resend_first: 5_000, resend_last: 600_000 }
     }
@@ -55,27 +55,27 @@ pub(super) struct Known<'a> {
     pub(super) registry: &'a Registry,
 }
 
-/// A message on one of the topics below `analysis/`.
+/// A message on one of the topics below `levelled/`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery<'a> {
     pub(super) topic: &'a str,
-    pub(super) channel: &'a AnalysisChannel,
+    pub(super) channel: &'a LevelledChannel,
     pub(super) payload: &'a [u8],
 }
 
-/// The part of an aggregator that takes part in analytics.
+/// The part of an aggregator that takes part in mode `levelled`.
 #[derive(Debug)]
-pub(super) struct Analysis {
+pub(super) struct Levelled {
     makings: Makings,
     uploads: Uploads,
     releases: Releases,
     assembly: Assembly,
 }
 
-impl Analysis {
+impl Levelled {
     /// Takes up where the store left off.
     pub(super) fn load(
-        pace: AnalysisPace,
+        pace: LevelledPace,
         party: &Party,
         store: &mut dyn Store,
     ) -> Result<Self, AggregatorError> {
@@ -89,12 +89,12 @@ impl Analysis {
 
     /// The topics it listens to, below the deployment.
     pub(super) const TOPICS: [&'static str; 6] = [
-        "analysis/plan",
-        "analysis/make/+",
-        "analysis/data/agg/+",
-        "analysis/data/meter/+",
-        "analysis/upload/+",
-        "analysis/direction",
+        "levelled/plan",
+        "levelled/make/+",
+        "levelled/data/agg/+",
+        "levelled/data/meter/+",
+        "levelled/upload/+",
+        "levelled/direction",
     ];
 
     /// Takes a delivery.
@@ -109,13 +109,13 @@ impl Analysis {
         let Delivery { topic, channel, payload } = delivery;
         let party = known.party;
         match channel {
-            AnalysisChannel::Data(Role::Aggregator, _) => {
+            LevelledChannel::Data(Role::Aggregator, _) => {
                 return self.makings.take_data(payload, now, party, store);
             }
-            AnalysisChannel::Data(Role::Meter, _) => {
+            LevelledChannel::Data(Role::Meter, _) => {
                 return self.uploads.take_data(payload, now, &self.makings, known, store);
             }
-            AnalysisChannel::Upload(meter) => {
+            LevelledChannel::Upload(meter) => {
                 return self.uploads.take(*meter, payload, now, &self.makings, known, store);
             }
             _ => {}
@@ -126,17 +126,17 @@ impl Analysis {
             Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
         };
         match channel {
-            AnalysisChannel::Plan => match party.open_utility::<Plan>(&document) {
+            LevelledChannel::Plan => match party.open_utility::<Plan>(&document) {
                 Ok(plan) => self.makings.take_plan(plan, now, party, store, rng),
                 Err(refused) => Ok(refused),
             },
-            AnalysisChannel::Make(_) => match party
-                .open_peer(&document, |made: &protocol::analysis::contribution::Contribution| made.point)
+            LevelledChannel::Make(_) => match party
+                .open_peer(&document, |made: &protocol::levelled::contribution::Contribution| made.point)
             {
                 Ok(contribution) => self.makings.take(contribution, now, party, store),
                 Err(refused) => Ok(refused),
             },
-            AnalysisChannel::Direction => match party.open_utility(&document) {
+            LevelledChannel::Direction => match party.open_utility(&document) {
                 Ok(direction) => self.releases.take(&direction, &self.makings, known, store, rng),
                 Err(refused) => Ok(refused),
             },
@@ -161,11 +161,11 @@ impl Analysis {
     }
 }
 
-fn topic(party: &Party, channel: AnalysisChannel) -> Topic {
-    party.topic(Channel::Analysis(channel))
+fn topic(party: &Party, channel: LevelledChannel) -> Topic {
+    party.topic(Channel::Levelled(channel))
 }
 
 /// A signed document in parts.
-fn parts<T>(party: &Party, channel: AnalysisChannel, signed: &Signed<T>) -> Vec<Outgoing> {
+fn parts<T>(party: &Party, channel: LevelledChannel, signed: &Signed<T>) -> Vec<Outgoing> {
     Outgoing::parts(&topic(party, channel), signed.bytes())
 }

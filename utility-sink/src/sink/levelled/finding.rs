@@ -1,16 +1,16 @@
 //! Findings: the values of released functions, as the utility keeps them.
 //!
-//! Rows: `analysis-finding` request → the finding; `analysis-wrong` request → active sets that opened it to other values.
+//! Rows: `levelled-finding` request → the finding; `levelled-wrong` request → active sets that opened it to other values.
 
-use protocol::analysis::function::{Function, Subject};
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::function::{Function, Subject};
 use protocol::shamir::Point;
 use protocol::wire;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
-const FINDING: Table = Table("analysis-finding");
-const WRONG: Table = Table("analysis-wrong");
+const FINDING: Table = Table("levelled-finding");
+const WRONG: Table = Table("levelled-wrong");
 
 /// The values of a released function.
 #[derive(Clone, Debug, Deserialize_tuple, PartialEq, Serialize_tuple)]

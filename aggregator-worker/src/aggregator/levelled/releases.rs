@@ -1,22 +1,22 @@
-//! Releases of analytics: ask, holdings, cut, vote, open, answer; and the ledger of what was released.
+//! Releases of mode `levelled`: ask, holdings, cut, vote, open, answer; and the ledger of what was released.
 //!
-//! Rows: `analysis-ask` request → the signed question; `analysis-vote` request → our signed vote, `analysis-cut` request → the
-//! signed cut that it is for; `analysis-set` key ‖ group ‖ 0 ‖ window → the member set, fixed by the first vote; `analysis-released`
-//! function and subjects → the request that they were voted for in; `analysis-result` request → the result that we computed;
-//! `analysis-answer` request ‖ active set → the signed answer; `analysis-openings` key → how many answers were given;
-//! `analysis-rolled-back` → a vote of ours that should be here and is not.
+//! Rows: `levelled-ask` request → the signed question; `levelled-vote` request → our signed vote, `levelled-cut` request → the
+//! signed cut that it is for; `levelled-set` key ‖ group ‖ 0 ‖ window → the member set, fixed by the first vote; `levelled-released`
+//! function and subjects → the request that they were voted for in; `levelled-result` request → the result that we computed;
+//! `levelled-answer` request ‖ active set → the signed answer; `levelled-openings` key → how many answers were given;
+//! `levelled-rolled-back` → a vote of ours that should be here and is not.
 
 use std::collections::BTreeSet;
 
 use grid::levelled::accuracy::{Accuracy, Extent};
 use grid::levelled::setup::Setup;
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
-use protocol::analysis::function::{Member, Subject, release_hash};
-use protocol::analysis::plan::Plan;
-use protocol::analysis::reply::{Answer, Opened, Reply, ReplyStep};
 use protocol::hedge::hedged;
 use protocol::id::{GroupId, Hash, MeterId, QueryId, ServicePoint};
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::direction::{Ask, Direction, DirectionStep, Open};
+use protocol::levelled::function::{Member, Subject, release_hash};
+use protocol::levelled::plan::Plan;
+use protocol::levelled::reply::{Answer, Opened, Reply, ReplyStep};
 use protocol::release::query::Path;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
@@ -33,15 +33,15 @@ use super::{Known, parts, uploads};
 use crate::aggregator::releases::{TAKEN, is_taken, taken_key};
 use crate::aggregator::{AggregatorError, Party, differencing};
 
-const ASK: Table = Table("analysis-ask");
-const VOTE: Table = Table("analysis-vote");
-const CUT: Table = Table("analysis-cut");
-const SET: Table = Table("analysis-set");
-const RELEASED: Table = Table("analysis-released");
-const RESULT: Table = Table("analysis-result");
-const ANSWER: Table = Table("analysis-answer");
-const OPENINGS: Table = Table("analysis-openings");
-const ROLLED_BACK: Table = Table("analysis-rolled-back");
+const ASK: Table = Table("levelled-ask");
+const VOTE: Table = Table("levelled-vote");
+const CUT: Table = Table("levelled-cut");
+const SET: Table = Table("levelled-set");
+const RELEASED: Table = Table("levelled-released");
+const RESULT: Table = Table("levelled-result");
+const ANSWER: Table = Table("levelled-answer");
+const OPENINGS: Table = Table("levelled-openings");
+const ROLLED_BACK: Table = Table("levelled-rolled-back");
 
 /// The releases.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ type Checked<T> = Result<Result<T, Refusal>, AggregatorError>;
 struct Additions {
     sets: Vec<(Vec<u8>, Vec<Member>)>,
     taken: Vec<(ServicePoint, SlotRange)>,
-    analysed: Vec<(GroupId, Hash)>,
+    levelled: Vec<(GroupId, Hash)>,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "refusing is how checks return early")]
@@ -89,7 +89,7 @@ impl Releases {
         Ok(match done {
             Ok(sends) => Handled::sending(sends),
             Err(refusal) => {
-                let detail = format!("analysis {id}: {}", refusal.detail);
+                let detail = format!("levelled {id}: {}", refusal.detail);
                 // It binds nobody: the same may come again when more has come here. Of what is on its way the utility need not hear.
                 let sends = if refusal.rule == Rule::QueryUnknown {
                     Vec::new()
@@ -117,7 +117,7 @@ impl Releases {
             if vote.step != ReplyStep::Vote(cut.hash()) {
                 return refuse(Rule::SplitView, "our vote is for another cut");
             }
-            return Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &vote)));
+            return Ok(Ok(parts(party, LevelledChannel::Reply(party.name.clone()), &vote)));
         }
         if self.rolled_back {
             return refuse(Rule::LedgerRollback, "a vote of ours was seen that is not in this ledger");
@@ -139,8 +139,8 @@ impl Releases {
         for (row, set) in &additions.sets {
             store.put(SET, row, &wire::encode(set))?;
         }
-        for (group, set) in &additions.analysed {
-            differencing::keep_analysed(group, *set, store)?;
+        for (group, set) in &additions.levelled {
+            differencing::keep_levelled(group, *set, store)?;
         }
         for (service_point, span) in &additions.taken {
             let row = taken_key(Path::Group, service_point, span.start());
@@ -151,7 +151,7 @@ impl Releases {
         let vote = party.sign(Reply { request: id, point, step: ReplyStep::Vote(cut.hash()) });
         store.put(CUT, id.as_bytes(), cut.bytes())?;
         store.put(VOTE, id.as_bytes(), vote.bytes())?;
-        Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &vote)))
+        Ok(Ok(parts(party, LevelledChannel::Reply(party.name.clone()), &vote)))
     }
 
     /// Opens the result of a certified cut as a member of an active set, once a set.
@@ -174,7 +174,7 @@ impl Releases {
         let row = answer_row(id, &open.members);
         if let Some(answer) = store.get(ANSWER, &row)? {
             let answer = own_reply(&answer, party)?;
-            return Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &answer)));
+            return Ok(Ok(parts(party, LevelledChannel::Reply(party.name.clone()), &answer)));
         }
         let (ask, ready) = match asked(id, makings, party, store)? {
             Ok(found) => found,
@@ -212,7 +212,7 @@ impl Releases {
         let answer = party.sign(Reply { request: id, point, step: ReplyStep::Answer(answer) });
         store.put(OPENINGS, ask.key.as_bytes(), &wanted.to_be_bytes())?;
         store.put(ANSWER, &row, answer.bytes())?;
-        Ok(Ok(parts(party, AnalysisChannel::Reply(party.name.clone()), &answer)))
+        Ok(Ok(parts(party, LevelledChannel::Reply(party.name.clone()), &answer)))
     }
 
     /// Whether a quorum voted for what we voted for, and the members are an active set.
@@ -321,7 +321,7 @@ fn check(
 ) -> Checked<Additions> {
     let Known { party, registry } = known;
     let plan = ready.setup.plan();
-    let mut additions = Additions { sets: Vec::new(), taken: Vec::new(), analysed: Vec::new() };
+    let mut additions = Additions { sets: Vec::new(), taken: Vec::new(), levelled: Vec::new() };
     if sets.len() != ask.subjects.len() {
         return refuse(Rule::MemberSet, "not one set a subject");
     }
@@ -371,13 +371,13 @@ fn check(
         let meters: Vec<MeterId> = set.iter().map(|member| member.meter).collect();
         let name = differencing::set_of(&meters);
         let differs =
-            additions.analysed.iter().any(|(group, other)| *group == subject.group && *other != name);
-        let analysed = if differs {
+            additions.levelled.iter().any(|(group, other)| *group == subject.group && *other != name);
+        let levelled = if differs {
             Err(Rule::MemberSet)
         } else {
-            differencing::check_analysed(&subject.group, name, store)?
+            differencing::check_levelled(&subject.group, name, store)?
         };
-        if let Err(rule) = analysed {
+        if let Err(rule) = levelled {
             return refuse(
                 rule,
                 format_args!(
@@ -386,7 +386,7 @@ fn check(
                 ),
             );
         }
-        additions.analysed.push((subject.group.clone(), name));
+        additions.levelled.push((subject.group.clone(), name));
         if fixed.is_none() {
             additions.sets.push((set_row(&ask.key, subject), set.clone()));
         }
@@ -451,7 +451,7 @@ fn asked<'a>(
 
 fn reply(id: QueryId, step: ReplyStep, party: &Party) -> Vec<Outgoing> {
     let signed = party.sign(Reply { request: id, point: party.identity.point, step });
-    parts(party, AnalysisChannel::Reply(party.name.clone()), &signed)
+    parts(party, LevelledChannel::Reply(party.name.clone()), &signed)
 }
 
 /// A reply of our own, from the store; under whichever roster it was given, since the utility may name an old request again.

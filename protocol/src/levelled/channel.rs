@@ -1,13 +1,13 @@
-//! The topics of analytics, below `analysis/`.
+//! The topics of mode `levelled`, below `levelled/`.
 
 use std::fmt;
 
 use crate::id::{AggregatorId, MeterId};
 use crate::topic::{Role, TopicError};
 
-/// What a message is, by its topic below `analysis/`.
+/// What a message is, by its topic below `levelled/`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum AnalysisChannel {
+pub enum LevelledChannel {
     /// The utility's plan of a collective key, in parts.
     Plan,
     /// A collective key, in parts.
@@ -28,7 +28,7 @@ pub enum AnalysisChannel {
     Reply(AggregatorId),
 }
 
-impl fmt::Display for AnalysisChannel {
+impl fmt::Display for LevelledChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plan => f.write_str("plan"),
@@ -44,8 +44,8 @@ impl fmt::Display for AnalysisChannel {
     }
 }
 
-impl AnalysisChannel {
-    /// Parses the levels below `analysis/`; nothing if there is no such topic.
+impl LevelledChannel {
+    /// Parses the levels below `levelled/`; nothing if there is no such topic.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Analytics computed under encryption (mode `levelled`): its messages and rules. Pure, and without a lattice: keys and
+//! Mode `levelled` (mode `levelled`): its messages and rules. Pure, and without a lattice: keys and
 //! ciphertexts are byte strings here.
 //!
 //! For deployments whose meters are trusted to encrypt honestly ([`CAUTION`]). The order of things:
@@ -27,7 +27,7 @@
 //! 4. Each function is released once for its subjects. All functions but the variance across meters are functions of groups'
 //!    curves Σ_m x_m\[t\], so any number of them tells no more than the curves. The variance adds Σ_m x_m\[t\]², the second of
 //!    k or more power sums.
-//! 5. A service point's slots enter one release of groups, ever, on whichever path: windows that were analysed are taken for
+//! 5. A service point's slots enter one release of groups, ever, on whichever path: windows that were levelled are taken for
 //!    curves, and the reverse, with the same ledger rows; and a bill that would tell something beside a curve is refused as
 //!    before.
 //! 6. A result is opened by one active set after another at most once each, with stored, repeated bytes; the openings of a key

@@ -1,16 +1,16 @@
 //! Meters' ciphertexts: verified, checked as ciphertexts, stored, and only then acknowledged.
 //!
-//! Rows: `analysis-upload` key ‖ meter ‖ first slot → the signed upload; `analysis-copy` ciphertext's hash → the upload that it
+//! Rows: `levelled-upload` key ‖ meter ‖ first slot → the signed upload; `levelled-copy` ciphertext's hash → the upload that it
 //! came with.
 
 use std::collections::BTreeMap;
 
-use protocol::analysis::blob::Depot;
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::function::Member;
-use protocol::analysis::plan::Plan;
-use protocol::analysis::upload::{NotTaken, Taken, Upload};
 use protocol::id::{Hash, MeterId};
+use protocol::levelled::blob::Depot;
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::function::Member;
+use protocol::levelled::plan::Plan;
+use protocol::levelled::upload::{NotTaken, Taken, Upload};
 use protocol::rule::{Refusal, Rule};
 use protocol::signature::{Signed, Unverified};
 use protocol::topic::{Handled, Outgoing};
@@ -21,8 +21,8 @@ use super::making::Makings;
 use super::{BLOB, Known, topic};
 use crate::aggregator::{AggregatorError, Party};
 
-const UPLOAD: Table = Table("analysis-upload");
-const COPY: Table = Table("analysis-copy");
+const UPLOAD: Table = Table("levelled-upload");
+const COPY: Table = Table("levelled-copy");
 
 /// The most ciphertexts of one meter that may be on their way.
 const MAX_ON_THE_WAY: usize = 32;
@@ -223,7 +223,7 @@ fn word(upload: &Signed<Upload>, refused: Option<Rule>, now: Moment, party: &Par
         refused: refused.into_iter().map(|rule| NotTaken { upload: name, rule }).collect(),
         at: now.timestamp(),
     });
-    Outgoing::new(topic(party, AnalysisChannel::Taken(meter, party.name.clone())), taken.into_bytes())
+    Outgoing::new(topic(party, LevelledChannel::Taken(meter, party.name.clone())), taken.into_bytes())
 }
 
 /// A refusal that its meter hears of.

@@ -1,4 +1,4 @@
-//! Analytics computed under encryption: the utility plans keys, asks, cuts, has results opened, and keeps the values. Pure.
+//! Mode `levelled`: the utility plans keys, asks, cuts, has results opened, and keeps the values. Pure.
 //!
 //! What must stay true:
 //! * whatever is sent is stored first, and sent again byte for byte;
@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use protocol::analysis::CAUTION;
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::function::{Function, Subject};
-use protocol::analysis::plan::Plan;
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::CAUTION;
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::function::{Function, Subject};
+use protocol::levelled::plan::Plan;
 use protocol::part::Assembly;
 use protocol::rule::Rule;
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
@@ -30,9 +30,9 @@ mod request;
 
 pub use self::finding::Finding;
 
-/// How analytics pace themselves.
+/// The pace of mode `levelled`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AnalysisPace {
+pub struct LevelledPace {
     /// Milliseconds until a message that waits for answers is sent again.
     pub resend: u64,
     /// Milliseconds between repeats at most; they double.
@@ -46,7 +46,7 @@ pub struct AnalysisPace {
     pub confirm: bool,
 }
 
-impl Default for AnalysisPace {
+impl Default for LevelledPace {
     fn default() -> Self {
         Self { resend: 15_000, resend_last: 600_000, settle: 10_000, patience: 60_000, confirm: true }
     }
@@ -65,10 +65,10 @@ pub struct Question {
     pub members: u32,
 }
 
-/// The part of the sink that takes part in analytics.
+/// The part of the sink that takes part in mode `levelled`.
 #[derive(Debug)]
-pub(super) struct Analysis {
-    pace: AnalysisPace,
+pub(super) struct Levelled {
+    pace: LevelledPace,
     keys: Keys,
     requests: BTreeMap<QueryId, Request>,
     assembly: Assembly,
@@ -77,8 +77,8 @@ pub(super) struct Analysis {
 /// Why nothing was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Analytics are off.
-    #[error("analytics under encryption are off here; turn them on with an `[analysis]` section")]
+    /// Mode `levelled` is off.
+    #[error("mode `levelled` are off here; turn them on with an `[levelled]` section")]
     Off,
     /// A plan that can't work.
     #[error(transparent)]
@@ -100,8 +100,8 @@ impl From<StoreError> for AskError {
     }
 }
 
-impl Analysis {
-    fn load(pace: AnalysisPace, party: &Party, store: &dyn Store, now: Moment) -> Result<Self, SinkError> {
+impl Levelled {
+    fn load(pace: LevelledPace, party: &Party, store: &dyn Store, now: Moment) -> Result<Self, SinkError> {
         let keys = Keys::load(party, store)?;
         let requests = request::unfinished(party, store, now)?;
         Ok(Self { pace, keys, requests, assembly: Assembly::default() })
@@ -109,19 +109,19 @@ impl Analysis {
 
     /// The topics it listens to, below the deployment.
     pub(super) const TOPICS: [&'static str; 3] =
-        ["analysis/make/+", "analysis/data/agg/+", "analysis/reply/+"];
+        ["levelled/make/+", "levelled/data/agg/+", "levelled/reply/+"];
 
     /// Takes a delivery.
     pub(super) fn handle(
         &mut self,
         topic: &str,
-        channel: &AnalysisChannel,
+        channel: &LevelledChannel,
         payload: &[u8],
         now: Moment,
         party: &Party,
         store: &mut dyn Store,
     ) -> Result<Handled, SinkError> {
-        if let AnalysisChannel::Data(Role::Aggregator, _) = channel {
+        if let LevelledChannel::Data(Role::Aggregator, _) = channel {
             return self.keys.take_data(payload, party, store);
         }
         let document = match self.assembly.take(topic, payload) {
@@ -130,14 +130,14 @@ impl Analysis {
             Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
         };
         match channel {
-            AnalysisChannel::Make(_) => match party
-                .open_peer(&document, |made: &protocol::analysis::contribution::Contribution| made.point)
+            LevelledChannel::Make(_) => match party
+                .open_peer(&document, |made: &protocol::levelled::contribution::Contribution| made.point)
             {
                 Ok(made) => self.keys.take(made, party, store),
                 Err(refused) => Ok(refused),
             },
-            AnalysisChannel::Reply(_) => {
-                match party.open_peer(&document, |reply: &protocol::analysis::reply::Reply| reply.point) {
+            LevelledChannel::Reply(_) => {
+                match party.open_peer(&document, |reply: &protocol::levelled::reply::Reply| reply.point) {
                     Ok(reply) => match self.requests.get_mut(&reply.request) {
                         Some(request) => request.take(reply, &self.keys, &self.pace, party, now, store),
                         None => Ok(Handled::refused(Rule::QueryUnknown, "a reply to no open question")),
@@ -170,20 +170,20 @@ impl Analysis {
 }
 
 impl Sink {
-    /// Turns on analytics computed under encryption, and takes up where the store left off. They trust meters to encrypt
-    /// honestly: see [`protocol::analysis::CAUTION`].
+    /// Turns on mode `levelled`, and takes up where the store left off. They trust meters to encrypt
+    /// honestly: see [`protocol::levelled::CAUTION`].
     ///
     /// # Errors
     ///
     /// [`SinkError`].
-    pub fn with_analysis(
+    pub fn with_levelled(
         mut self,
-        pace: AnalysisPace,
+        pace: LevelledPace,
         store: &dyn Store,
         now: Moment,
     ) -> Result<Self, SinkError> {
-        tracing::warn!("analytics under encryption are on: {CAUTION}");
-        self.analysis = Some(Analysis::load(pace, &self.party, store, now)?);
+        tracing::warn!("mode `levelled` are on: {CAUTION}");
+        self.levelled = Some(Levelled::load(pace, &self.party, store, now)?);
         Ok(self)
     }
 
@@ -198,28 +198,28 @@ impl Sink {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<(Hash, Vec<Outgoing>), AskError> {
-        let analysis = self.analysis.as_mut().ok_or(AskError::Off)?;
-        analysis.keys.plan(plan, &self.party, now, store)
+        let levelled = self.levelled.as_mut().ok_or(AskError::Off)?;
+        levelled.keys.plan(plan, &self.party, now, store)
     }
 
     /// Whether all aggregators have made a key, and meters may have it.
     pub fn has_key(&self, key: &Hash) -> bool {
-        self.analysis.as_ref().is_some_and(|analysis| analysis.keys.setup(key).is_some())
+        self.levelled.as_ref().is_some_and(|levelled| levelled.keys.setup(key).is_some())
     }
 
     /// Whether a key that is planned, made or not, allows a function; nothing if no such key is planned under this roster.
     pub fn key_allows(&self, key: &Hash, function: &Function) -> Option<bool> {
-        self.analysis.as_ref()?.keys.planned(key).map(|setup| setup.allows(function))
+        self.levelled.as_ref()?.keys.planned(key).map(|setup| setup.allows(function))
     }
 
     /// What a key waits for until meters may have it, in words; nothing once they may.
     pub fn key_stage(&self, key: &Hash) -> Option<String> {
-        self.analysis.as_ref()?.keys.stage(key, &self.party)
+        self.levelled.as_ref()?.keys.stage(key, &self.party)
     }
 
     /// What a question waits for, in words, if it is open.
-    pub fn analysis_stage(&self, id: QueryId) -> Option<String> {
-        Some(self.analysis.as_ref()?.requests.get(&id)?.stage(&self.party))
+    pub fn levelled_stage(&self, id: QueryId) -> Option<String> {
+        Some(self.levelled.as_ref()?.requests.get(&id)?.stage(&self.party))
     }
 
     /// Asks for a function of one or two (group, window)s under a collective key.
@@ -227,32 +227,32 @@ impl Sink {
     /// # Errors
     ///
     /// [`AskError`].
-    pub fn ask_analysis<R: CryptoRng>(
+    pub fn ask_levelled<R: CryptoRng>(
         &mut self,
         question: Question,
         now: Moment,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<(QueryId, Vec<Outgoing>), AskError> {
-        let analysis = self.analysis.as_mut().ok_or(AskError::Off)?;
+        let levelled = self.levelled.as_mut().ok_or(AskError::Off)?;
         let Question { key, function, subjects, .. } = &question;
-        let setup = analysis.keys.setup(key).ok_or(AskError::NoKey(*key))?;
+        let setup = levelled.keys.setup(key).ok_or(AskError::NoKey(*key))?;
         if !setup.allows(function) || subjects.len() != function.subjects() {
             return Err(AskError::Function(*key));
         }
         let id = QueryId::random(rng);
         let request = Request::begin(id, question, &self.party, now, store)?;
         let sends = request.sends(&self.party);
-        analysis.requests.insert(id, request);
+        levelled.requests.insert(id, request);
         Ok((id, sends))
     }
 
     /// Why a question was refused, or is not voted for, if more aggregators refuse it than a quorum can spare.
-    pub fn analysis_refused(&self, id: QueryId) -> Option<Rule> {
-        self.analysis.as_ref()?.requests.get(&id)?.refused(&self.party)
+    pub fn levelled_refused(&self, id: QueryId) -> Option<Rule> {
+        self.levelled.as_ref()?.requests.get(&id)?.refused(&self.party)
     }
 }
 
-fn topic(party: &Party, channel: AnalysisChannel) -> Topic {
-    party.topic(Channel::Analysis(channel))
+fn topic(party: &Party, channel: LevelledChannel) -> Topic {
+    party.topic(Channel::Levelled(channel))
 }

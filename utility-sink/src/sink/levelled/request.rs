@@ -1,19 +1,19 @@
-//! A release of analytics, from the question to the finding.
+//! A release of mode `levelled`, from the question to the finding.
 //!
-//! Rows: `analysis-ask`, `analysis-cut` request → signed directions; `analysis-members` request → how many members to wait for;
-//! `analysis-votes` request ‖ point → signed votes; `analysis-open`
-//! request → the last signed direction to open; `analysis-answer` request ‖ point ‖ active set → signed answers.
+//! Rows: `levelled-ask`, `levelled-cut` request → signed directions; `levelled-members` request → how many members to wait for;
+//! `levelled-votes` request ‖ point → signed votes; `levelled-open`
+//! request → the last signed direction to open; `levelled-answer` request ‖ point ‖ active set → signed answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use grid::levelled::accuracy::Extent;
 use grid::levelled::opening::{self, Values};
 use grid::levelled::setup::Setup;
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::direction::{Ask, Direction, DirectionStep, Open};
-use protocol::analysis::function::{Member, Subject};
-use protocol::analysis::reply::{Opened, Reply, ReplyStep};
 use protocol::id::{Hash, QueryId};
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::direction::{Ask, Direction, DirectionStep, Open};
+use protocol::levelled::function::{Member, Subject};
+use protocol::levelled::reply::{Opened, Reply, ReplyStep};
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
 use protocol::signature::{Signed, hash};
@@ -24,16 +24,16 @@ use store::{Store, StoreError, Table};
 
 use super::finding::{Finding, finding_of, keep, keep_wrong};
 use super::keys::Keys;
-use super::{AnalysisPace, Question, topic};
+use super::{LevelledPace, Question, topic};
 use crate::sink::release::refusals::lasting;
 use crate::sink::{Party, SinkError};
 
-const ASK: Table = Table("analysis-ask");
-const MEMBERS: Table = Table("analysis-members");
-const CUT: Table = Table("analysis-cut");
-const VOTE: Table = Table("analysis-votes");
-const OPEN: Table = Table("analysis-open");
-const ANSWER: Table = Table("analysis-answer");
+const ASK: Table = Table("levelled-ask");
+const MEMBERS: Table = Table("levelled-members");
+const CUT: Table = Table("levelled-cut");
+const VOTE: Table = Table("levelled-votes");
+const OPEN: Table = Table("levelled-open");
+const ANSWER: Table = Table("levelled-answer");
 
 /// A release on its way.
 #[derive(Debug)]
@@ -237,7 +237,7 @@ impl Request {
     /// What it waits to be answered, as stored.
     pub(super) fn sends(&self, party: &Party) -> Vec<Outgoing> {
         let parts = |direction: &Signed<Direction>| {
-            Outgoing::parts(&topic(party, AnalysisChannel::Direction), direction.bytes())
+            Outgoing::parts(&topic(party, LevelledChannel::Direction), direction.bytes())
         };
         match (&self.open, &self.cut) {
             (Some(open), Some(cut)) => {
@@ -254,7 +254,7 @@ impl Request {
         &mut self,
         reply: Signed<Reply>,
         keys: &Keys,
-        pace: &AnalysisPace,
+        pace: &LevelledPace,
         party: &Party,
         now: Moment,
         store: &mut dyn Store,
@@ -271,7 +271,7 @@ impl Request {
                 }
             }
             ReplyStep::Refused(rule) => {
-                let detail = format_args!("aggregator {point} refused analysis {}", self.id());
+                let detail = format_args!("aggregator {point} refused levelled {}", self.id());
                 refusal = Some(Refusal::new(*rule, detail));
                 if self.cut.is_none() {
                     self.holdings.insert(point, Err(*rule));
@@ -313,7 +313,7 @@ impl Request {
     pub(super) fn tick(
         &mut self,
         keys: &Keys,
-        pace: &AnalysisPace,
+        pace: &LevelledPace,
         party: &Party,
         now: Moment,
         store: &mut dyn Store,
@@ -334,7 +334,7 @@ impl Request {
     fn advance(
         &mut self,
         keys: &Keys,
-        pace: &AnalysisPace,
+        pace: &LevelledPace,
         party: &Party,
         now: Moment,
         store: &mut dyn Store,
@@ -362,7 +362,7 @@ impl Request {
         let open = Open { cut: cut.hash(), members, votes };
         let open = party.sign(Direction { request: self.id(), step: DirectionStep::Open(open) });
         store.put(OPEN, self.id().as_bytes(), open.bytes())?;
-        let sends = Outgoing::parts(&topic(party, AnalysisChannel::Direction), open.bytes());
+        let sends = Outgoing::parts(&topic(party, LevelledChannel::Direction), open.bytes());
         self.open = Some(open);
         (self.opened_at, self.sent_at, self.tries) = (now, now, 0);
         Ok(sends)
@@ -371,7 +371,7 @@ impl Request {
     /// Makes the cut once a quorum said what it holds and the others had time.
     fn propose(
         &mut self,
-        pace: &AnalysisPace,
+        pace: &LevelledPace,
         party: &Party,
         now: Moment,
         store: &mut dyn Store,
@@ -393,7 +393,7 @@ impl Request {
         }
         let cut = party.sign(Direction { request: self.id(), step: DirectionStep::Cut(sets) });
         store.put(CUT, self.id().as_bytes(), cut.bytes())?;
-        let sends = Outgoing::parts(&topic(party, AnalysisChannel::Direction), cut.bytes());
+        let sends = Outgoing::parts(&topic(party, LevelledChannel::Direction), cut.bytes());
         self.cut = Some(cut);
         (self.sent_at, self.tries) = (now, 0);
         Ok(sends)
@@ -463,7 +463,7 @@ impl Request {
     /// Keeps the values, if a whole active set answered and agrees on the result, and nobody could have made it up alone.
     fn conclude(
         &mut self,
-        pace: &AnalysisPace,
+        pace: &LevelledPace,
         party: &Party,
         store: &mut dyn Store,
     ) -> Result<bool, SinkError> {
@@ -515,7 +515,7 @@ impl Request {
 }
 
 fn digest(result: &[u8]) -> Hash {
-    hash("analysis result", &[result])
+    hash("levelled result", &[result])
 }
 
 fn row(id: QueryId, point: Point, members: &[Point]) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! The bytes of the messages of analytics in hexadecimal, field by field.
+//! The bytes of the messages of mode `levelled` in hexadecimal, field by field.
 //!
 //! Where from: as the other messages' bytes, and taken apart by a second implementation in Python that shares no code. It found the same
 //! key's name, made the same Ed25519 signatures, and opened the sealed answer [RFC 9180, section 5.1].

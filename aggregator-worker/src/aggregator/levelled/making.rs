@@ -1,8 +1,8 @@
 //! Making collective keys with the other aggregators: commit, then reveal, and dealing to every active set.
 //!
-//! Rows: `analysis-plan` key → the signed plan; `analysis-master` key → the 32 secret bytes that all of ours follows from;
-//! `analysis-contribution` key ‖ point ‖ step → signed contributions, ours and the others'; `analysis-kept-back` the same of ours
-//! that wait for everybody's commitment; `analysis-dealt` key ‖ point → the shares that this point dealt to us.
+//! Rows: `levelled-plan` key → the signed plan; `levelled-master` key → the 32 secret bytes that all of ours follows from;
+//! `levelled-contribution` key ‖ point ‖ step → signed contributions, ours and the others'; `levelled-kept-back` the same of ours
+//! that wait for everybody's commitment; `levelled-dealt` key ‖ point → the shares that this point dealt to us.
 //!
 //! Nothing is acknowledged apart: a contribution of a later step says that its sender has all earlier ones. Whoever waits
 //! repeats what somebody may lack, ever more rarely, and at once when somebody repeats itself.
@@ -13,15 +13,15 @@ use grid::levelled::evaluator::Evaluator;
 use grid::levelled::maker::Maker;
 use grid::levelled::setup::Setup;
 use grid::levelled::trustee::Trustee;
-use protocol::analysis::CAUTION;
-use protocol::analysis::blob::{Blob, Depot};
-use protocol::analysis::channel::AnalysisChannel;
-use protocol::analysis::contribution::{Contribution, Round, Step, commitment};
-use protocol::analysis::key::CollectiveKey;
-use protocol::analysis::plan::Plan;
 use protocol::hedge::hedged;
 use protocol::hpke_box::SealedBox;
 use protocol::id::Hash;
+use protocol::levelled::CAUTION;
+use protocol::levelled::blob::{Blob, Depot};
+use protocol::levelled::channel::LevelledChannel;
+use protocol::levelled::contribution::{Contribution, Round, Step, commitment};
+use protocol::levelled::key::CollectiveKey;
+use protocol::levelled::plan::Plan;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::signature::Signed;
@@ -32,14 +32,14 @@ use rand::{CryptoRng, Rng as _};
 use store::{Store, Table};
 use zeroize::Zeroizing;
 
-use super::{AnalysisPace, BLOB, MAX_KEYS, parts, topic};
+use super::{BLOB, LevelledPace, MAX_KEYS, parts, topic};
 use crate::aggregator::{AggregatorError, Party};
 
-const PLAN: Table = Table("analysis-plan");
-const MASTER: Table = Table("analysis-master");
-const CONTRIBUTION: Table = Table("analysis-contribution");
-const KEPT_BACK: Table = Table("analysis-kept-back");
-const DEALT: Table = Table("analysis-dealt");
+const PLAN: Table = Table("levelled-plan");
+const MASTER: Table = Table("levelled-master");
+const CONTRIBUTION: Table = Table("levelled-contribution");
+const KEPT_BACK: Table = Table("levelled-kept-back");
+const DEALT: Table = Table("levelled-dealt");
 
 /// The purpose that dealt shares are sealed for.
 const DEAL_INFO: &[u8] = b"wv/1 deal";
@@ -84,7 +84,7 @@ struct Making {
 /// All keys.
 #[derive(Debug)]
 pub(super) struct Makings {
-    pace: AnalysisPace,
+    pace: LevelledPace,
     keys: BTreeMap<Hash, Making>,
     depot: Depot,
     held: BTreeSet<Hash>,
@@ -93,7 +93,7 @@ pub(super) struct Makings {
 impl Makings {
     /// Takes up where the store left off.
     pub(super) fn load(
-        pace: AnalysisPace,
+        pace: LevelledPace,
         party: &Party,
         store: &mut dyn Store,
     ) -> Result<Self, AggregatorError> {
@@ -306,11 +306,11 @@ impl Making {
     }
 
     /// Somebody waits: our turn comes soon, if it did not just come.
-    fn nudge(&mut self, now: Moment, pace: &AnalysisPace) {
+    fn nudge(&mut self, now: Moment, pace: &LevelledPace) {
         self.due = self.due.min(self.sent_at.plus(pace.resend_first).max(now));
     }
 
-    fn sent<R: CryptoRng>(&mut self, now: Moment, pace: &AnalysisPace, rng: &mut R) {
+    fn sent<R: CryptoRng>(&mut self, now: Moment, pace: &LevelledPace, rng: &mut R) {
         self.sent_at = now;
         let pause = (pace.resend_first << self.tries.min(20)).min(pace.resend_last).max(1);
         // Not everybody at once.
@@ -631,11 +631,11 @@ fn sends_of(
     party: &Party,
     store: &dyn Store,
 ) -> Result<Vec<Outgoing>, AggregatorError> {
-    let mut sends = parts(party, AnalysisChannel::Make(party.name.clone()), contribution);
+    let mut sends = parts(party, LevelledChannel::Make(party.name.clone()), contribution);
     if let Some(blob) = blob_of(contribution)
         && let Some(bytes) = store.get(BLOB, blob.hash.as_bytes())?
     {
-        let data = topic(party, AnalysisChannel::Data(Role::Aggregator, party.name.to_string()));
+        let data = topic(party, LevelledChannel::Data(Role::Aggregator, party.name.to_string()));
         sends.extend(Blob::parts(&bytes).into_iter().map(|part| Outgoing::new(data.clone(), part)));
     }
     Ok(sends)

@@ -1,14 +1,14 @@
-//! Bad messages of analytics: numbers out of range, keys that not everybody stands for, answers in another's place.
+//! Bad messages of mode `levelled`: numbers out of range, keys that not everybody stands for, answers in another's place.
 
-use protocol::analysis::blob::Blob;
-use protocol::analysis::contribution::{Contribution, Round, Step};
-use protocol::analysis::direction::Direction;
-use protocol::analysis::function::Function;
-use protocol::analysis::key::{CollectiveKey, KeyBundle};
-use protocol::analysis::plan::Plan;
-use protocol::analysis::reply::{Answer, AnswerError, Opened, Reply, ReplyStep};
-use protocol::analysis::upload::{Taken, Upload};
 use protocol::id::Hash;
+use protocol::levelled::blob::Blob;
+use protocol::levelled::contribution::{Contribution, Round, Step};
+use protocol::levelled::direction::Direction;
+use protocol::levelled::function::Function;
+use protocol::levelled::key::{CollectiveKey, KeyBundle};
+use protocol::levelled::plan::Plan;
+use protocol::levelled::reply::{Answer, AnswerError, Opened, Reply, ReplyStep};
+use protocol::levelled::upload::{Taken, Upload};
 use protocol::rule::Rule;
 use protocol::signature::Signed;
 use protocol::wire;
@@ -35,7 +35,7 @@ fn numbers_out_of_range_are_refused() {
         assert_eq!(decodes::<Contribution>(&with(&deal, "2.Deal.0", number)), is_point, "to {number}");
         assert_eq!(decodes::<Taken>(&with(&samples::taken(), "0", number)), is_point, "word of {number}");
         assert_eq!(decodes::<Reply>(&with(&reply, "1", number)), is_point, "reply of {number}");
-        let open = samples::analysis_open(&deployment);
+        let open = samples::levelled_open(&deployment);
         assert_eq!(decodes::<Direction>(&with(&open, "1.Open.1.0", number)), is_point, "opened by {number}");
         let rule = Rule::ALL.iter().any(|rule| u64::from(u8::from(*rule)) == number);
         assert_eq!(decodes::<Reply>(&with(&reply, "2.Refused", number)), rule, "rule {number}");
@@ -116,7 +116,7 @@ fn keys_that_somebody_does_not_stand_for_are_refused() {
 fn answers_in_anothers_place_do_not_open() {
     let deployment = samples::deployment();
     let (roster, sink) = (&deployment.roster, &deployment.sink);
-    let good = samples::analysis_answer(&deployment);
+    let good = samples::levelled_answer(&deployment);
     assert!(good.open(point(2), sink, roster).is_ok());
     let fails = |what: &str, answer: &Answer, by: usize, roster| {
         let opened = answer.open(point(by), sink, roster);
@@ -137,7 +137,7 @@ fn answers_in_anothers_place_do_not_open() {
         (b"\x83\x41a\x41b\x41c".to_vec(), false),
         (Vec::new(), false),
     ] {
-        let sealed = key.seal(b"wv/1 analysis answer", &aad, &plain, &mut stream(9)).unwrap();
+        let sealed = key.seal(b"wv/1 levelled answer", &aad, &plain, &mut stream(9)).unwrap();
         let opened: Result<Opened, _> = Answer { sealed, ..good.clone() }.open(point(2), sink, roster);
         assert_eq!(opened.is_ok(), fits, "{plain:x?}");
     }

@@ -86,5 +86,5 @@ pub fn set_hash(members: &[Member]) -> Hash {
 
 /// The hash that stands for a function of subjects in a ledger: each is released once.
 pub fn release_hash(function: &Function, subjects: &[Subject]) -> Hash {
-    hash("analysis", &[&wire::encode(&(function, subjects))])
+    hash("levelled", &[&wire::encode(&(function, subjects))])
 }
