@@ -15,7 +15,6 @@
 
 use runtime::file;
 use std::fmt;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
