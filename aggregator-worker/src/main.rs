@@ -1,9 +1,10 @@
 //! `aggregator-worker --config FILE`: stores shares and answers certified releases, until it is stopped.
 
+use std::process::ExitCode;
+
 use aggregator_worker::command::Command;
 use clap::Parser as _;
 
-#[tokio::main(worker_threads = 1)]
-async fn main() -> anyhow::Result<()> {
-    Command::parse().run().await
+fn main() -> ExitCode {
+    runtime::exit::run(1, Command::parse().run())
 }

@@ -1,9 +1,11 @@
 //! The broker as a program of its own.
 
+use std::process::ExitCode;
+
 use broker::command::Command;
 use clap::Parser as _;
 
-#[tokio::main(flavor = "multi_thread")]
-async fn main() -> anyhow::Result<()> {
-    Command::parse().run().await
+fn main() -> ExitCode {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    runtime::exit::run(cores, Command::parse().run())
 }

@@ -1,9 +1,10 @@
 //! `meter-agent --config FILE`: measures, seals, delivers, until it is stopped.
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
 use meter_agent::command::Command;
 
-#[tokio::main(worker_threads = 1)]
-async fn main() -> anyhow::Result<()> {
-    Command::parse().run().await
+fn main() -> ExitCode {
+    runtime::exit::run(1, Command::parse().run())
 }

@@ -141,7 +141,7 @@ fn layered<T: DeserializeOwned>(path: &Path, text: &str, set: &[String]) -> Resu
         reason: error.message().to_owned(),
     })?;
     let mut figment = Figment::new().merge(Layer::new(Place::File, dict(table)));
-    figment = figment.merge(Env::prefixed(PREFIX).split("__"));
+    figment = figment.merge(Env::prefixed(PREFIX).ignore(&["backtrace"]).split("__"));
     for flag in set {
         let (key, value) = flag.split_once('=').ok_or_else(|| ConfigError::Set(flag.clone()))?;
         figment = figment.merge(Layer::new(Place::Flag, nested(key.trim(), flag_value(value))));

@@ -1,7 +1,7 @@
 //! What a role needs of the machine, and what it says of itself in return; topics and bytes, no message.
 //!
 //! [`config`] reads a configuration, [`mod@file`] keys and documents, [`link`] speaks to the broker, [`telemetry`] is logs, metrics
-//! and readiness. Roles are pure: clock and entropy are taken from here by what is around them, and from nowhere else.
+//! and readiness, [`exit`] reports why a program ends. Roles are pure: clock and entropy are taken from here by what is around them, and from nowhere else.
 
 use std::time::SystemTime;
 
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 pub mod commented;
 pub mod config;
+pub mod exit;
 pub mod file;
 pub mod link;
 pub mod telemetry;

@@ -22,9 +22,13 @@ use wattveil::revoke::RevokeArguments;
 use wattveil::rotate::RotateArguments;
 use wattveil::status::StatusArguments;
 
+/// How a developer sees more of an error.
+const BACKTRACES: &str = "WATTVEIL_BACKTRACE=1 in the environment prints a backtrace with a bug. With RUST_BACKTRACE=1 as well, \
+     every error has one.";
+
 /// Privacy-preserving smart metering: exact bills that nobody could have read
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = BACKTRACES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -153,14 +157,13 @@ enum Part {
     Memory(pipeline::memory::Options),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     let command = Arguments::parse().command;
     let threads = match command {
         Command::Demo(_) | Command::Broker(_) | Command::Bench(_) => 4,
         _ => 1,
     };
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.worker_threads(threads).enable_all().build()?.block_on(run(command))
+    runtime::exit::run(threads, run(command))
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {

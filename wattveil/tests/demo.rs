@@ -37,7 +37,8 @@ fn demo(arguments: &[&str]) -> Output {
         .args(arguments)
         .env("NO_COLOR", "1")
         .env_remove("RUST_LOG")
-        .env_remove("RUST_BACKTRACE");
+        // many developers have it set, and no person is to see one
+        .env("RUST_BACKTRACE", "1");
     command.stdin(Stdio::null()).output().unwrap()
 }
 
@@ -135,6 +136,10 @@ fn mistakes() {
         let message = String::from_utf8(stderr).unwrap();
         assert!(!status.success() && stdout.is_empty(), "{arguments:?}: {message}");
         assert!(message.contains(words), "{arguments:?}: {message}");
-        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+        assert!(message.starts_with("error: ") && !message.contains("panicked"), "{arguments:?}: {message}");
+        assert!(
+            !message.contains("stack backtrace") && !message.contains("   0: "),
+            "{arguments:?}: {message}"
+        );
     }
 }

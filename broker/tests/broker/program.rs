@@ -106,13 +106,13 @@ fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
     assert_eq!(
         message,
         format!(
-            "Error: {address} is in use; stop the program that listens there, or choose another with --listen HOST:PORT\n"
+            "error: {address} is in use; stop the program that listens there, or choose another with --listen HOST:PORT\n"
         )
     );
     let message = fails(&["--listen", "0.0.0.0:0"]);
     assert!(message.ends_with("name [[users]], or listen on 127.0.0.1\n"), "{message}");
     let message = fails(&["--config", "/no/such/file.toml"]);
-    assert!(message.starts_with("Error: cannot read the configuration /no/such/file.toml\n"), "{message}");
+    assert!(message.starts_with("error: cannot read the configuration /no/such/file.toml\n"), "{message}");
 
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
@@ -125,7 +125,7 @@ fn what_a_person_gets_wrong_is_answered_with_what_to_do() {
     let message = fails(&["--set", "max_connections=0"]);
     assert!(message.contains("max_connections"), "{message}");
     let message = fails(&["--set", "max_conections=5"]);
-    assert!(message.starts_with("Error: --set max_conections: unknown field"), "{message}");
+    assert!(message.starts_with("error: --set max_conections: unknown field"), "{message}");
     let message = fails(&["--set", "metrics=0.0.0.0:9463"]);
     assert!(message.contains("say a loopback address, such as 127.0.0.1:9463"), "{message}");
 }

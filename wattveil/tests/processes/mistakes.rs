@@ -61,7 +61,7 @@ fn refuses_with(flags: &[&str], role: &str, config: &Path, words: &[&str]) {
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     let message = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{message}");
-    assert!(message.contains("Error: "), "{message}");
+    assert!(message.contains("error: "), "{message}");
     assert!(!message.contains("panicked"), "{message}");
     for word in words {
         assert!(message.contains(word), "the message lacks `{word}`:\n{message}");
