@@ -26,6 +26,7 @@ use crate::shell::Shell;
 mod any_broker;
 mod crates;
 pub(crate) mod page;
+mod pages;
 mod readme;
 mod walks;
 
@@ -44,13 +45,14 @@ macro_rules! runners {
 }
 
 runners! {
-    readme::demonstrations runs "README.md" "Two commands";
-    readme::analytics runs "README.md" "The grid path";
-    readme::more_seeds runs "README.md" "The code";
-    readme::roles runs "README.md" "Running the roles";
-    readme::watching runs "README.md" "Watching";
-    readme::a_shell_and_a_manual runs "README.md" "Configuration, logs, counters";
-    readme::a_real_meter runs "README.md" "A real meter";
+    readme::demonstrations runs
+        "README.md" "Two commands", "docs/demonstration.md" "*", "docs/benchmarks.md" "*";
+    readme::a_small_town runs "README.md" "A small town of your own";
+    pages::statistics runs "docs/grid.md" "*";
+    pages::watching runs "docs/configuration.md" "Watching";
+    pages::a_shell_and_a_manual runs "docs/configuration.md" "Shell and manual";
+    pages::a_real_meter runs "docs/meters.md" "*";
+    pages::contributing runs "CONTRIBUTING.md" "*";
     walks::several_machines runs "docs/several-machines.md" "*";
     walks::analytics_under_encryption runs "docs/levelled.md" "*";
     walks::packages runs "docs/operating.md" "Services";
@@ -68,7 +70,7 @@ runners! {
     any_broker::questions_to_other_brokers runs "broker/README.md" "Beside mosquitto";
     #[ignore = "it wants Debian's mosquitto-clients"]
     any_broker::everybody_can_watch runs
-        "README.md" "Watching with any client", "mqtt-topics.md" "Recipes", "docs/any-broker.md" "Looking at it";
+        "docs/configuration.md" "Watching with any client", "mqtt-topics.md" "Recipes", "docs/any-broker.md" "Looking at it";
 }
 
 /// Has a runner take all commands of its page.
