@@ -1,10 +1,10 @@
 #!/bin/sh
-# Prints the users of a deployment's directory, as `wattveil init` writes it, for another broker than ours.
+# Prints the users of a deployment for another broker than ours. The directory is the one that `wattveil init` writes.
 #
-#   users.sh TOWN         name:password, a line a user, for mosquitto_passwd -U
+#   users.sh TOWN         one line name:password per user, for mosquitto_passwd -U
 #   users.sh --nats TOWN  users with their permissions, for nats-server's configuration
 #
-# The passwords are in it: keep it 0600 (umask 077).
+# The output contains passwords: keep it at mode 0600 (umask 077).
 set -eu
 
 format=mosquitto
@@ -41,11 +41,11 @@ permissions() {
             write="roster cert.* revoked.* status.registrar.$user"
             read="roster cert.* revoked.* status status.>" ;;
         observer)
-            # ours lets it read everything; here that is all of wattveil's, not what the cluster says to itself
+            # our broker lets it read everything. Here it reads wattveil's topics, not those of the cluster itself
             own=wv write=""
             read="1 1.>" ;;
     esac
-    # what nats-server delivers at QoS 1 comes to a session on subjects of its own
+    # nats-server delivers QoS 1 messages to a session on subjects of their own
     printf '    permissions: { publish: { allow: [%s] }, subscribe: { allow: ["$MQTT.sub.>"%s] } }\n' \
         "$(for topic in $write; do printf '"%s.%s", ' "$own" "$topic"; done)" \
         "$(set -f; for topic in $read; do printf ', "%s.%s"' "$own" "$topic"; done)"
@@ -56,7 +56,7 @@ value() {
     sed -n "s/^$1 *= *\"\\(.*\\)\".*/\\1/p" "$2" | head -n 1
 }
 
-# the deployment's name, as in the directory of the broker
+# the deployment's name, from the broker's directory
 deployment=$(value deployment "$1/broker/broker.toml")
 
 [ "$format" = nats ] && echo "users = ["
