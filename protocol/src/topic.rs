@@ -259,6 +259,13 @@ pub struct Outgoing {
     pub retain: bool,
 }
 
+/// For a client of MQTT: topic, payload, and whether the broker retains the message.
+impl From<Outgoing> for (String, Vec<u8>, bool) {
+    fn from(Outgoing { topic, payload, retain }: Outgoing) -> Self {
+        (topic.to_string(), payload, retain)
+    }
+}
+
 impl Outgoing {
     /// A message that is not retained.
     pub fn new(topic: Topic, payload: Vec<u8>) -> Self {
