@@ -11,20 +11,22 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use tracing::{info, warn};
 
+use crate::agenda;
+use crate::agenda::progress::State;
+use crate::agenda::results::Results;
 use crate::config::Config;
-use crate::service::{self, Released, State};
 use crate::sink::Agreement;
 
-/// Asks for certified releases, decodes them, keeps the ledger of bills and curves, until it is stopped
+/// Ask for certified releases, decode them, and keep the ledger of bills and curves, until stopped
 ///
-/// Every parameter of the configuration can be set over the file: in the environment (WATTVEIL_PACE__SETTLE_MS=500) or with
-/// --set (--set pace.settle_ms=500).
+/// The environment (WATTVEIL_PACE__SETTLE=500ms) and --set (--set pace.settle=500ms) override every parameter of the
+/// configuration.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {
     #[command(flatten)]
     config: ConfigArguments,
-    /// End once every configured release has ended
+    /// Stop when every configured release has ended
     #[arg(long)]
     until_done: bool,
 }
@@ -39,54 +41,54 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         let config: Config = self.config.read()?;
         telemetry::log_to_stderr(config.log);
-        let told = Cell::new(false);
+        let stopped_early = Cell::new(false);
         let stopped = runtime::stopped();
         let stopped = async {
             stopped.await;
-            told.set(true);
+            stopped_early.set(true);
         };
         telemetry::serve_metrics(config.metrics)?;
         let directory = self.config.directory();
-        let done = service::run_configured(&config, directory, self.until_done, stopped).await;
-        let released = done.context("the utility sink stopped")?;
+        let results = agenda::run(&config, directory, self.until_done, stopped, |_| ()).await;
+        let results = results.context("the utility sink stopped")?;
         if self.until_done {
-            close(&released);
+            log_end(&results);
         }
-        print(&released).context("cannot print what was released")?;
-        let lacking = released.standings.iter().filter(|standing| standing.state != State::Ended).count();
+        print(&results).context("cannot print what was released")?;
+        let missing = results.progress.iter().filter(|progress| progress.state != State::Ended).count();
         anyhow::ensure!(
-            !self.until_done || lacking == 0 || told.get(),
-            "{lacking} of {} releases were not released; what is above says why",
-            released.standings.len()
+            !self.until_done || missing == 0 || stopped_early.get(),
+            "{missing} of {} configured releases are missing; the warnings above give the reasons",
+            results.progress.len()
         );
         Ok(())
     }
 }
 
 /// Says what was released and what was not.
-fn close(released: &Released) {
-    for standing in released.standings.iter().filter(|standing| standing.state != State::Ended) {
-        warn!("not released: {standing}");
+fn log_end(results: &Results) {
+    for progress in results.progress.iter().filter(|progress| progress.state != State::Ended) {
+        warn!("not released: {progress}");
     }
     let mut unbilled: BTreeMap<Rule, usize> = BTreeMap::new();
-    for rule in released.unbilled.values() {
+    for rule in results.unbilled.values() {
         *unbilled.entry(*rule).or_default() += 1;
     }
     for (rule, meters) in unbilled {
         warn!(rule = rule.name(), meters, "not billed: {}", rule.meaning());
     }
     info!(
-        bills = released.bills.len(),
-        curve_days = released.curves.len(),
-        intervals = released.intervals.len(),
-        findings = released.findings.len(),
-        "ended: this is what was released"
+        bills = results.bills.len(),
+        curve_days = results.curves.len(),
+        intervals = results.intervals.len(),
+        findings = results.findings.len(),
+        "all releases have ended"
     );
 }
 
-fn print(released: &Released) -> io::Result<()> {
+fn print(results: &Results) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for bill in &released.bills {
+    for bill in &results.bills {
         let amounts: Vec<String> = bill.amounts.iter().map(|(_, amount)| amount.to_string()).collect();
         let line = serde_json::json!({
             "meter": bill.meter.to_string(),
@@ -98,7 +100,7 @@ fn print(released: &Released) -> io::Result<()> {
         });
         writeln!(out, "{line}")?;
     }
-    for curve in &released.curves {
+    for curve in &results.curves {
         let energies: Vec<i64> = curve.energies.iter().map(|energy| energy.0).collect();
         let line = serde_json::json!({
             "group": curve.group.to_string(),
@@ -108,9 +110,9 @@ fn print(released: &Released) -> io::Result<()> {
         });
         writeln!(out, "{line}")?;
     }
-    for (name, finding) in &released.findings {
+    for (name, finding) in &results.findings {
         let points = |set: &Vec<Point>| set.iter().map(|point| u8::from(*point)).collect::<Vec<_>>();
-        let wrong: Vec<Vec<u8>> = released.wrong.get(name).into_iter().flatten().map(points).collect();
+        let wrong: Vec<Vec<u8>> = results.wrong.get(name).into_iter().flatten().map(points).collect();
         let subjects: Vec<String> =
             finding.subjects.iter().map(|subject| format!("{}/{}", subject.group, subject.window)).collect();
         let line = serde_json::json!({
@@ -124,7 +126,7 @@ fn print(released: &Released) -> io::Result<()> {
         });
         writeln!(out, "{line}")?;
     }
-    for interval in &released.intervals {
+    for interval in &results.intervals {
         let energies: Vec<i64> = interval.energies.iter().map(|energy| energy.0).collect();
         let line = serde_json::json!({
             "group": interval.group.to_string(),

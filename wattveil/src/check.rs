@@ -25,7 +25,7 @@ use protocol::unit::Timestamp;
 use runtime::link::Endpoint;
 use store::{FileStore, StoreError, Table};
 use tokio::time::{Instant, timeout_at};
-use utility_sink::service::not_allowed;
+use utility_sink::agenda::not_allowed;
 
 use crate::revoke;
 use crate::status::subscribe;

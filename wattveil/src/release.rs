@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use store::StoreError;
 use tokio::time::Instant;
+use utility_sink::agenda;
+use utility_sink::agenda::progress::{Progress, State};
+use utility_sink::agenda::results::Results;
 use utility_sink::config::Config;
-use utility_sink::service::{self, Released, Standing, State};
 
-/// How often a person who waits is told for what.
+/// How often the progress is printed.
 const SAY: Duration = Duration::from_secs(15);
 
 /// Why the sink ended.
@@ -34,7 +36,7 @@ pub(crate) async fn released_within(
     config: &Config,
     home: &Path,
     failed: &'static str,
-) -> anyhow::Result<(Released, Ended)> {
+) -> anyhow::Result<(Results, Ended)> {
     let mut ended = Ended::Done;
     let stop = async {
         ended = tokio::select! {
@@ -43,22 +45,22 @@ pub(crate) async fn released_within(
         };
     };
     let mut said = Instant::now();
-    let report = |standings: &[Standing]| {
+    let report = |progress: &[Progress]| {
         if said.elapsed() >= SAY {
             said = Instant::now();
-            say(standings);
+            say(progress);
         }
     };
-    let released = service::run_reporting(config, home, true, stop, report).await;
-    let released = released.map_err(|error| explained(error, failed, &home.join(&config.store)))?;
-    Ok((released, ended))
+    let results = agenda::run(config, home, true, stop, report).await;
+    let results = results.map_err(|error| explained(error, failed, &home.join(&config.store)))?;
+    Ok((results, ended))
 }
 
 /// Says what is waited for.
-fn say(standings: &[Standing]) {
-    for standing in standings {
-        if let State::Waiting(what) = &standing.state {
-            // Who does not look is not told.
+fn say(progress: &[Progress]) {
+    for progress in progress {
+        if let State::Waiting(what) = &progress.state {
+            // Standard error may be closed.
             drop(writeln!(io::stderr().lock(), "waiting for {what}"));
         }
     }
@@ -71,8 +73,8 @@ pub(crate) fn explained(error: anyhow::Error, failed: &'static str, store: &Path
     };
     if error.chain().any(held) {
         error.context(format!(
-            "{failed}: the sink runs on {}; stop it first (systemctl stop wattveil-utility-sink), type the same again, and start it \
-             afterwards",
+            "{failed}: a sink runs with the store {}; stop it (systemctl stop wattveil-utility-sink), type the same again, and start \
+             it afterwards",
             store.display()
         ))
     } else {

@@ -9,7 +9,7 @@ use protocol::release::selection::Scope;
 use protocol::revocation::Revocation;
 use protocol::unit::{Slot, SlotLength, SlotRange};
 use store::{FileStore, Store};
-use utility_sink::service::{Before, OnItsWay, asked_before, bills_on_their_way};
+use utility_sink::agenda::release::{Fate, OpenBills};
 use utility_sink::sink::ledger::{billed_until, bills_of};
 use utility_sink::sink::{Bill, revoked_in};
 
@@ -73,19 +73,19 @@ impl Ledger {
     }
 
     /// The questions for bills that are on their way and may have been voted for.
-    pub(super) fn on_their_way(&self) -> anyhow::Result<Vec<OnItsWay>> {
-        self.store.as_ref().map_or(Ok(Vec::new()), |store| bills_on_their_way(store))
+    pub(super) fn open_bills(&self) -> anyhow::Result<Vec<OpenBills>> {
+        self.store.as_ref().map_or(Ok(Vec::new()), |store| OpenBills::all(store))
     }
 
     /// The name that a question is asked by, and what has become of it: the same question is asked once, and once more when it has
     /// ended and something of it is left.
-    pub(super) fn name(&self, question: &str) -> anyhow::Result<(String, Before)> {
-        let Some(store) = &self.store else { return Ok((question.to_owned(), Before::Never)) };
+    pub(super) fn name(&self, question: &str) -> anyhow::Result<(String, Fate)> {
+        let Some(store) = &self.store else { return Ok((question.to_owned(), Fate::Unasked)) };
         let names = [question.to_owned()].into_iter().chain((2..).map(|turn| format!("{question}-{turn}")));
         for name in names {
-            match asked_before(&name, store as &dyn Store)? {
-                Before::Ended => {}
-                before => return Ok((name, before)),
+            match Fate::of_release(&name, store as &dyn Store)? {
+                Fate::Ended => {}
+                fate => return Ok((name, fate)),
             }
         }
         unreachable!("there is no last number")

@@ -13,8 +13,9 @@ use protocol::release::query::MAX_TARGETS;
 use protocol::rule::Rule;
 use protocol::signature::hash;
 use protocol::unit::SlotRange;
+use utility_sink::agenda::progress::State;
+use utility_sink::agenda::release::{Fate, OpenBills};
 use utility_sink::config::ReleaseConfig;
-use utility_sink::service::{Before, OnItsWay, State};
 
 use super::Asked;
 use super::billed::Ledger;
@@ -57,7 +58,7 @@ impl Asked {
         let all: Vec<MeterId> = self.meters.iter().map(|row| row.meter).collect();
         let named: BTreeSet<MeterId> = all.iter().copied().collect();
         let mut questions = Vec::new();
-        for OnItsWay { name, period, meters } in ledger.on_their_way()? {
+        for OpenBills { name, period, meters } in ledger.open_bills()? {
             if meters.iter().any(|meter| named.contains(meter)) {
                 questions.push(Question { name, period, meters });
             }
@@ -140,9 +141,9 @@ impl Asked {
 
     /// The question for some meters; in halves, if it was found too large before.
     fn divide(&self, meters: &[MeterId], ledger: &Ledger) -> anyhow::Result<Vec<Question>> {
-        let (name, before) = ledger.name(&self.name(meters))?;
+        let (name, fate) = ledger.name(&self.name(meters))?;
         match self.halves(meters) {
-            Some([first, second]) if before == Before::GivenUp(Rule::Targets) => {
+            Some([first, second]) if fate == Fate::GivenUp(Rule::Targets) => {
                 Ok([self.divide(first, ledger)?, self.divide(second, ledger)?].concat())
             }
             _ => Ok(vec![Question { name, period: self.period, meters: meters.to_vec() }]),
