@@ -107,7 +107,7 @@ impl Directory {
     pub fn note_meter(&self, row: &MeterRow) -> anyhow::Result<()> {
         for file in ["registrar/meters.csv", "sink/meters.csv"].map(|file| self.path.join(file)) {
             if file.is_file() {
-                append(&file, &MetersFile::line(&row.name, &row.meter, &row.group))?;
+                append(&file, &row.to_line())?;
             }
         }
         Ok(())
@@ -153,40 +153,52 @@ pub struct MeterRow {
 pub struct MetersFile(pub Vec<MeterRow>);
 
 impl MetersFile {
-    /// The first line.
-    pub const HEADER: &str = "name,meter,group\n";
+    /// The columns.
+    const COLUMNS: [&str; 3] = ["name", "meter", "group"];
 
-    /// The line of a meter.
-    pub fn line(name: &str, meter: &MeterId, group: &GroupId) -> String {
-        format!("{name},{meter},{group}\n")
+    /// The whole file's text.
+    pub fn to_text(&self) -> String {
+        let header = text_of(Self::COLUMNS);
+        self.0.iter().map(MeterRow::to_line).fold(header, |text, line| text + &line)
     }
 
     /// Reads a file.
     ///
     /// # Errors
     ///
-    /// A file that can't be read, another first line than [`HEADER`](Self::HEADER), a line that is not `name,meter,group`, or a
-    /// meter that is named twice.
+    /// A file that can't be read, or that has other columns than `name,meter,group`, or that names a meter twice.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read the meters of {}", path.display()))?;
-        let first = text.lines().next().unwrap_or_default();
+        let (wanted, shown) = (Self::COLUMNS.join(","), path.display());
+        let cannot_read = || format!("cannot read the meters of {shown}");
+        let found = |record: &csv::StringRecord| record.iter().collect::<Vec<_>>().join(",");
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .flexible(true)
+            .from_path(path)
+            .with_context(cannot_read)?;
+        let header = reader.headers().with_context(cannot_read)?;
         anyhow::ensure!(
-            first.trim() == Self::HEADER.trim(),
-            "{}, line 1: the first line is `{first}`; it is to be {}",
-            path.display(),
-            Self::HEADER.trim()
+            *header == Self::COLUMNS[..],
+            "{shown}, line 1: expected the columns {wanted}; found `{}`",
+            found(header)
         );
-        let rows = text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty());
-        let rows = rows.map(|(index, line)| {
-            row(line).with_context(|| {
-                format!("{}, line {}: it is not name,meter,group: `{line}`", path.display(), index + 1)
-            })
-        });
-        let rows = rows.collect::<anyhow::Result<Vec<MeterRow>>>()?;
-        let mut meters = BTreeSet::new();
-        if let Some(twice) = rows.iter().find(|row| !meters.insert(row.meter)) {
-            anyhow::bail!("{}: meter {} ({}) is there twice", path.display(), twice.meter, twice.name);
+        let (mut rows, mut meters) = (Vec::new(), BTreeSet::new());
+        for record in reader.records() {
+            let record = record.with_context(cannot_read)?;
+            if record.iter().all(str::is_empty) {
+                continue;
+            }
+            let line = record.position().map_or(0, csv::Position::line);
+            let row = MeterRow::parse(&record).with_context(|| {
+                format!("{shown}, line {line}: expected {wanted}; found `{}`", found(&record))
+            })?;
+            anyhow::ensure!(
+                meters.insert(row.meter),
+                "{shown}: meter {} ({}) is there twice",
+                row.meter,
+                row.name
+            );
+            rows.push(row);
         }
         Ok(Self(rows))
     }
@@ -197,7 +209,21 @@ impl MetersFile {
     }
 }
 
-fn row(line: &str) -> Option<MeterRow> {
-    let [name, meter, group] = line.split(',').map(str::trim).collect::<Vec<_>>()[..] else { return None };
-    Some(MeterRow { name: name.to_owned(), meter: meter.parse().ok()?, group: group.parse().ok()? })
+impl MeterRow {
+    fn parse(record: &csv::StringRecord) -> Option<Self> {
+        let [name, meter, group] = record.iter().collect::<Vec<_>>()[..] else { return None };
+        Some(Self { name: name.to_owned(), meter: meter.parse().ok()?, group: group.parse().ok()? })
+    }
+
+    /// Its line in the file.
+    pub fn to_line(&self) -> String {
+        text_of([&self.name, &self.meter.to_string(), self.group.as_ref()])
+    }
+}
+
+/// A record as CSV.
+fn text_of(cells: [&str; 3]) -> String {
+    let mut line = csv::Writer::from_writer(Vec::new());
+    line.write_record(cells).expect("a Vec accepts every byte");
+    String::from_utf8(line.into_inner().expect("a Vec accepts every byte")).expect("cells are UTF-8")
 }

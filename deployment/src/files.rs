@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use utility_sink::config::{LevelledConfig, ReleaseConfig};
 
 use super::{AggregatorKeys, Authority, Deployment, MeterKeys};
-use crate::directory::{Config, MetersFile};
+use crate::directory::{Config, MeterRow, MetersFile};
 
 /// How the parties of a deployment work together, beyond who they are.
 #[derive(Clone, Debug)]
@@ -51,11 +51,11 @@ pub struct Setup {
     /// Who signs the broker's certificate; without one, everybody speaks plain text.
     pub authority: Option<Arc<Authority>>,
     /// How aggregators pace themselves.
-    pub aggregators: aggregator_worker::config::PaceConfig,
+    pub aggregators: aggregator_worker::aggregator::Pace,
     /// How meters pace themselves.
     pub meters: meter_agent::config::PaceConfig,
     /// How the sink paces itself.
-    pub sink: utility_sink::config::PaceConfig,
+    pub sink: utility_sink::sink::Pace,
     /// Where each meter has its readings from, in the deployment's order; relative paths are of the meter's directory.
     pub sources: Vec<SourceConfig>,
     /// Tariffs to publish: file name and text.
@@ -76,9 +76,9 @@ impl Setup {
             broker_names: Vec::new(),
             logins: Vec::new(),
             authority: None,
-            aggregators: aggregator_worker::config::PaceConfig::default(),
+            aggregators: aggregator_worker::aggregator::Pace::default(),
             meters: meter_agent::config::PaceConfig::default(),
-            sink: utility_sink::config::PaceConfig::default(),
+            sink: utility_sink::sink::Pace::default(),
             sources: Vec::new(),
             tariffs: Vec::new(),
             releases: Vec::new(),
@@ -231,11 +231,12 @@ impl Deployment {
     }
 
     fn meters_csv(&self) -> String {
-        let mut text = MetersFile::HEADER.to_owned();
-        for keys in &self.meters {
-            text.push_str(&MetersFile::line(&keys.home, &keys.meter, &keys.group));
-        }
-        text
+        let row = |keys: &MeterKeys| MeterRow {
+            name: keys.home.clone(),
+            meter: keys.meter,
+            group: keys.group.clone(),
+        };
+        MetersFile(self.meters.iter().map(row).collect()).to_text()
     }
 
     /// Writes what the aggregators need; gives their configuration files.

@@ -15,7 +15,7 @@ pub mod config;
 pub mod exit;
 pub mod file;
 pub mod link;
-pub mod service;
+pub mod millis;
 pub mod telemetry;
 
 /// The operating system gives no entropy: then nothing may be sealed, and a role does not start.

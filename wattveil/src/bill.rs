@@ -17,8 +17,8 @@ use protocol::rule::{Refusal, Rule};
 use protocol::signature::Signed;
 use protocol::tariff::TariffDocument;
 use protocol::unit::{Amount, SlotLength, SlotRange};
+use utility_sink::agenda::progress::State;
 use utility_sink::config::Config;
-use utility_sink::service::State;
 use utility_sink::sink::Bill;
 
 use self::billed::{Ledger, scope};
@@ -37,28 +37,28 @@ mod tests;
 /// Close a period: ask for the meters' bills, wait for them, and export them
 #[derive(Clone, Debug, Args)]
 pub struct BillArguments {
-    /// The sink's configuration; the sink itself must not be running meanwhile
+    /// The sink's configuration. Stop the sink before you close a period
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// A month (2026-10), days from and up to (2026-10-01..2026-11-01), or the last whole days (28d)
     #[arg(long)]
     period: String,
-    /// The tariffs' names with commas between [default: all that the sink publishes]
+    /// The tariffs' names, separated by commas [default: all tariffs of the sink]
     #[arg(long, value_delimiter = ',')]
     tariffs: Vec<String>,
-    /// The meters: lines of name,meter,group [default: meters.csv beside the configuration]
+    /// CSV with the columns name,meter,group [default: meters.csv beside the configuration]
     #[arg(long, value_name = "FILE")]
     meters: Option<PathBuf>,
     /// Only the meters of this group
     #[arg(long)]
     group: Option<String>,
-    /// Write CSV there, into a file of this period's own
+    /// Write the bills as CSV to this file, one file for each period
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Write JSON there, into a file of this period's own
+    /// Write the bills as JSON to this file, one file for each period
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How many seconds to wait for the answers to what is asked at once, of up to four questions
+    /// How many seconds to wait for the answers to the open questions, up to four at a time
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     patience: u64,
 }
@@ -132,7 +132,7 @@ impl BillArguments {
             let (released, ended) = released_within(self.patience, &config, home, failed).await?;
             let ledger = Ledger::open(&store)?;
             for question in turn {
-                let standing = released.standings.iter().find(|standing| standing.name == question.name());
+                let standing = released.progress.iter().find(|standing| standing.name == question.name());
                 let state = standing.map(|standing| standing.state.clone());
                 if let Some(state) = &state {
                     questions.extend(asked.after(&question, state, &released.unbilled, &ledger)?);
@@ -184,13 +184,13 @@ impl BillArguments {
             Rule::TariffMeters if self.group.is_some() || self.meters.is_some() => {
                 "; type it without --group and --meters, for all meters together"
             }
-            Rule::Targets => "; take the lines out of the list of meters that name one twice",
-            Rule::TariffMeters => "; enrol more meters: wattveil enrol DIR NAME",
+            Rule::Targets => "; remove the lines that name a meter twice from the list of meters",
+            Rule::TariffMeters => "; to add a meter, type: wattveil enrol DIR NAME",
             Rule::Functionals | Rule::Cell => "; type --tariffs with fewer of them, or a longer --period",
             Rule::Window | Rule::TariffUnknown => "; type another --period",
             _ => "",
         };
-        format!("nothing was asked, by rule {}: {}{hint}", refusal.rule, refusal.detail)
+        format!("nothing was asked (rule {}): {}{hint}", refusal.rule, refusal.detail)
     }
 
     fn asked(&self, config: &Config, home: &Path) -> anyhow::Result<Asked> {
@@ -200,7 +200,7 @@ impl BillArguments {
         for wanted in &self.tariffs {
             anyhow::ensure!(
                 known.contains(wanted),
-                "there is no tariff `{wanted}`; type --tariffs with some of: {}",
+                "--tariffs: expected names from {}; found `{wanted}`",
                 known.join(",")
             );
         }
@@ -218,7 +218,7 @@ impl BillArguments {
         let mut meters = MetersFile::read(&file)?.0;
         anyhow::ensure!(
             !meters.is_empty(),
-            "there are no meters in {}; enrol some: wattveil enrol DIR NAME",
+            "{} has no meters; to add one, type: wattveil enrol DIR NAME",
             file.display()
         );
         if let Some(group) = &self.group {
@@ -226,7 +226,7 @@ impl BillArguments {
             meters.retain(|row| row.group.as_ref() == group);
             anyhow::ensure!(
                 !meters.is_empty(),
-                "there is no group `{group}` in {}; type --group with one of: {}",
+                "--group: expected a group of {}, one of {}; found `{group}`",
                 file.display(),
                 groups.into_iter().collect::<Vec<_>>().join(", ")
             );
@@ -237,7 +237,7 @@ impl BillArguments {
         let shortest = policy.bill_slots(roster.slot());
         anyhow::ensure!(
             period.len() >= shortest,
-            "the period has {} slots, and the roster's policy wants {} days, {shortest} slots, at least; type such as --period {}d",
+            "the period has {} slots; the roster's policy needs at least {} days, {shortest} slots; type for example --period {}d",
             period.len(),
             policy.bill_days,
             policy.bill_days
@@ -251,7 +251,7 @@ impl BillArguments {
 fn period(text: &str, zone: &TimeZone, slot: SlotLength, now: Timestamp) -> anyhow::Result<SlotRange> {
     let wrong = || {
         format!(
-            "`{text}` is no period; type a month (--period 2026-10), days (--period 2026-10-01..2026-11-01), or --period 28d"
+            "--period: expected a month (2026-10), a range of days (2026-10-01..2026-11-01), or a number of days (28d); found `{text}`"
         )
     };
     let today = now.to_zoned(zone.clone()).date();
@@ -266,17 +266,17 @@ fn period(text: &str, zone: &TimeZone, slot: SlotLength, now: Timestamp) -> anyh
     };
     anyhow::ensure!(
         from < to,
-        "the period {text} runs backwards; type the earlier day first, and the day after the last one second"
+        "--period: expected the earlier day first, and the day after the last day second; found `{text}`"
     );
     anyhow::ensure!(
         to <= today,
-        "the period {text} is not over yet in {}; close it on {to}",
+        "the period {text} is not over yet in {}; close it on {to} or later",
         zone.iana_name().unwrap_or("UTC")
     );
     let slot_of = |date: Date| {
         let midnight: Zoned = date.to_zoned(zone.clone())?;
         let seconds = u64::try_from(midnight.timestamp().as_second()).context("a day before 1970")?;
-        slot.slot_at(protocol::unit::Timestamp(seconds)).context("a day beyond the calendar of slots")
+        slot.slot_at(protocol::unit::Timestamp(seconds)).context("the day is too late to have a slot number")
     };
     Ok(SlotRange::new(slot_of(from)?, slot_of(to)?)?)
 }
@@ -300,23 +300,20 @@ impl Asked {
     }
 
     fn csv(&self, bills: &[&Bill]) -> String {
-        let mut text = COLUMNS.to_owned();
-        for tariff in &self.tariffs {
-            write!(text, ",{} {}", tariff.id, tariff.currency).expect("a String takes every text");
-        }
-        text.push_str(",missing_slots,released\n");
-        for bill in bills {
-            let Some(row) = self.row_of(bill) else { continue };
+        let prices = self.tariffs.iter().map(|tariff| format!("{} {}", tariff.id, tariff.currency));
+        let header = COLUMNS.split(',').map(str::to_owned).chain(prices);
+        let header = header.chain(["missing_slots", "released"].map(str::to_owned)).collect();
+        let row = |bill: &&Bill| {
+            let MeterRow { name, meter, group } = self.row_of(bill)?;
             let (from, to) = (self.time(bill.window.start()), self.time(bill.window.end()));
-            write!(text, "{},{},{},{from},{to},{}", row.name, row.meter, row.group, bill.energy.0)
-                .expect("a String takes every text");
-            for hash in &self.hashes {
-                let amount = amount(bill, hash).map(|amount| amount.to_string()).unwrap_or_default();
-                write!(text, ",{amount}").expect("a String takes every text");
-            }
-            writeln!(text, ",{},{}", bill.missing, scope(bill.scope)).expect("a String takes every text");
-        }
-        text
+            let begin =
+                [name.clone(), meter.to_string(), group.to_string(), from, to, bill.energy.0.to_string()];
+            let amount = |hash| amount(bill, hash).map(|amount| amount.to_string()).unwrap_or_default();
+            let end = [bill.missing.to_string(), scope(bill.scope).to_owned()];
+            Some(begin.into_iter().chain(self.hashes.iter().map(amount)).chain(end).collect())
+        };
+        let rows: Vec<Vec<String>> = [header].into_iter().chain(bills.iter().filter_map(row)).collect();
+        export::table(&rows)
     }
 
     fn json(&self, bills: &[&Bill]) -> serde_json::Value {

@@ -222,7 +222,7 @@ impl EnrolArguments {
         directory.note_meter(&row)?;
         if !self.directory.join("sink/meters.csv").is_file() {
             next.push_str("Give the utility this line for its meters.csv:\n\n  ");
-            next.push_str(&deployment::directory::MetersFile::line(&row.name, &row.meter, &row.group));
+            next.push_str(&row.to_line());
             next.push('\n');
         }
         next.push_str(match (key.is_some(), login.is_some()) {

@@ -97,6 +97,16 @@ fn fields(above: &str, value: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
+/// Rows as CSV.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        table.write_record(row).expect("rows have equal lengths, and a Vec accepts every byte");
+    }
+    let bytes = table.into_inner().expect("a Vec accepts every byte");
+    String::from_utf8(bytes).expect("cells are UTF-8")
+}
+
 /// Checks that an export may be written to a file: it is not there and can be made, or is one.
 ///
 /// # Errors
@@ -105,7 +115,7 @@ fn fields(above: &str, value: &Value, names: &mut BTreeSet<String>) {
 pub(crate) fn check(file: &Path, kind: Kind) -> anyhow::Result<()> {
     before(file, kind)?;
     let home = home(file);
-    tempfile::tempfile_in(home).with_context(|| format!("nothing can be written in {}", home.display()))?;
+    tempfile::tempfile_in(home).with_context(|| format!("cannot write in {}", home.display()))?;
     Ok(())
 }
 
@@ -114,7 +124,7 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
     let shown = file.display();
     anyhow::ensure!(
         file.as_os_str() != "-",
-        "`-` names no file here; name one, such as bills.csv (what is printed is on standard output without it)"
+        "expected a file, for example bills.csv; found `-` (without this option, the values are printed to standard output)"
     );
     let metadata = match fs::symlink_metadata(file) {
         Ok(metadata) => metadata,
@@ -123,8 +133,8 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
     };
     anyhow::ensure!(
         metadata.is_file(),
-        "{shown} is {}, and an export replaces plain files only; name another file",
-        if metadata.is_symlink() { "a link" } else { "no plain file" }
+        "{shown} is {}; an export replaces plain files only; name another file",
+        if metadata.is_symlink() { "a link" } else { "not a plain file" }
     );
     let read = || -> io::Result<Option<Said>> {
         let mut open = fs::File::open(file)?;
@@ -138,7 +148,7 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
         Ok(String::from_utf8(text).ok().and_then(|text| kind.said(&text)))
     };
     read().with_context(|| format!("cannot read {shown}"))?.with_context(|| {
-        format!("{shown} is there already, and is no such export; name another file, or move it away")
+        format!("{shown} exists and is not such an export; name another file, or move this one away")
     })
 }
 
@@ -158,7 +168,7 @@ pub(crate) fn write(file: &Path, kind: Kind, text: &str) -> anyhow::Result<()> {
     if let Some(first) = lost.first() {
         let shown = file.display();
         anyhow::bail!(
-            "{shown} stays as it is: {} of its {} rows would be lost, or a part of them, the first of {}; name another file",
+            "{shown} is unchanged: {} of its {} rows would be lost, or a part of them, the first of {}; name another file",
             lost.len(),
             before.len(),
             first.join(", ")
@@ -202,7 +212,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&file, "a letter\n").unwrap();
         for refused in [check(&file, TABLE), write(&file, TABLE, "name,meter,from\n")] {
-            assert!(refused.unwrap_err().to_string().contains("is there already"));
+            assert!(refused.unwrap_err().to_string().contains("exists and is not such an export"));
         }
         for (text, ours) in [
             ("[]", true),
@@ -259,10 +269,10 @@ mod tests {
         let link = home.path().join("link");
         symlink(home.path().join("elsewhere"), &link).unwrap();
         for (file, words) in [
-            (Path::new("/dev/full"), "/dev/full is no plain file"),
-            (&link, "is a link, and"),
-            (home.path(), "is no plain file"),
-            (Path::new("-"), "`-` names no file"),
+            (Path::new("/dev/full"), "/dev/full is not a plain file"),
+            (&link, "is a link; an export"),
+            (home.path(), "is not a plain file"),
+            (Path::new("-"), "found `-`"),
             (&home.path().join("no/such"), "nothing can be written in"),
         ] {
             let refused = check(file, TABLE).unwrap_err().to_string();
@@ -272,6 +282,6 @@ mod tests {
         let large = home.path().join("large");
         fs::write(&large, "name,meter").unwrap();
         fs::File::options().write(true).open(&large).unwrap().set_len(MOST + 1).unwrap();
-        assert!(check(&large, TABLE).unwrap_err().to_string().contains("no such export"));
+        assert!(check(&large, TABLE).unwrap_err().to_string().contains("is not such an export"));
     }
 }

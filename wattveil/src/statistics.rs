@@ -29,7 +29,7 @@ const LIST: Kind = Kind::Json { has: "across_members", key: &["group", "date"] }
 /// Print and export what the grid path released: load curves and statistics of groups
 #[derive(Args, Debug)]
 pub struct Command {
-    /// The utility sink's configuration file: its store is read, while no sink runs on it
+    /// The sink's configuration. Stop the sink before you read its store
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Only this group
@@ -38,7 +38,7 @@ pub struct Command {
     /// Only intervals that begin on this day, in UTC
     #[arg(long, value_name = "YYYY-MM-DD")]
     day: Option<Date>,
-    /// Round energies to multiples of so many watt-hours
+    /// Round energies to multiples of this many watt-hours
     #[arg(long, value_name = "WH", default_value_t = 10)]
     grain: u32,
     /// Write every slot as a row of this file
@@ -67,9 +67,9 @@ impl Command {
         for day in &days {
             write!(out, "{day}")?;
         }
-        let texts = [table, list, |days: &[Day]| Ok(picture::draw(days))];
+        let texts = [table, list, picture::draw];
         for ((file, kind), text) in exports.into_iter().zip(texts) {
-            file.as_ref().map_or(Ok(()), |file| export::write(file, kind, &text(&days)?))?;
+            file.as_ref().map_or(Ok(()), |file| export::write(file, kind, &text(&days)))?;
         }
         Ok(())
     }
@@ -79,9 +79,13 @@ impl Command {
         let directory = self.config.parent().unwrap_or_else(|| Path::new("."));
         let (_, roster) = config.identity(directory)?;
         let path = directory.join(&config.store);
-        anyhow::ensure!(path.exists(), "there is no store {}: the sink has not run yet", path.display());
+        anyhow::ensure!(
+            path.exists(),
+            "the store {} does not exist: the sink has not run yet",
+            path.display()
+        );
         let store = FileStore::open(&path, CACHE).with_context(|| {
-            format!("cannot read {}: stop the sink that runs on it, or copy the file first", path.display())
+            format!("cannot read {}: stop the sink, or copy the file first", path.display())
         })?;
         let wanted: Option<GroupId> = self.group.as_deref().map(str::parse).transpose()?;
         let known = groups(&store)?;
@@ -96,12 +100,12 @@ impl Command {
         }
         anyhow::ensure!(
             !known.is_empty(),
-            "no interval of any group is released yet; ask with a [[release]] of kind \"grid\" in {}, and run the sink",
+            "no interval is released yet; add a [[release]] of kind \"grid\" to {}, and run the sink",
             self.config.display()
         );
         anyhow::ensure!(
             !days.is_empty(),
-            "nothing that was asked for is released; there are {} groups: {}",
+            "no released interval matches; {} groups have intervals: {}",
             known.len(),
             known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         );
@@ -110,17 +114,14 @@ impl Command {
 }
 
 /// Every slot as a row.
-fn table(days: &[Day]) -> anyhow::Result<String> {
-    let mut rows = csv::Writer::from_writer(Vec::new());
-    rows.write_record(day::COLUMNS)?;
-    for row in days.iter().flat_map(Day::rows) {
-        rows.write_record(&row)?;
-    }
-    Ok(String::from_utf8(rows.into_inner()?)?)
+fn table(days: &[Day]) -> String {
+    let header = day::COLUMNS.map(str::to_owned).to_vec();
+    let rows = days.iter().flat_map(Day::rows).map(Vec::from);
+    export::table(&[header].into_iter().chain(rows).collect::<Vec<_>>())
 }
 
 /// Every interval as an object.
-fn list(days: &[Day]) -> anyhow::Result<String> {
+fn list(days: &[Day]) -> String {
     let all: Vec<_> = days.iter().map(Day::to_json).collect();
-    Ok(serde_json::to_string_pretty(&all)? + "\n")
+    format!("{:#}\n", serde_json::Value::from(all))
 }

@@ -111,7 +111,7 @@ fn revoked_meters_are_said() {
             "early is revoked as of 2024-10-31T02:00:00+00:00 (moved out): no bill",
             "read it off its register",
             "late is revoked as of 2024-10-31T02:00:00+00:00 (moved out): billed to its last record, which ends 2024-10-31T02:00",
-            "No bill for: silent. Nothing more came within 600 s while it waited for votes: 1 of the 3 that are needed.",
+            "No bill: silent. Nothing more arrived within 600 s while it waited for votes: 1 of the 3 that are needed.",
             "Type the same again",
         ],
     );
@@ -123,7 +123,7 @@ fn revoked_meters_are_said() {
     has(
         &text,
         &[
-            "(moved out): not billed to its last record. Nothing more came within 600 s while it waited for votes",
+            "(moved out): not billed to its last record. Nothing more arrived within 600 s while it waited for votes",
         ],
     );
     assert!(!closed && !text.contains("read it off"), "{text}");
@@ -146,10 +146,10 @@ fn bills_of_other_days_are_not_counted() {
         &[
             "1 of 3 meters have their bill, 7 Wh in all",
             "2 bills of other days, from 2024-10-08T00:00:00+00:00 to 2024-11-02T04:00:00+00:00, 14 Wh in all: two, three.",
-            "from 2024-12-01 on type such as --period 2024-11-02..2024-12-01; to see what is billed, type --period 2024-10-08..2024-11-03",
+            "type from 2024-12-01 on --period 2024-11-02..2024-12-01; to see these bills, type --period 2024-10-08..2024-11-03",
         ],
     );
-    assert!(!closed && !text.contains("No bill for"), "{text}");
+    assert!(!closed && !text.contains("No bill"), "{text}");
     // two that follow one another make the period
     let halves = [bill(3, hours(0, 300)), bill(3, hours(300, 660))];
     let mut one = asked;
@@ -164,7 +164,7 @@ fn bills_of_other_days_are_not_counted() {
         &[
             "1 of 1 meters have their bill, 7 Wh in all",
             "Counted above, a bill of other days",
-            "what has no record is not billed",
+            "a slot without a record is not billed",
         ],
     );
     assert!(closed, "{text}");
@@ -179,24 +179,19 @@ fn what_lacks_a_part_is_told_why() {
     let waiting = State::Waiting("votes: 1 of the 3 that are needed".to_owned());
     for (state, rules, words) in [
         (State::Ended, &[(3, Rule::Anchor), (4, Rule::Anchor)][..], "one, two. Rule anchor"),
-        (State::Blocked(Rule::Differencing), &[], "one, two. So many aggregators do not vote"),
-        (State::GivenUp(Rule::Cell), &[], "one, two. The aggregators refuse the whole question"),
-        (waiting, &[], "one, two. Nothing more came within 600 s while it waited for votes"),
+        (State::Blocked(Rule::Differencing), &[], "one, two. Too many aggregators vote against it"),
+        (State::GivenUp(Rule::Cell), &[], "one, two. The aggregators rejected the whole question"),
+        (waiting, &[], "one, two. Nothing more arrived within 600 s while it waited for votes"),
     ] {
         let (text, closed) = said(&asked, &bills, &[3, 4], Some(&state), rules);
         has(
             &text,
-            &[
-                "0 of 2 meters have their bill",
-                "Not counted above, 2 bills",
-                "No bill of the rest for: ",
-                words,
-            ],
+            &["0 of 2 meters have their bill", "Not counted above, 2 bills", "No bill for the rest: ", words],
         );
         assert!(!closed, "{text}");
     }
     let (text, _) = said(&asked, &bills, &[3, 4], None, &[]);
-    has(&text, &["No bill of the rest for: one, two. It was not asked for yet", "Type the same again"]);
+    has(&text, &["No bill for the rest: one, two. It was not asked for yet", "Type the same again"]);
 }
 
 /// A period whose last record ends hours before midnight stays closed when the next one is, and no bill is in both.
@@ -249,24 +244,24 @@ fn missing_bills_are_told_by_their_rule() {
     has(
         &text,
         &[
-            "No bill for: two. Rule differencing: Bills of the group and its curve",
+            "No bill: two. Rule differencing: Bills of the group and its curve",
             "exactly the days of the group's other bills",
-            "No bill for: three. Rule anchor: No register anchors",
+            "No bill: three. Rule anchor: No register anchors",
             "wattveil status",
         ],
     );
     let (text, _) = said(&asked, &[], &[3, 4, 5], Some(&State::Blocked(Rule::Differencing)), &[]);
     has(
         &text,
-        &["No bill for: one, two, three.", "no quorum is left", "Rule differencing", "goes on if they vote"],
+        &["No bill: one, two, three.", "no quorum is left", "Rule differencing", "The question stays open"],
     );
     let (text, _) = said(&asked, &[], &[3, 4, 5], Some(&State::GivenUp(Rule::Cell)), &[]);
-    has(&text, &["refuse the whole question", "Rule cell"]);
+    has(&text, &["rejected the whole question", "Rule cell"]);
     let refusal = Refusal::new(Rule::TariffMeters, "1 meter is asked for");
     let (text, _) = said(&asked, &[&whole], &[4, 5], Some(&State::NotAsked(refusal)), &[]);
     has(
         &text,
-        &["No bill for: two, three. It was not asked for alone, by rule tariff-meters: 1 meter is asked for"],
+        &["No bill: two, three. It was not asked for alone (rule tariff-meters): 1 meter is asked for"],
     );
 }
 
@@ -339,6 +334,31 @@ fn prices_stand_under_their_tariffs() {
     assert!(asked.concerns(&bill));
 }
 
+/// A currency with a comma and quotes is exported, read and exported again.
+#[test]
+fn every_currency_is_exported() {
+    let flat = hash("tariff", &[b"flat"]);
+    let currency = "USD, incl. \"tax\"".to_owned();
+    let tariffs = vec![TariffDocument { currency, ..tariff("flat") }];
+    let rows = vec![row("one", 1), row("two", 2)];
+    let asked = Asked { tariffs, hashes: vec![flat], ..asked(rows) };
+    let bills = [1, 2]
+        .map(|number| Bill { amounts: vec![(flat, Amount(100_000_000))], ..bill(number, hours(0, 672)) });
+    let home = tempfile::tempdir().unwrap();
+    let (csv, json) = (home.path().join("bills.csv"), home.path().join("bills.json"));
+    for count in [1, 2, 2] {
+        let bills: Vec<&Bill> = bills[..count].iter().collect();
+        export::check(&csv, TABLE).unwrap();
+        export::write(&csv, TABLE, &asked.csv(&bills)).unwrap();
+        export::write(&json, LIST, &format!("{:#}\n", asked.json(&bills))).unwrap();
+        let mut table = csv::Reader::from_path(&csv).unwrap();
+        assert_eq!(table.headers().unwrap().get(6), Some("flat USD, incl. \"tax\""));
+        let amounts: Vec<String> = table.records().map(|row| row.unwrap()[6].to_owned()).collect();
+        assert_eq!(amounts, vec!["1.00"; count]);
+    }
+    assert!(export::write(&csv, TABLE, &asked.csv(&[&bills[0]])).is_err(), "a bill would be lost");
+}
+
 /// What is told to be typed is accepted, across a day with an hour less too; and what this sink can't bill any more is said.
 #[test]
 fn what_is_told_helps() {
@@ -354,15 +374,15 @@ fn what_is_told_helps() {
     let told = period(told, &asked.zone, asked.slot, now).unwrap();
     assert!(told.len() >= asked.policy.bill_slots(asked.slot), "{told:?}");
     let (text, _) = said(&asked, &[], &[3], Some(&State::Ended), &[(3, Rule::Continuity)]);
-    has(&text, &["this sink cannot bill it any more: docs/operating.md says what to do"]);
+    has(&text, &["this sink cannot bill the meter any more: see docs/operating.md"]);
 }
 
 /// What is no period, or not over, says what to type.
 #[test]
 fn mistakes_say_what_to_type() {
     for text in ["october", "2026-13", "0d", "2026-10-01"] {
-        assert!(slots(text).unwrap_err().contains("--period 2026-10"), "{text}");
+        assert!(slots(text).unwrap_err().contains("expected a month (2026-10)"), "{text}");
     }
     assert!(slots("2026-11").unwrap_err().contains("close it on 2026-12-01"));
-    assert!(slots("2026-10-02..2026-10-01").unwrap_err().contains("earlier day first"));
+    assert!(slots("2026-10-02..2026-10-01").unwrap_err().contains("the earlier day first"));
 }
