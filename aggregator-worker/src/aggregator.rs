@@ -22,12 +22,13 @@ use protocol::roster::Roster;
 use protocol::roster::chain::{Chain, ChainError};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
-use protocol::signature::{Context, Document, Signed, SigningKey, VerifyingKey};
+use protocol::signature::{self, Document, Signed, SigningKey, VerifyingKey};
 use protocol::status::{Report, Status};
 use protocol::tariff::{Tariff, TariffDocument};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use self::intake::Intake;
@@ -41,6 +42,7 @@ mod intake;
 mod ledger;
 mod levelled;
 mod releases;
+mod taken;
 mod vectors;
 
 pub use self::levelled::LevelledPace;
@@ -68,12 +70,15 @@ pub struct Identity {
 }
 
 /// How an aggregator paces itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Pace {
     /// Milliseconds between two receipts for one meter, at least.
+    #[serde(with = "runtime::millis")]
     pub receipt_every: u64,
     /// Milliseconds to wait for records that a certified cut names and that are not here yet; then the answer goes
     /// without them.
+    #[serde(with = "runtime::millis")]
     pub patience: u64,
 }
 
@@ -93,10 +98,12 @@ pub enum AggregatorError {
     #[error("the aggregator's store is damaged: {0}")]
     Damaged(&'static str),
     /// The roster is no successor of the one in force.
-    #[error("the roster was refused")]
+    #[error("the roster does not follow the stored one")]
     Roster(#[from] ChainError),
     /// The roster names another key for this point, or no such point.
-    #[error("the roster does not name this key as aggregator {0}")]
+    #[error(
+        "the roster lists another key for aggregator {0}, or no such aggregator; check `key` and `roster`"
+    )]
     NotInRoster(Point),
     /// The utility's key can't be sealed to.
     #[error("a result can't be sealed to the utility")]
@@ -147,7 +154,7 @@ impl Party {
     }
 
     /// Signs what belongs to a release, under the roster of its query.
-    fn sign_under<T: Document>(&self, document: T, context: Context) -> Signed<T> {
+    fn sign_under<T: Document>(&self, document: T, context: signature::Context) -> Signed<T> {
         Signed::sign(document, &self.identity.key, &context)
     }
 }
@@ -158,6 +165,14 @@ struct Registry {
     certificates: BTreeMap<MeterId, Signed<MeterCertificate>>,
     revoked: BTreeMap<MeterId, Signed<Revocation>>,
     tariffs: BTreeMap<Hash, Tariff>,
+}
+
+/// What a meter's message is checked against.
+#[derive(Clone, Copy, Debug)]
+struct Context<'a> {
+    party: &'a Party,
+    registry: &'a Registry,
+    now: Moment,
 }
 
 /// An aggregator.
@@ -208,7 +223,7 @@ impl Aggregator {
         Ok(Self { party, registry, intake, vectors, ledger, releases, assembly, levelled: None })
     }
 
-    /// Turns on mode `levelled`, and takes up where the store left off. They trust meters to encrypt
+    /// Turns on mode `levelled`, and takes up where the store left off. It trusts the meters to encrypt
     /// honestly: see [`protocol::levelled::CAUTION`].
     ///
     /// # Errors
@@ -219,7 +234,7 @@ impl Aggregator {
         pace: LevelledPace,
         store: &mut dyn Store,
     ) -> Result<Self, AggregatorError> {
-        tracing::warn!("mode `levelled` are on: {}", protocol::levelled::CAUTION);
+        tracing::warn!("mode `levelled` is on: {}", protocol::levelled::CAUTION);
         self.levelled = Some(Levelled::load(pace, &self.party, store)?);
         Ok(self)
     }
@@ -257,17 +272,16 @@ impl Aggregator {
         if parsed.deployment != *self.party.deployment() {
             return Ok(Handled::refused(Rule::Malformed, "another deployment"));
         }
+        let context = Context { party: &self.party, registry: &self.registry, now };
         match parsed.channel {
             Channel::Share(to, meter) if to == self.party.name => {
-                return Ok(self.intake.take(meter, payload, now, &self.party, &self.registry, store)?);
+                return Ok(self.intake.take(meter, payload, context, store)?);
             }
             Channel::Grid(to, meter) if to == self.party.name => {
-                let around = (&self.party, &self.registry, &mut self.intake);
-                return Ok(Vectors::take_vector(meter, payload, now, around, store)?);
+                return Ok(Vectors::take_vector(meter, payload, context, &mut self.intake, store)?);
             }
             Channel::Deal(to, meter) if to == self.party.name => {
-                let around = (&self.party, &self.registry, &mut self.intake);
-                return Ok(self.vectors.take_chunk(meter, payload, now, around, store)?);
+                return Ok(self.vectors.take_chunk(meter, payload, context, &mut self.intake, store)?);
             }
             Channel::Certificate(_) => {
                 return Ok(self.registry.take_certificate(payload, &self.party, store)?);
@@ -277,7 +291,7 @@ impl Aggregator {
             }
             Channel::Levelled(channel) => {
                 let Some(levelled) = &mut self.levelled else {
-                    return Ok(Handled::refused(Rule::Malformed, "mode levelled is off here"));
+                    return Ok(Handled::refused(Rule::Malformed, "mode `levelled` is off here"));
                 };
                 let known = Known { party: &self.party, registry: &self.registry };
                 let delivery = Delivery { topic, channel: &channel, payload };

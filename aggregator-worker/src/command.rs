@@ -8,10 +8,10 @@ use runtime::telemetry;
 use crate::config::Config;
 use crate::service;
 
-/// Stores one organisation's shares and answers certified releases only, until it is stopped
+/// Store one organisation's shares and answer certified releases only, until stopped
 ///
-/// Every parameter of the configuration can be set over the file: in the environment (WATTVEIL_PACE__PATIENCE_S=60) or with
-/// --set (--set pace.patience_s=60).
+/// The environment (WATTVEIL_PACE__PATIENCE=1m) and --set (--set pace.patience=1m) override every parameter of the
+/// configuration.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Command {

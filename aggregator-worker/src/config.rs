@@ -38,73 +38,25 @@ pub struct Config {
     /// The store's cache in MiB.
     #[serde(default = "default_cache_mib")]
     pub cache_mib: usize,
-    /// How log lines look.
+    /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
-    /// Where counters are served, on loopback.
+    /// The loopback address of the metrics.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
-    /// Receipts and patience.
+    /// How often it answers, and how long it waits.
     #[serde(default)]
-    pub pace: PaceConfig,
-    /// Mode `levelled`: off unless this section is there. They trust meters to encrypt honestly.
+    pub pace: Pace,
+    /// Mode `levelled`: off without this section. It trusts the meters to encrypt honestly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub levelled: Option<LevelledConfig>,
+    pub levelled: Option<LevelledPace>,
 }
 
-/// The pace of mode `levelled`; see [`LevelledPace`].
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LevelledConfig {
-    /// Milliseconds until a contribution to a key is sent again for the first time.
-    pub resend_first_ms: u64,
-    /// Milliseconds between repeats at most.
-    pub resend_last_ms: u64,
-}
-
-impl Default for LevelledConfig {
-    fn default() -> Self {
-        let LevelledPace { resend_first, resend_last } = LevelledPace::default();
-        Self { resend_first_ms: resend_first, resend_last_ms: resend_last }
-    }
-}
-
-impl LevelledConfig {
-    /// The role's pace.
-    pub fn to_pace(&self) -> LevelledPace {
-        LevelledPace { resend_first: self.resend_first_ms, resend_last: self.resend_last_ms }
-    }
-}
-
-/// The store's cache in MiB, where nothing else is said.
+/// The default of the store's cache in MiB.
 pub const DEFAULT_CACHE_MIB: usize = 16;
 
 fn default_cache_mib() -> usize {
     DEFAULT_CACHE_MIB
-}
-
-/// How an aggregator paces itself; see [`Pace`].
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PaceConfig {
-    /// Milliseconds between two receipts for one meter, at least.
-    pub receipt_every_ms: u64,
-    /// Seconds to wait for records that a certified cut names and that are not here yet.
-    pub patience_s: u64,
-}
-
-impl Default for PaceConfig {
-    fn default() -> Self {
-        let Pace { receipt_every, patience } = Pace::default();
-        Self { receipt_every_ms: receipt_every, patience_s: patience / 1_000 }
-    }
-}
-
-impl PaceConfig {
-    /// The role's pace.
-    pub fn to_pace(&self) -> Pace {
-        Pace { receipt_every: self.receipt_every_ms, patience: self.patience_s.saturating_mul(1_000) }
-    }
 }
 
 impl Config {
@@ -112,7 +64,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
+    /// A file that can't be read, or is not TOML, or has an unknown key; the error names the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         runtime::config::read(path, &[])
     }
@@ -121,15 +73,21 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that is missing, open to others, or not what it should be.
+    /// A file that is missing, that others can read, or that has an error.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
         let path = directory.join(&self.roster);
         let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
         let roster = file::read(&path, |bytes| Roster::accept(bytes, &registrar))?;
         let name: AggregatorId = self.aggregator.parse()?;
-        let listed = roster
-            .aggregator_named(&name)
-            .with_context(|| format!("the roster {} has no aggregator `{name}`", path.display()))?;
+        let listed = roster.aggregator_named(&name).with_context(|| {
+            let known: Vec<&str> =
+                roster.document().aggregators.iter().map(|listed| listed.id.as_ref()).collect();
+            format!(
+                "`aggregator`: expected a name from the roster {}, one of {}; found `{name}`",
+                path.display(),
+                known.join(", ")
+            )
+        })?;
         let key = file::read_secret(&directory.join(&self.key), str::parse::<SigningKey>)?;
         let box_keys: Vec<OpeningKey> = self
             .box_keys
@@ -139,8 +97,9 @@ impl Config {
         for listed in &listed.box_keys {
             anyhow::ensure!(
                 box_keys.iter().any(|held| held.sealing_key() == listed.key),
-                "no file of box_keys holds the secret of box key {} of `{name}` in the roster {}",
+                "the roster {2} lists box key {0} of `{1}`, but no file of `box_keys` has its secret; add the file",
                 listed.key.key_id,
+                name,
                 path.display()
             );
         }

@@ -11,7 +11,7 @@ use protocol::hpke_box::OpeningKey;
 use protocol::id::{GroupId, MeterId};
 use protocol::roster::Roster;
 use protocol::tariff::TariffDocument;
-use protocol::unit::{Slot, SlotRange};
+use protocol::unit::{Slot, SlotLength, SlotRange};
 use runtime::config::ConfigError;
 use runtime::link::Endpoint;
 use runtime::telemetry::LogFormat;
@@ -33,7 +33,7 @@ pub struct Config {
     pub key: PathBuf,
     /// The key that results are sealed to.
     pub box_key: PathBuf,
-    /// More keys that results were or will be sealed to, as rosters follow one another.
+    /// More keys that results are sealed to under earlier or later rosters.
     #[serde(default)]
     pub more_box_keys: Vec<PathBuf>,
     /// The registrar's public key.
@@ -42,37 +42,27 @@ pub struct Config {
     pub roster: PathBuf,
     /// Queries, cuts, bills and curves.
     pub store: PathBuf,
-    /// How log lines look.
+    /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
-    /// Where counters are served, on loopback.
+    /// The loopback address of the metrics.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
     /// Tariff files to publish.
     #[serde(default)]
     pub tariffs: Vec<PathBuf>,
-    /// What to ask for.
+    /// The releases to ask for.
     #[serde(default, rename = "release", skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<ReleaseConfig>,
-    /// Patience.
+    /// How long it waits.
     #[serde(default)]
-    pub pace: PaceConfig,
-    /// Mode `levelled`: off unless this section is there. They trust meters to encrypt honestly.
+    pub pace: Pace,
+    /// Mode `levelled`: off without this section. It trusts the meters to encrypt honestly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levelled: Option<LevelledConfig>,
 }
 
-/// How the sink paces itself; see [`Pace`].
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PaceConfig {
-    /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
-    pub settle_ms: u64,
-    /// Milliseconds until an unanswered message is sent again.
-    pub resend_ms: u64,
-}
-
-/// A release to ask for, once: its name is remembered.
+/// A release. It is asked for once, by its name.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum ReleaseConfig {
@@ -98,31 +88,17 @@ pub enum ReleaseConfig {
         /// The members' pseudonyms.
         meters: Vec<String>,
     },
-    /// A group's curve and statistics, interval by interval as they end.
+    /// A group's curve and statistics: each interval as it ends.
     Grid {
         /// Its name, unique in the file.
         name: String,
-        /// First slot and the slot after the last of the bill window that the intervals are in.
+        /// The bill window of the intervals: its first slot and the slot after its last.
         period: (u32, u32),
         /// The group.
         group: String,
-        /// The members' pseudonyms. Who has sent nothing for the window's first interval is left out of all.
+        /// The members' pseudonyms. A member without data in the window's first interval is in no interval.
         meters: Vec<String>,
     },
-}
-
-impl Default for PaceConfig {
-    fn default() -> Self {
-        let Pace { settle, resend, .. } = Pace::default();
-        Self { settle_ms: settle, resend_ms: resend }
-    }
-}
-
-impl PaceConfig {
-    /// The role's pace.
-    pub fn to_pace(&self) -> Pace {
-        Pace { settle: self.settle_ms, resend: self.resend_ms, ..Pace::default() }
-    }
 }
 
 impl ReleaseConfig {
@@ -171,7 +147,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that can't be read, is no TOML, or has unknown keys; the text names the line.
+    /// A file that can't be read, or is not TOML, or has an unknown key; the error names the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         runtime::config::read(path, &[])
     }
@@ -180,7 +156,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that is missing, open to others, or not what it should be.
+    /// A file that is missing, that others can read, or that has an error.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
         let path = directory.join(&self.roster);
         let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
@@ -192,10 +168,11 @@ impl Config {
         let listed = &roster.document().utility.box_key;
         anyhow::ensure!(
             box_keys.iter().any(|held| held.sealing_key() == *listed),
-            "neither {} nor a file of more_box_keys is the secret of the utility's box key {} in the roster {}",
-            directory.join(&self.box_key).display(),
+            "the roster {} lists box key {} of the utility, but neither {} nor a file of `more_box_keys` has its secret; add the file \
+             to `more_box_keys`",
+            path.display(),
             listed.key_id,
-            path.display()
+            directory.join(&self.box_key).display()
         );
         Ok((Identity { key, box_keys, registrar }, roster))
     }
@@ -204,18 +181,14 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that can't be read or is no tariff.
-    pub fn read_tariffs(
-        &self,
-        directory: &Path,
-        slot: protocol::unit::SlotLength,
-    ) -> anyhow::Result<Vec<TariffDocument>> {
+    /// A file that can't be read or is not a tariff.
+    pub fn read_tariffs(&self, directory: &Path, slot: SlotLength) -> anyhow::Result<Vec<TariffDocument>> {
         let read = |file: &PathBuf| {
             let path = directory.join(file);
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("cannot read the tariff {}", path.display()))?;
             crate::tariff_file::parse(&text, slot)
-                .with_context(|| format!("the tariff {} was refused", path.display()))
+                .with_context(|| format!("the tariff {} has an error", path.display()))
         };
         self.tariffs.iter().map(read).collect()
     }

@@ -28,6 +28,7 @@ use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::{Moment, Slot, SlotRange};
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use self::checks::Checks;
@@ -43,6 +44,7 @@ pub mod ledger;
 pub mod levelled;
 pub mod release;
 mod rules;
+mod tariffs;
 
 pub use self::ledger::{Agreement, Bill, Curve, Interval};
 
@@ -66,13 +68,17 @@ pub struct Identity {
 }
 
 /// How the sink paces itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Pace {
     /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
+    #[serde(with = "runtime::millis")]
     pub settle: u64,
     /// Milliseconds until an unanswered message is sent again.
+    #[serde(with = "runtime::millis")]
     pub resend: u64,
     /// The most ended releases in memory at which another one, of before the start, is taken up for who has not answered it.
+    #[serde(skip)]
     pub lagging: usize,
 }
 
@@ -92,11 +98,11 @@ pub enum SinkError {
     #[error("the sink's store is damaged: {0}")]
     Damaged(&'static str),
     /// The roster is no successor of the one in force.
-    #[error("the roster was refused")]
+    #[error("the roster does not follow the stored one")]
     Roster(#[from] ChainError),
     /// No secret for a box key of the utility.
     #[error(
-        "the secret of the utility's box key {key_id}, of roster {epoch}, is not among the box keys: results are sealed to it; add its file"
+        "roster {epoch} seals results to box key {key_id} of the utility, but no configured file has its secret; add the file to `more_box_keys`"
     )]
     NoBoxKey {
         /// The key's number.
@@ -105,7 +111,7 @@ pub enum SinkError {
         epoch: u32,
     },
     /// The roster names another key for the utility.
-    #[error("the roster does not name this key as the utility")]
+    #[error("the roster lists another key for the utility; check `key` and `roster`")]
     NotInRoster,
     /// A tariff whose numbers do not fit together.
     #[error(transparent)]
@@ -114,7 +120,7 @@ pub enum SinkError {
     #[error("tariff {0} was not published by this sink")]
     TariffUnknown(Hash),
     /// Every aggregator would refuse the query, so that it is not asked.
-    #[error("the rules do not allow it")]
+    #[error("the rules do not allow the query")]
     Refused(#[source] Refusal),
 }
 
@@ -293,32 +299,9 @@ impl Sink {
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster().document().deployment);
         let levelled = self.levelled.iter().flat_map(|_| Levelled::TOPICS);
-        let topics = ["inventory/+", "vote/+", "result/+", "objection/+", "receipt/#", "revoked/+"]
-            .into_iter()
-            .chain(levelled);
+        let topics =
+            ["inventory/+", "vote/+", "result/+", "receipt/#", "revoked/+"].into_iter().chain(levelled);
         topics.map(|topic| format!("{root}/{topic}")).collect()
-    }
-
-    /// Publishes a tariff; its hash names it in queries.
-    ///
-    /// # Errors
-    ///
-    /// [`SinkError`].
-    pub fn publish_tariff(
-        &mut self,
-        document: TariffDocument,
-        store: &mut dyn Store,
-    ) -> Result<(Hash, Vec<Outgoing>), SinkError> {
-        let tariff = Tariff::new(document.clone(), self.party.roster().slot())?;
-        // A tariff outlives rosters, so it is bound to the deployment.
-        let context = deployment_context(&self.party.roster().document().deployment);
-        let signed = Signed::sign(document, &self.party.identity.key, &context);
-        let hash = signed.hash();
-        store.put(TARIFF, hash.as_bytes(), signed.bytes())?;
-        let published = (tariff, signed.into_bytes());
-        let sends = self.tariff_sends(&published);
-        self.tariffs.insert(hash, published);
-        Ok((hash, sends))
     }
 
     /// The roster, all revocations and tariffs and the messages of open releases, to be published whenever the sink has connected.
@@ -353,17 +336,6 @@ impl Sink {
         self.said = (now, (2 * pause).min(SAY_AGAIN_LAST).max(self.party.pace.resend));
         let rosters = if self.party.rosters.is_single() { Vec::new() } else { self.rosters() };
         rosters.into_iter().chain(self.revocations()).collect()
-    }
-
-    fn tariff_sends(&self, (tariff, bytes): &(Tariff, Vec<u8>)) -> Vec<Outgoing> {
-        Outgoing::retained_parts(&self.party.topic(Channel::Tariff(tariff.document().id.clone())), bytes)
-    }
-
-    /// The messages that publish a query's tariffs.
-    fn publishing(&self, query: &Query) -> Vec<Outgoing> {
-        let Ask::Bill(ask) = &query.ask else { return Vec::new() };
-        let published = ask.tariffs.iter().filter_map(|hash| self.tariffs.get(hash));
-        published.flat_map(|published| self.tariff_sends(published)).collect()
     }
 
     /// Asks for a group's curve over a period of whole days.
@@ -427,14 +399,6 @@ impl Sink {
         Ok((id, sends))
     }
 
-    fn tariffs_of(&self, query: &Query) -> Result<Vec<Tariff>, SinkError> {
-        let Ask::Bill(ask) = &query.ask else { return Ok(Vec::new()) };
-        ask.tariffs
-            .iter()
-            .map(|hash| self.tariffs.get(hash).map(|(t, _)| t.clone()).ok_or(SinkError::TariffUnknown(*hash)))
-            .collect()
-    }
-
     /// Takes a delivery.
     ///
     /// # Errors
@@ -462,14 +426,11 @@ impl Sink {
         }
         if let Channel::Levelled(channel) = &parsed.channel {
             let Some(levelled) = &mut self.levelled else {
-                return Ok(Handled::refused(Rule::Malformed, "mode levelled is off here"));
+                return Ok(Handled::refused(Rule::Malformed, "mode `levelled` is off here"));
             };
             return levelled.handle(topic, channel, payload, now, &self.party, store);
         }
-        if let Channel::Inventory(name)
-        | Channel::Vote(name)
-        | Channel::Result(name)
-        | Channel::Objection(name) = &parsed.channel
+        if let Channel::Inventory(name) | Channel::Vote(name) | Channel::Result(name) = &parsed.channel
             && self.party.roster().aggregator_named(name).is_none()
         {
             return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
@@ -484,7 +445,7 @@ impl Sink {
                 self.take(&document, Release::take_inventory, |i| (i.query, i.point), now, store)
             }
             Channel::Vote(_) => self.take(&document, Release::take_vote, |v| (v.query, v.point), now, store),
-            Channel::Objection(_) => self.take(
+            Channel::Result(_) if Unverified::<Objection>::parse(&document).is_ok() => self.take(
                 &document,
                 |release, objection, _, _, _| Ok(release.take_objection(&objection)),
                 |objection: &Objection| (objection.query, objection.point),
@@ -568,7 +529,7 @@ impl Sink {
             let Some(release) = self.releases.remove(&id) else { continue };
             tracing::warn!(
                 query = %id, rule = rule.name(),
-                "the aggregators refuse the query: {} It is given up; nothing was released by it", rule.meaning()
+                "too many aggregators reject the query, so it was given up and released nothing: {}", rule.meaning()
             );
             release::withdraw(id, store)?;
             release::refusals::keep_given_up(&release, rule, store)?;

@@ -13,31 +13,31 @@ use serde::Deserialize;
 #[derive(Debug, thiserror::Error)]
 pub enum TariffFileError {
     /// Not TOML, or not a tariff's keys; the text names the line.
-    #[error("the file is not a tariff: {0}")]
+    #[error(transparent)]
     Toml(#[from] Box<toml::de::Error>),
     /// A name that is none.
     #[error(transparent)]
     Id(#[from] IdError),
     /// A zone that the time-zone database does not have.
-    #[error("`{0}` is not a time zone; write one such as Europe/Berlin or America/Los_Angeles")]
+    #[error("expected a time zone, for example Europe/Berlin; found `{0}`")]
     Zone(String),
     /// A price with more than five decimals, or below zero.
-    #[error("price {0} is not from 0 to 10.48576 with at most five decimals")]
+    #[error("expected a price from 0 to 10.48576 with at most five decimals, for example 0.21; found {0}")]
     Price(Decimal),
     /// A price above the largest.
     #[error(transparent)]
     PriceRange(#[from] PriceError),
     /// A band that is not defined.
-    #[error("band `{0}` is not defined; define it under [bands]")]
+    #[error("expected a band that is defined under [bands]; found `{0}`")]
     Band(String),
     /// A day or a range of days that is none.
-    #[error("`{0}` are not days; write such as mon-fri, sat, or daily")]
+    #[error("expected days, for example mon-fri, sat or daily; found `{0}`")]
     Days(String),
     /// A time of day that is none.
-    #[error("`{0}` is not a time of day from 00:00 to 24:00")]
+    #[error("expected a time of day from 00:00 to 24:00, for example 17:00; found `{0}`")]
     Time(String),
     /// A date that is out of range.
-    #[error("`{0}` is not a date within the calendar")]
+    #[error("expected a date, for example 2026-01-31; found `{0}`")]
     Date(String),
     /// Numbers that do not fit together.
     #[error(transparent)]
@@ -214,15 +214,15 @@ mod tests {
     fn mistakes_are_explained() {
         let hour = SlotLength::try_from(3600).unwrap();
         for (from, to, message) in [
-            ("Europe/Berlin", "Berlin", "not a time zone"),
+            ("Europe/Berlin", "Berlin", "expected a time zone"),
             ("0.21", "0.2100001", "at most five decimals"),
             ("0.21", "-1", "from 0 to"),
             ("0.21", "11.0", "over the limit"),
-            ("mon-fri", "fri-mon", "not days"),
-            ("mon-fri", "weekdays", "not days"),
-            ("21:00", "25:00", "not a time of day"),
-            ("otherwise = \"base\"", "otherwise = \"night\"", "not defined"),
-            ("2026-01-01", "2026-13-01", "not a date"),
+            ("mon-fri", "fri-mon", "expected days"),
+            ("mon-fri", "weekdays", "expected days"),
+            ("21:00", "25:00", "expected a time of day"),
+            ("otherwise = \"base\"", "otherwise = \"night\"", "expected a band"),
+            ("2026-01-01", "2026-13-01", "expected a date"),
             ("currency", "curency", "unknown field `curency`"),
         ] {
             let error = parse(&TOU.replace(from, to), hour).unwrap_err().to_string();

@@ -17,8 +17,8 @@ use protocol::signature::hash;
 use protocol::unit::{Slot, SlotLength};
 use serde_json::{Value, json};
 use store::FileStore;
+use utility_sink::agenda::progress::State;
 use utility_sink::config::{Config, KeyConfig, QuestionConfig, SubjectConfig};
-use utility_sink::service::State;
 use utility_sink::sink::levelled::Finding;
 use utility_sink::sink::revoked_in;
 
@@ -35,28 +35,28 @@ const VALUES: Kind = Kind::Json { has: "standard_deviation_of_the_error", key: &
 /// Ask for a function of a group's loads, computed under encryption (mode levelled), and wait for the values
 #[derive(Clone, Debug, Args)]
 pub struct AskArguments {
-    /// The sink's configuration, with an [levelled] section; the sink itself must not be running meanwhile
+    /// The sink's configuration, with a [levelled] section. Stop the sink before you ask
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// sum, mean, variance, time-variance, max, min, weighted or forecast
     #[arg(long)]
     function: String,
-    /// The group; for max and min of two groups, both with a comma between
+    /// The group. For max and min of two groups, both, separated by a comma
     #[arg(long, value_delimiter = ',', required = true)]
     group: Vec<String>,
-    /// The day whose beginning, in UTC, is in the window; for max and min of two windows, both with a comma between
+    /// The day whose start, in UTC, is in the window. For max and min of two windows, both, separated by a comma
     #[arg(long, value_name = "YYYY-MM-DD", value_delimiter = ',', required = true)]
     day: Vec<Date>,
     /// The key's name in the configuration [default: the only one]
     #[arg(long)]
     key: Option<String>,
-    /// One weight a slot of the window, with commas between: prices, or a linear model in units of 2^-16
+    /// One weight for each slot of the window, separated by commas: prices, or a linear model in units of 2^-16
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     weights: Vec<i64>,
-    /// How many members of the group to wait for: whose loads are late are in no value of that window, ever
+    /// How many members of the group to wait for. A member whose loads arrive later is never in that window's values
     #[arg(long, value_name = "HOMES", default_value_t = 0)]
     members: u32,
-    /// Write JSON there
+    /// Write the values as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// How many seconds to wait for the values
@@ -80,21 +80,19 @@ impl AskArguments {
         let slot = roster.slot();
         let mut levelled = config.levelled.take().with_context(|| {
             let file = self.config.display();
-            format!(
-                "{file} has no [levelled] section; docs/levelled.md says what to write, and what it means"
-            )
+            format!("{file} has no [levelled] section; docs/levelled.md explains how to write one")
         })?;
         let key = self.key_of(&levelled.keys)?.clone();
         let question = self.question(&key, slot)?;
         let failed = "nothing was asked";
         let store = home.join(&config.store);
         let revoked = revoked(&store).map_err(|error| explained(error, failed, &store))?;
-        self.check_subjects(&question, &key, (home, &revoked), &roster)?;
+        self.check_subjects(&question, &key, &Utility { home, revoked }, &roster)?;
         let name = question.name.clone();
         levelled.questions = vec![question];
         (config.levelled, config.releases) = (Some(levelled), Vec::new());
         let (released, ended) = released_within(self.patience, &config, home, failed).await?;
-        let state = released.standings.into_iter().find(|standing| standing.name == name);
+        let state = released.progress.into_iter().find(|standing| standing.name == name);
         let found = released.findings.into_iter().find(|(of, _)| *of == name);
         let (_, finding) = found.with_context(|| nothing(state.map(|standing| standing.state), ended))?;
         let wrong = released.wrong.get(&name).cloned().unwrap_or_default();
@@ -109,11 +107,13 @@ impl AskArguments {
         let known = || keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
         match (&self.key, keys) {
             (Some(name), _) => keys.iter().find(|key| key.name == *name).with_context(|| {
-                format!("there is no [[levelled.key]] `{name}`; type --key with one of: {}", known())
+                format!("--key: expected the name of a [[levelled.key]], one of {}; found `{name}`", known())
             }),
             (None, [only]) => Ok(only),
             (None, []) => {
-                anyhow::bail!("the [levelled] section has no [[levelled.key]]; docs/levelled.md has one")
+                anyhow::bail!(
+                    "the [levelled] section has no [[levelled.key]]; docs/levelled.md has an example"
+                )
             }
             (None, _) => anyhow::bail!("there are several keys; type --key with one of: {}", known()),
         }
@@ -124,20 +124,20 @@ impl AskArguments {
         &self,
         question: &QuestionConfig,
         key: &KeyConfig,
-        (home, revoked): (&Path, &[MeterId]),
+        utility: &Utility<'_>,
         roster: &Roster,
     ) -> anyhow::Result<()> {
         let now = runtime::now::<protocol::unit::Timestamp>();
         for (subject, day) in question.subjects.iter().zip(self.day.iter().cycle()) {
             let end =
                 subject.window.checked_add(1).and_then(|next| next.checked_mul(key.window_slots.into()));
-            let end = roster.slot().start_of(Slot(end.context("a day beyond the calendar of slots")?));
+            let end = roster.slot().start_of(Slot(end.context("the day is too late to have a slot number")?));
             anyhow::ensure!(
                 end <= now,
-                "the window of {day} is not over: it ends {end}; ask then, or type --day with an earlier day"
+                "the window of {day} ends {end}; ask after that, or type --day with an earlier day"
             );
         }
-        let file = home.join("meters.csv");
+        let file = utility.home.join("meters.csv");
         if !file.is_file() {
             return Ok(());
         }
@@ -146,23 +146,23 @@ impl AskArguments {
         for SubjectConfig { group, .. } in &question.subjects {
             anyhow::ensure!(
                 groups.contains(group.as_str()),
-                "there is no group `{group}` in {}; type --group with one of: {}",
+                "--group: expected a group of {}, one of {}; found `{group}`",
                 file.display(),
                 groups.into_iter().collect::<Vec<_>>().join(", ")
             );
             let size = rows.iter().filter(|row| row.group.as_ref() == group).count();
             // Whose line was taken out after its revocation may have been in any group.
-            let most =
-                size + revoked.iter().filter(|gone| rows.iter().all(|row| row.meter != **gone)).count();
+            let most = size
+                + utility.revoked.iter().filter(|gone| rows.iter().all(|row| row.meter != **gone)).count();
             let least = usize::from(key.k.max(roster.policy().k));
             anyhow::ensure!(
                 most >= least,
-                "group `{group}` has {size} meters, and {least} are wanted at least (k of the key and of the roster's policy); enrol \
-                 more: wattveil enrol DIR NAME"
+                "group `{group}` has {size} meters; at least {least} are needed (k of the key and of the roster's policy); to add a meter, \
+                 type: wattveil enrol DIR NAME"
             );
             anyhow::ensure!(
                 self.members as usize <= most,
-                "group `{group}` has {size} meters, so that {} never come together; type --members {size} at most",
+                "group `{group}` has {size} meters, fewer than {}; type --members {size} or less",
                 self.members
             );
         }
@@ -176,7 +176,7 @@ impl AskArguments {
         let fits = |len: usize| len == 1 || len == count;
         anyhow::ensure!(
             fits(groups.len()) && fits(days.len()),
-            "{} groups and {} days do not pair up; type one of them, or as many of both",
+            "expected one group, one day, or as many groups as days; found {} groups and {} days",
             groups.len(),
             days.len()
         );
@@ -200,27 +200,35 @@ impl AskArguments {
         let wanted = question.function()?;
         anyhow::ensure!(
             wanted.subjects() == count,
-            "{} is a function of {} (group, day)s; {count} were typed",
+            "{} needs {} pairs of a group and a day; found {count}",
             wanted.name(),
             wanted.subjects()
         );
         anyhow::ensure!(
             wanted.weights().is_some() || self.weights.is_empty(),
-            "{} takes no weights; leave out --weights, or ask for weighted or forecast",
+            "{} has no weights; leave out --weights, or type --function weighted or forecast",
             wanted.name()
         );
         if let Some(found) = wanted.weights() {
             let slots = usize::from(key.window_slots);
             anyhow::ensure!(
                 found == slots,
-                "there are {found} weights for the {slots} slots of a window; type --weights W,W,…"
+                "--weights: expected {slots} numbers, one for each slot of a window, for example 3,5,…; found {found}"
             );
         }
         Ok(question)
     }
 }
 
-/// The meters that the sink has heard to be revoked.
+/// What the utility knows of its meters.
+struct Utility<'a> {
+    /// The directory of its files.
+    home: &'a Path,
+    /// The meters that are revoked.
+    revoked: Vec<MeterId>,
+}
+
+/// The meters that are revoked, as the sink's store has them.
 fn revoked(store: &Path) -> anyhow::Result<Vec<MeterId>> {
     if !store.exists() {
         return Ok(Vec::new());
@@ -231,15 +239,15 @@ fn revoked(store: &Path) -> anyhow::Result<Vec<MeterId>> {
 
 /// Why there are no values, and what to type.
 fn nothing(state: Option<State>, ended: Ended) -> String {
-    let again = "type the same again: what was asked is asked once, and goes on";
+    let again = "type the same again: the open question continues";
     let what = match state {
         Some(State::NotAsked(refusal)) => {
-            return format!("nothing was asked, by rule {}: {}", refusal.rule, refusal.detail);
+            return format!("nothing was asked (rule {}): {}", refusal.rule, refusal.detail);
         }
         Some(State::Blocked(rule) | State::GivenUp(rule)) => {
             return format!(
-                "so many aggregators refuse the question by rule {rule} that no quorum is left: {} docs/levelled.md says what can be \
-                 asked of what",
+                "too many aggregators reject the question, so no quorum is left (rule {rule}): {} docs/levelled.md explains what can be \
+                 asked",
                 rule.meaning()
             );
         }
@@ -249,8 +257,8 @@ fn nothing(state: Option<State>, ended: Ended) -> String {
     match ended {
         Ended::Stopped => format!("it was stopped while it waited for {what}; {again}"),
         Ended::Patience(seconds) => format!(
-            "there are no values after {seconds} s; it waited for {what}. Is everybody up (wattveil status), and has the group enough \
-             members with the whole window? Then {again}"
+            "there are no values after {seconds} s; it waited for {what}. Check that every party is up (wattveil status), and that the \
+             group has enough members with the whole window. Then {again}"
         ),
         Ended::Done => format!("there are no values; it waited for {what}; {again}"),
     }
@@ -260,9 +268,13 @@ fn nothing(state: Option<State>, ended: Ended) -> String {
 fn window(day: Date, slot: SlotLength, slots: u16) -> anyhow::Result<u32> {
     let seconds = u64::try_from(day.to_zoned(TimeZone::UTC)?.timestamp().as_second());
     let seconds = seconds.with_context(|| format!("{day} is before 1970"))?;
-    let first =
-        slot.slot_at(protocol::unit::Timestamp(seconds)).context("a day beyond the calendar of slots")?;
-    first.0.checked_div(slots.into()).context("window_slots is 0; the slots of a day are usual")
+    let first = slot
+        .slot_at(protocol::unit::Timestamp(seconds))
+        .context("the day is too late to have a slot number")?;
+    first
+        .0
+        .checked_div(slots.into())
+        .context("window_slots: expected at least 1, for example the slots of a day; found 0")
 }
 
 /// Values, as they are shown.
@@ -327,7 +339,7 @@ impl Shown {
             .collect();
         writeln!(
             text,
-            "{} of {}, {}; computed under encryption, off by {error:.2} as a standard deviation",
+            "{} of {}, {}; computed under encryption, standard deviation of the error {error:.2}",
             function.name(),
             of.join(" and "),
             self.unit()
@@ -339,16 +351,13 @@ impl Shown {
             }
         }
         for point in differing {
-            writeln!(
-                text,
-                "aggregator {point} computed another result: one of you runs another version, or it lies"
-            )?;
+            writeln!(text, "aggregator {point} computed another result: its version differs, or it lies")?;
         }
         for set in &self.wrong {
             let members: Vec<String> = set.iter().map(Point::to_string).collect();
             writeln!(
                 text,
-                "of aggregators {} one decrypts its part wrongly; these values are of others",
+                "one of the aggregators {} decrypts wrongly; these values come from others",
                 members.join(", ")
             )?;
         }

@@ -146,7 +146,7 @@ fn a_period_that_is_billed_needs_nobody() {
         &[
             "0 of 4 meters have their bill, 0 Wh in all",
             "4 bills of other days, from 2024-10-05T00:00:00-07:00 to 2024-11-02T00:00:00-07:00, 4000 Wh in all: home-1, home-2",
-            "type such as --period 2024-11-02..2024-11-30; to see what is billed, type --period 2024-10-05..2024-11-02",
+            "type --period 2024-11-02..2024-11-30; to see these bills, type --period 2024-10-05..2024-11-02",
         ],
     );
     for _ in 0..2 {
@@ -170,8 +170,8 @@ fn what_is_left_over_is_told() {
         &format!("{BILL} 2024-10"),
         &[
             "2 of 4 meters have their bill, 2000 Wh in all",
-            "No bill for: home-3, home-4. It was not asked for alone, by rule tariff-meters: 2 meters are asked for by a tariff; 3 are \
-             wanted",
+            "No bill: home-3, home-4. It was not asked for alone (rule tariff-meters): 2 meters are in the query; a tariff \
+             needs at least 3",
         ],
     );
     assert_eq!(town.queries(), 0, "nobody is asked");
@@ -186,7 +186,7 @@ fn a_selection_that_is_too_small_is_not_asked() {
         false,
         &format!("{BILL} 2024-10 --meters one.csv"),
         &[
-            "rule tariff-meters: 1 meter is asked for by a tariff; 3 are wanted in one query at least",
+            "rule tariff-meters: 1 meter is in the query; a tariff needs at least 3",
             "type it without --group and --meters",
         ],
     );
@@ -213,11 +213,11 @@ fn a_selection_that_is_too_small_is_not_asked() {
         false,
         "utility-sink --config town/sink/sink.toml --until-done",
         &[
-            "not asked: 1 meter is asked for by a tariff; 3 are wanted",
-            "not released: `curve` was not asked, by rule group-size: the group has 1 members; 3 are wanted",
-            "not released: `grid` was not asked, by rule group-size",
-            "ended: this is what was released bills=0 curve_days=0 intervals=0 findings=0",
-            "3 of 3 releases were not released",
+            "not asked: 1 meter is in the query; a tariff needs at least 3",
+            "not released: `curve` was not asked (rule group-size): the group has 1 members; at least 3 are needed",
+            "not released: `grid` was not asked (rule group-size)",
+            "all releases have ended bills=0 curve_days=0 intervals=0 findings=0",
+            "3 of 3 configured releases are missing",
         ],
     );
     assert_eq!(town.queries(), 0, "nothing is stored");
@@ -229,36 +229,36 @@ fn a_running_sink_is_blamed_only_if_it_runs() {
     let town = Town::new("--smallest-group 3 --levelled light");
     let ask = "ask --config town/sink/sink.toml --function sum --group group-1 --day 2024-10-02";
     let held = town.store();
-    let blamed = ["the sink runs on town/sink/sink.redb", "systemctl stop wattveil-utility-sink"];
+    let blamed = ["a sink runs with the store town/sink/sink.redb", "systemctl stop wattveil-utility-sink"];
     town.tells(false, &format!("{BILL} 2024-10"), &blamed);
     town.tells(false, ask, &blamed);
     drop(held);
     for (line, words) in [
         (
             format!("{ask} --function variance"),
-            &["rule function: variance takes a key of profile medium"][..],
+            &["rule function: variance needs a key of profile medium"][..],
         ),
         (
             ask.replace("group-1", "group-9"),
-            &["no group `group-9` in town/sink/meters.csv", "one of: group-1"],
+            &["expected a group of town/sink/meters.csv, one of group-1; found `group-9`"],
         ),
-        (format!("{ask} --members 5"), &["5 never come together; type --members 4"]),
+        (format!("{ask} --members 5"), &["type --members 4 or less"]),
     ] {
         let line =
             line.replace("--function sum", if line.contains("variance") { "" } else { "--function sum" });
         let text = town.tells(false, &line, words);
-        assert!(!text.contains("the sink runs"), "{text}");
+        assert!(!text.contains("a sink runs"), "{text}");
     }
     let today = Zoned::now().in_tz("UTC").unwrap().date();
     town.tells(
         false,
         &ask.replace("2024-10-02", &today.to_string()),
-        &[&format!("the window of {today} is not over: it ends {}T", today.tomorrow().unwrap())],
+        &[&format!("the window of {today} ends {}T", today.tomorrow().unwrap())],
     );
     fs::write(town.path("sink/box-1.key"), "no key").unwrap();
     for line in [format!("{BILL} 2024-10"), ask.to_owned()] {
         let text = town.tells(false, &line, &["box-1.key"]);
-        assert!(!text.contains("the sink runs"), "{text}");
+        assert!(!text.contains("a sink runs"), "{text}");
     }
 }
 
@@ -378,7 +378,7 @@ fn what_was_given_up_is_not_waited_for() {
     town.is_given_up(&[5; 16], Rule::Targets);
     write(&meters[..1]);
     for _ in 0..2 {
-        town.tells(false, sink, &["not released: `october` was not asked, by rule tariff-meters"]);
+        town.tells(false, sink, &["not released: `october` was not asked (rule tariff-meters)"]);
     }
     assert_eq!(town.queries(), 0);
     write(&meters);

@@ -121,7 +121,7 @@ fn the_aggregator_workers_example_is_whole() {
     has_every_parameter::<Config>(&full, &[&[], &["pace"], &["levelled"]]);
     has_every_parameter::<Config>(&full, &BROKER);
     shows_the_defaults::<Config>(&text, &full, &[], &["log", "cache_mib"]);
-    shows_the_defaults::<Config>(&text, &full, &["pace"], &["receipt_every_ms", "patience_s"]);
+    shows_the_defaults::<Config>(&text, &full, &["pace"], &["receipt_every", "patience"]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_utility_sinks_example_is_whole() {
     has_every_parameter::<Config>(&full, &levelled);
     has_every_parameter::<Config>(&full, &BROKER);
     shows_the_defaults::<Config>(&text, &full, &[], &["log"]);
-    shows_the_defaults::<Config>(&text, &full, &["pace"], &["settle_ms", "resend_ms"]);
+    shows_the_defaults::<Config>(&text, &full, &["pace"], &["settle", "resend"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
 use super::Registry;
-use super::releases::{TAKEN, is_taken, taken_key};
+use super::taken::{TAKEN, is_taken, taken_key};
 
 const PARTITION: Table = Table("partition");
 const CURVES: Table = Table("curves");

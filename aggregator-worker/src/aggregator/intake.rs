@@ -4,6 +4,7 @@
 //! record that contradicts one that is held.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use protocol::certificate::MeterCertificate;
 use protocol::id::{MeterId, Rid};
@@ -12,7 +13,7 @@ use protocol::record::{Head, MAX_BATCH};
 use protocol::release::inventory::Held;
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
-use protocol::rule::Rule;
+use protocol::rule::{Refusal, Rule};
 use protocol::share::{ShareMessage, ShareVector};
 use protocol::signature::Signature;
 use protocol::topic::{Channel, Handled, Outgoing};
@@ -22,7 +23,7 @@ use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
-use super::{AggregatorError, Party, Registry};
+use super::{AggregatorError, Context, Party, Registry};
 
 const RECORD: Table = Table("record");
 const EVIDENCE: Table = Table("evidence");
@@ -32,6 +33,14 @@ const MAX_OWED: usize = 1_024;
 
 /// How far a slot may lie ahead of the clock, in seconds.
 const AHEAD: u64 = 900;
+
+/// Why a message that is held is refused.
+pub(super) const HELD: &str = "it is stored already; its receipt is sent again";
+
+/// A message that is refused as such: its meter is to be told.
+pub(super) fn refuse<E>(rule: Rule, detail: impl fmt::Display) -> Result<Result<(), Refusal>, E> {
+    Ok(Err(Refusal::new(rule, detail)))
+}
 
 /// A record that is held.
 #[derive(Deserialize_tuple, Serialize_tuple)]
@@ -100,6 +109,29 @@ impl Intake {
         }
     }
 
+    /// Notes in the meter's account whether a message was stored.
+    pub(super) fn note(
+        &mut self,
+        stored: Result<(), Refusal>,
+        meter: MeterId,
+        seq: u64,
+        what: &str,
+        registry: &Registry,
+    ) -> Handled {
+        let Err(Refusal { rule, detail }) = stored else {
+            self.hold(meter, seq);
+            self.owe_word(meter, seq);
+            return Handled::quietly();
+        };
+        match rule {
+            Rule::Replay => self.owe_word(meter, seq),
+            // Somebody else forged it.
+            Rule::Forged => {}
+            _ => self.owe_refusal(meter, seq, rule, registry),
+        }
+        Handled::refused(rule, format_args!("{what} {seq} of meter {meter}: {detail}"))
+    }
+
     pub(super) fn records(&self) -> u64 {
         self.records
     }
@@ -114,9 +146,7 @@ impl Intake {
         &mut self,
         meter: MeterId,
         payload: &[u8],
-        now: Moment,
-        party: &Party,
-        registry: &Registry,
+        context: Context<'_>,
         store: &mut dyn Store,
     ) -> Result<Handled, StoreError> {
         let message = match ShareMessage::parse(payload) {
@@ -124,18 +154,18 @@ impl Intake {
             Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
         };
         let head = *message.head();
-        if head.meter != meter || message.point() != party.identity.point {
+        if head.meter != meter || message.point() != context.party.identity.point {
             return Ok(Handled::refused(
                 Rule::Malformed,
                 "the record is another meter's, or for another aggregator",
             ));
         }
-        match self.verify_and_store(message, head, now, party, registry, store)? {
+        match self.verify_and_store(message, head, context, store)? {
             Ok(()) => Ok(Handled::quietly()),
-            Err((rule, detail)) => {
+            Err(Refusal { rule, detail }) => {
                 // A forged record is not its meter's: a receipt for it would make the meter give up its own.
                 if !matches!(rule, Rule::Forged | Rule::Replay) {
-                    self.owe_refusal(head.meter, head.seq, rule, registry);
+                    self.owe_refusal(head.meter, head.seq, rule, context.registry);
                 }
                 Ok(Handled::refused(rule, format_args!("record {} of meter {meter}: {detail}", head.seq)))
             }
@@ -146,17 +176,13 @@ impl Intake {
         &mut self,
         message: ShareMessage,
         head: Head,
-        now: Moment,
-        party: &Party,
-        registry: &Registry,
+        context: Context<'_>,
         store: &mut dyn Store,
-    ) -> Result<Result<(), (Rule, String)>, StoreError> {
-        let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
-        let (certificate, roster) =
-            match admit((head.meter, head.roster_epoch, "sealed"), now, party, registry) {
-                Ok(admitted) => admitted,
-                Err(refused) => return Ok(Err(refused)),
-            };
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        let (certificate, roster) = match context.admit(head.meter, head.roster_epoch, "sealed") {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         // A repeat is answered before anything costly: its name says that it is the record that is held.
         let rid = message.rid(roster);
         let end = self.accounts.get(&head.meter).map_or_else(Slot::default, |account| account.end);
@@ -166,11 +192,11 @@ impl Intake {
             && *version == head.version
         {
             self.owe_check(&head, rid, stored);
-            return refuse(Rule::Replay, &"it is held, and its receipt goes again");
+            return refuse(Rule::Replay, HELD);
         }
         let verified = match message.verify(&certificate.key, roster) {
             Ok(verified) => verified,
-            Err(error) => return refuse(Rule::Forged, &error),
+            Err(error) => return refuse(Rule::Forged, error),
         };
         // A second version is refused too: were a closing register to change after its bill, bills would not telescope.
         if let Some((_, stored)) = rival {
@@ -183,15 +209,15 @@ impl Intake {
             }
             return refuse(
                 Rule::Equivocation,
-                &format_args!("{} is held for slots {}", stored.rid, stored.slots),
+                format_args!("{} is held for slots {}", stored.rid, stored.slots),
             );
         }
-        if let Err((rule, detail)) = timely((head.meter, head.slots), now, party, registry) {
-            return refuse(rule, &detail);
+        if let Err(refusal) = context.check_time(head.meter, head.slots) {
+            return Ok(Err(refusal));
         }
-        let shares = match verified.open(&party.identity.box_keys, roster) {
+        let shares = match verified.open(&context.party.identity.box_keys, roster) {
             Ok(shares) => shares,
-            Err(error) => return refuse(Rule::BadShare, &error),
+            Err(error) => return refuse(Rule::BadShare, error),
         };
         let (record, signature) = verified.evidence();
         let stored = Stored {
@@ -271,49 +297,48 @@ impl Intake {
     }
 }
 
-/// The certificate of a meter, if one covers it now, and the roster that its message is under: the one in force, or one
-/// before it, since a meter may have sealed before it heard. `made` says how the message was bound to the roster.
-pub(super) fn admit<'a>(
-    (meter, roster_epoch, made): (MeterId, u32, &str),
-    now: Moment,
-    party: &'a Party,
-    registry: &'a Registry,
-) -> Result<(&'a MeterCertificate, &'a Roster), (Rule, String)> {
-    let Some(roster) = party.rosters.of_epoch(roster_epoch) else {
-        let current = party.roster().document().epoch;
-        let detail = format!("{made} under roster {roster_epoch}; roster {current} is in force here");
-        return Err((Rule::RosterOld, detail));
-    };
-    let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
-    certificate
-        .map(|signed| (&**signed, roster))
-        .ok_or_else(|| (Rule::UnknownMeter, "no certificate covers it now".to_owned()))
-}
+impl<'a> Context<'a> {
+    /// The certificate of a meter, if one covers it now, and the roster that its message is under. That is the roster in force, or an
+    /// earlier one, since a meter may have sealed before it received the latest. `made` says how the message was bound to the roster.
+    pub(super) fn admit(
+        self,
+        meter: MeterId,
+        roster_epoch: u32,
+        made: &str,
+    ) -> Result<(&'a MeterCertificate, &'a Roster), Refusal> {
+        let Some(roster) = self.party.rosters.of_epoch(roster_epoch) else {
+            let current = self.party.roster().document().epoch;
+            let detail = format!("{made} under roster {roster_epoch}; this aggregator has roster {current}");
+            return Err(Refusal::new(Rule::RosterOld, detail));
+        };
+        let certificate = self.registry.certificates.get(&meter).filter(|c| c.covers(self.now.timestamp()));
+        certificate
+            .map(|signed| (&**signed, roster))
+            .ok_or_else(|| Refusal::new(Rule::UnknownMeter, "no certificate covers it now"))
+    }
 
-/// Whether a meter's slots are neither in the future nor too old, and ended before it was revoked.
-pub(super) fn timely(
-    (meter, slots): (MeterId, SlotRange),
-    now: Moment,
-    party: &Party,
-    registry: &Registry,
-) -> Result<(), (Rule, String)> {
-    if let Some(Revocation { from, reason, .. }) = registry.stopping(meter, slots, party) {
-        let detail = format!("slots {slots} end after the meter was revoked at {}: {reason}", from.0);
-        return Err((Rule::Revoked, detail));
+    /// Checks that a meter's slots are neither in the future nor too old, and ended before it was revoked.
+    pub(super) fn check_time(self, meter: MeterId, slots: SlotRange) -> Result<(), Refusal> {
+        if let Some(Revocation { from, reason, .. }) = self.registry.stopping(meter, slots, self.party) {
+            let detail = format!("slots {slots} end after the meter was revoked at {}: {reason}", from.0);
+            return Err(Refusal::new(Rule::Revoked, detail));
+        }
+        let end = self.party.roster().slot().start_of(slots.end());
+        let now = self.now.timestamp();
+        if end > now.plus(AHEAD) {
+            let ahead = end.since(now);
+            return Err(Refusal::new(
+                Rule::TooEarly,
+                format_args!("slots {slots} end {ahead} s in the future"),
+            ));
+        }
+        let (age, grace) = (now.since(end), u64::from(self.party.roster().policy().late_grace));
+        if age > grace {
+            let detail = format_args!("slots {slots} ended {age} s ago; the limit is {grace} s");
+            return Err(Refusal::new(Rule::Late, detail));
+        }
+        Ok(())
     }
-    let end = party.roster().slot().start_of(slots.end());
-    let now = now.timestamp();
-    if end > now.plus(AHEAD) {
-        return Err((Rule::TooEarly, format!("slots {slots} end {} s ahead of the clock", end.since(now))));
-    }
-    let grace = u64::from(party.roster().policy().late_grace);
-    if now.since(end) > grace {
-        return Err((
-            Rule::Late,
-            format!("slots {slots} ended {} s ago, the grace is {grace} s", now.since(end)),
-        ));
-    }
-    Ok(())
 }
 
 fn key(meter: MeterId, first: Slot, version: u8) -> Vec<u8> {

@@ -8,13 +8,15 @@
 //!
 //! Off unless it is asked for ([`super::Aggregator::with_levelled`]).
 
+use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::plan::Plan;
 use protocol::part::Assembly;
 use protocol::rule::Rule;
 use protocol::signature::Signed;
-use protocol::topic::{Channel, Handled, LevelledChannel, Outgoing, Role, Topic};
+use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
 use protocol::unit::Moment;
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 use store::{Store, Table};
 
 use self::making::Makings;
@@ -33,11 +35,14 @@ const BLOB: Table = Table("levelled-blob");
 const MAX_KEYS: usize = 16;
 
 /// The pace of mode `levelled`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct LevelledPace {
     /// Milliseconds until a contribution that others wait for is sent again; doubles each time.
+    #[serde(with = "runtime::millis")]
     pub resend_first: u64,
     /// Milliseconds between repeats at most.
+    #[serde(with = "runtime::millis")]
     pub resend_last: u64,
 }
 

@@ -9,12 +9,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use protocol::hedge::hedged;
-use protocol::id::{Hash, QueryId, ServicePoint};
+use protocol::id::{Hash, QueryId};
 use protocol::release::answer::answers;
 use protocol::release::cut::Cut;
-use protocol::release::inventory::{Held, Holding, Inventory, InventoryAnswer, MAX_RECORDS};
+use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
 use protocol::release::objection::Objection;
-use protocol::release::query::{Ask, GridAsk, GroupAsk, Path, Query};
+use protocol::release::query::{Ask, Query};
 use protocol::release::result::ResultShare;
 use protocol::release::selection::Selection;
 use protocol::release::vote::Vote;
@@ -24,20 +24,23 @@ use protocol::share::ShareVector;
 use protocol::signature::Signed;
 use protocol::tariff::Tariff;
 use protocol::topic::{Channel, Handled, Outgoing};
-use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::unit::Moment;
 use protocol::wire;
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
 use super::ledger::Ledger;
+use super::taken::{BILLED, TAKEN, taken_key};
 use super::vectors::Vectors;
 use super::{AggregatorError, Party, Registry, differencing, intake};
 
+mod holdings;
 mod inbox;
 #[cfg(test)]
 mod tests;
 
+use self::holdings::{holdings, takes};
 use self::inbox::Inbox;
 
 const QUERY: Table = Table("query");
@@ -45,8 +48,6 @@ const INVENTORY: Table = Table("inventory");
 const OWN_VOTE: Table = Table("own-vote");
 const SELECTION: Table = Table("selection");
 const RESULT: Table = Table("result");
-pub(super) const TAKEN: Table = Table("taken");
-const BILLED: Table = Table("billed");
 
 /// The most releases in memory; the oldest that is finished goes first. Each comes back from the store when it is needed.
 const MAX_RELEASES: usize = 512;
@@ -312,7 +313,7 @@ impl Releases {
             let objection =
                 Objection { query: cut.query, cut: cut.hash(), point: party.identity.point, rule };
             let objection = party.sign_under(objection, cut.context());
-            let topic = party.topic(Channel::Objection(party.name.clone()));
+            let topic = party.topic(Channel::Result(party.name.clone()));
             handled.sends.extend(Outgoing::parts(&topic, objection.bytes()));
         }
         Ok(handled)
@@ -565,109 +566,4 @@ fn tariffs_of(query: &Query, registry: &Registry) -> Option<Vec<Tariff>> {
         Ask::Bill(ask) => ask.tariffs.iter().map(|hash| registry.tariffs.get(hash).cloned()).collect(),
         Ask::Group(_) | Ask::Grid(_) => Some(Vec::new()),
     }
-}
-
-/// What is held for each target, or why it is refused.
-fn holdings(
-    query: &Query,
-    registry: &Registry,
-    vectors: &Vectors,
-    store: &dyn Store,
-) -> Result<InventoryAnswer, StoreError> {
-    let mut holdings = Vec::new();
-    let mut records = 0;
-    for (index, meter) in query.meters().into_iter().enumerate() {
-        let span = query.span(index);
-        let Some(certificate) = registry.certificates.get(&meter) else {
-            holdings.push(Holding::Refused(Rule::UnknownMeter));
-            continue;
-        };
-        let refused = match &query.ask {
-            Ask::Group(GroupAsk { group, .. }) | Ask::Grid(GridAsk { group, .. })
-                if certificate.group != *group =>
-            {
-                Some(Rule::ForeignGroup)
-            }
-            _ if is_taken(query.path(), &certificate.service_point, span, store)? => {
-                Some(Rule::AlreadyReleased)
-            }
-            Ask::Bill(ask) => {
-                // A bill that opens later than our last one ended may follow a release that we have yet to learn of:
-                // we say what we hold, and vote only when we have caught up.
-                let opening = ask.targets.get(index).and_then(|target| target.opening);
-                (opening < billed_until(meter, store)?).then_some(Rule::Continuity)
-            }
-            Ask::Group(_) | Ask::Grid(_) => None,
-        };
-        holdings.push(match (refused, &query.ask) {
-            (Some(rule), _) => Holding::Refused(rule),
-            (None, Ask::Grid(_)) => {
-                Holding::Vector(intake::held(meter, span, store)?, vectors.held(meter, span, store)?)
-            }
-            (None, _) => Holding::Records(intake::held(meter, span, store)?),
-        });
-        records += holdings.last().and_then(Holding::records).map_or(0, <[Held]>::len);
-    }
-    Ok(if records > MAX_RECORDS {
-        InventoryAnswer::Refused(Rule::Targets)
-    } else {
-        InventoryAnswer::Holdings(holdings)
-    })
-}
-
-/// What a selection takes from each service point, if nothing of it was taken before and no two targets share one.
-fn takes(
-    query: &Query,
-    selection: &Selection,
-    registry: &Registry,
-    store: &dyn Store,
-) -> Result<Result<Vec<(ServicePoint, SlotRange)>, Rule>, StoreError> {
-    let mut takes: Vec<(ServicePoint, SlotRange)> = Vec::new();
-    for (meter, range) in selection.takes() {
-        let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Err(Rule::UnknownMeter)) };
-        if let Ask::Group(GroupAsk { group, .. }) | Ask::Grid(GridAsk { group, .. }) = &query.ask
-            && certificate.group != *group
-        {
-            return Ok(Err(Rule::ForeignGroup));
-        }
-        let service_point = certificate.service_point.clone();
-        let twice = takes.iter().any(|(other, taken)| *other == service_point && taken.overlaps(range));
-        if twice || is_taken(query.path(), &service_point, range, store)? {
-            return Ok(Err(Rule::AlreadyReleased));
-        }
-        takes.push((service_point, range));
-    }
-    for billed in selection.billed() {
-        if billed_until(billed.meter, store)? != billed.anchor.map(|anchor| anchor.slots.end()) {
-            return Ok(Err(Rule::Continuity));
-        }
-    }
-    Ok(Ok(takes))
-}
-
-fn billed_until(meter: protocol::id::MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
-    let bytes = store.get(BILLED, meter.as_bytes())?;
-    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(|bytes| Slot(u32::from_be_bytes(bytes))))
-}
-
-pub(super) fn taken_key(path: Path, service_point: &ServicePoint, first: Slot) -> Vec<u8> {
-    let kind = match path {
-        Path::Bill => b'b',
-        Path::Group => b'g',
-    };
-    // A name holds no byte below `-`, so that 0 ends it.
-    [&[kind], service_point.as_ref().as_bytes(), &[0], &first.0.to_be_bytes()].concat()
-}
-
-/// Whether a slot of `range` was taken from a service point.
-pub(super) fn is_taken(
-    path: Path,
-    service_point: &ServicePoint,
-    range: SlotRange,
-    store: &dyn Store,
-) -> Result<bool, StoreError> {
-    let (from, to) = (taken_key(path, service_point, Slot(0)), taken_key(path, service_point, range.end()));
-    Ok(store::entries_within(TAKEN, &from, &to, store)?.into_iter().any(|(_, end)| {
-        <[u8; 4]>::try_from(&end[..]).is_ok_and(|end| u32::from_be_bytes(end) > range.start().0)
-    }))
 }

@@ -14,15 +14,15 @@ use protocol::release::selection::Interval;
 use protocol::rule::{Refusal, Rule};
 use protocol::signature::{Unverified, hash};
 use protocol::topic::Handled;
-use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::unit::{Slot, SlotRange};
 use protocol::wire;
 use rand::CryptoRng;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 use zeroize::Zeroizing;
 
-use super::intake::{Intake, admit, timely};
-use super::{AggregatorError, Party, Registry};
+use super::intake::{HELD, Intake, refuse};
+use super::{AggregatorError, Context, Party};
 
 const VECTOR: Table = Table("vector");
 const NAME: Table = Table("vector-name");
@@ -65,9 +65,6 @@ pub(super) struct Vectors {
     sums: BTreeMap<Hash, KeyShares>,
 }
 
-/// Why a message is refused, and whether its meter is to be told.
-type Refused = (Rule, String);
-
 impl Vectors {
     /// Counts what is held.
     pub(super) fn load(intake: &mut Intake, store: &dyn Store) -> Result<Self, AggregatorError> {
@@ -100,8 +97,8 @@ impl Vectors {
     pub(super) fn take_vector(
         meter: MeterId,
         payload: &[u8],
-        now: Moment,
-        (party, registry, intake): (&Party, &Registry, &mut Intake),
+        context: Context<'_>,
+        intake: &mut Intake,
         store: &mut dyn Store,
     ) -> Result<Handled, StoreError> {
         let message = match Unverified::<LoadVector>::parse(payload) {
@@ -110,49 +107,46 @@ impl Vectors {
             Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
         };
         let seq = message.claim().seq;
-        let taken = Self::check_and_store_vector(message, now, (party, registry), store)?;
-        Ok(answer(taken, (meter, seq), "load vector", registry, intake))
+        let stored = Self::check_and_store_vector(message, context, store)?;
+        Ok(intake.note(stored, meter, seq, "load vector", context.registry))
     }
 
     fn check_and_store_vector(
         message: Unverified<LoadVector>,
-        now: Moment,
-        (party, registry): (&Party, &Registry),
+        context: Context<'_>,
         store: &mut dyn Store,
-    ) -> Result<Result<(), Refused>, StoreError> {
-        let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
+    ) -> Result<Result<(), Refusal>, StoreError> {
         let LoadVector { roster_epoch, meter, slots, .. } = *message.claim();
-        let (certificate, roster) = match admit((meter, roster_epoch, "encrypted"), now, party, registry) {
+        let (certificate, roster) = match context.admit(meter, roster_epoch, "encrypted") {
             Ok(admitted) => admitted,
-            Err(refused) => return Ok(Err(refused)),
+            Err(refusal) => return Ok(Err(refusal)),
         };
         let key = vector_key(meter, slots.start());
         let held = store.get(NAME, &key)?.and_then(|bytes| wire::decode::<Name>(&bytes).ok());
         if held.is_some_and(|held| held.vector == message.hash()) {
-            return refuse(Rule::Replay, &"it is held, and its receipt goes again");
+            return refuse(Rule::Replay, HELD);
         }
         let verified = match message.verify(&certificate.key, &roster.context()) {
             Ok(verified) => verified,
-            Err(error) => return refuse(Rule::Forged, &error),
+            Err(error) => return refuse(Rule::Forged, error),
         };
         if held.is_some() {
-            return refuse(
-                Rule::Equivocation,
-                &format_args!("another is held for the interval at {}", slots.start()),
-            );
+            let detail = format_args!("another is stored for the interval at {}", slots.start());
+            return refuse(Rule::Equivocation, detail);
         }
-        let interval = party.roster().policy().interval_slots(party.roster().slot());
+        let current = context.party.roster();
+        let interval = current.policy().interval_slots(current.slot());
         let fits = interval.is_some_and(|interval| {
             slots.len() == interval as usize && slots.start().0.is_multiple_of(interval)
         });
         if !fits {
-            return refuse(Rule::Interval, &format_args!("{slots} is no interval of this roster"));
+            return refuse(Rule::Interval, format_args!("slots {slots} are not an interval of this roster"));
         }
-        if let Err((rule, detail)) = timely((meter, slots), now, party, registry) {
-            return refuse(rule, &detail);
+        if let Err(refusal) = context.check_time(meter, slots) {
+            return Ok(Err(refusal));
         }
-        if let Err(error) = Vector::parse(&verified.ciphertext, slots, party.roster()) {
-            return refuse(Rule::LoadVector, &error);
+        if let Err(error) = Vector::parse(&verified.ciphertext, slots, current) {
+            return refuse(Rule::LoadVector, error);
         }
         let name = Name { seq: verified.seq, vector: verified.hash(), deal: verified.deal };
         store.put(NAME, &key, &wire::encode(&name))?;
@@ -165,68 +159,69 @@ impl Vectors {
         &mut self,
         meter: MeterId,
         payload: &[u8],
-        now: Moment,
-        (party, registry, intake): (&Party, &Registry, &mut Intake),
+        context: Context<'_>,
+        intake: &mut Intake,
         store: &mut dyn Store,
     ) -> Result<Handled, StoreError> {
         let message = match DealMessage::parse(payload) {
-            Ok(message) if message.claim().meter == meter && message.point() == party.identity.point => {
+            Ok(message)
+                if message.claim().meter == meter && message.point() == context.party.identity.point =>
+            {
                 message
             }
             Ok(_) => {
-                return Ok(Handled::refused(
-                    Rule::Malformed,
-                    "the deal is another meter's, or for another aggregator",
-                ));
+                let detail = "the deal is another meter's, or for another aggregator";
+                return Ok(Handled::refused(Rule::Malformed, detail));
             }
             Err(error) => return Ok(Handled::refused(Rule::Malformed, error)),
         };
         let seq = message.seq();
-        let taken = self.check_and_store_chunk(message, meter, now, (party, registry), store)?;
-        Ok(answer(taken, (meter, seq), "key deal", registry, intake))
+        let stored = self.check_and_store_chunk(message, meter, context, store)?;
+        Ok(intake.note(stored, meter, seq, "key deal", context.registry))
     }
 
     fn check_and_store_chunk(
         &mut self,
         message: DealMessage,
         meter: MeterId,
-        now: Moment,
-        (party, registry): (&Party, &Registry),
+        context: Context<'_>,
         store: &mut dyn Store,
-    ) -> Result<Result<(), Refused>, StoreError> {
-        let refuse = |rule, detail: &dyn std::fmt::Display| Ok(Err((rule, detail.to_string())));
+    ) -> Result<Result<(), Refusal>, StoreError> {
         let roster_epoch = message.claim().roster_epoch;
-        let (certificate, roster) = match admit((meter, roster_epoch, "dealt"), now, party, registry) {
+        let (certificate, roster) = match context.admit(meter, roster_epoch, "dealt") {
             Ok(admitted) => admitted,
-            Err(refused) => return Ok(Err(refused)),
+            Err(refusal) => return Ok(Err(refusal)),
         };
         let name = message.deal();
         let held = self.deals.get(&meter).and_then(|deals| deals.get(&name));
         if held.is_some_and(|held| held.held.contains(&message.index())) {
-            return refuse(Rule::Replay, &"it is held, and its receipt goes again");
+            return refuse(Rule::Replay, HELD);
         }
         if held.is_none() && self.deals.get(&meter).is_some_and(|deals| deals.len() >= MAX_DEALS) {
-            return refuse(Rule::KeyDeal, &format_args!("{MAX_DEALS} deals of this meter are held"));
+            return refuse(Rule::KeyDeal, format_args!("this meter has {MAX_DEALS} deals already"));
         }
         let chunk = match message.verify(&certificate.key, roster) {
             Ok(chunk) => chunk,
-            Err(error) => return refuse(Rule::Forged, &error),
+            Err(error) => return refuse(Rule::Forged, error),
         };
         let (index, total) = chunk.place();
-        let plaintext = match chunk.open(&party.identity.box_keys, roster) {
+        let plaintext = match chunk.open(&context.party.identity.box_keys, roster) {
             Ok(plaintext) => plaintext,
-            Err(error) => return refuse(Rule::BadShare, &error),
+            Err(error) => return refuse(Rule::BadShare, error),
         };
         let mut dealt =
             held.cloned().unwrap_or_else(|| Dealt { seq: chunk.deal().seq, total, held: Vec::new() });
         store.put(CHUNK, &chunk_key(meter, name, index), &plaintext)?;
         dealt.held.push(index);
         if dealt.is_whole()
-            && let Err(error) =
-                KeyShares::parse(&chunks(meter, name, store)?, party.roster(), party.identity.point)
+            && let Err(error) = KeyShares::parse(
+                &chunks(meter, name, store)?,
+                context.party.roster(),
+                context.party.identity.point,
+            )
         {
             store.remove(CHUNK, &chunk_key(meter, name, index))?;
-            return refuse(Rule::KeyDeal, &error);
+            return refuse(Rule::KeyDeal, error);
         }
         store.put(DEAL, &deal_key(meter, name), &wire::encode(&dealt))?;
         self.deals.entry(meter).or_default().insert(name, dealt);
@@ -296,32 +291,6 @@ impl Vectors {
             self.sums.insert(name, sum);
         }
         Ok(self.sums.get(&name))
-    }
-}
-
-/// Notes in the meter's account what became of a message.
-fn answer(
-    taken: Result<(), Refused>,
-    (meter, seq): (MeterId, u64),
-    what: &str,
-    registry: &Registry,
-    intake: &mut Intake,
-) -> Handled {
-    match taken {
-        Ok(()) => {
-            intake.hold(meter, seq);
-            intake.owe_word(meter, seq);
-            Handled::quietly()
-        }
-        Err((rule, detail)) => {
-            match rule {
-                Rule::Replay => intake.owe_word(meter, seq),
-                // What is forged is not its meter's doing.
-                Rule::Forged => {}
-                _ => intake.owe_refusal(meter, seq, rule, registry),
-            }
-            Handled::from(Refusal::new(rule, format_args!("{what} {seq} of meter {meter}: {detail}")))
-        }
     }
 }
 

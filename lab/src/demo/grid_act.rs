@@ -47,7 +47,7 @@ pub(super) async fn run(options: &Options, directory: &Path, mut dice: StdRng) -
     let deployment = Deployment::create(&plan, &mut dice)?;
     let stage = Stage::open(&deployment, &directory, &mut dice).await?;
     let seen = observer::watch(stage.settings("observer", "observer"), "wv/1/grid/#".to_owned());
-    let pace = aggregator_worker::config::PaceConfig { receipt_every_ms: 100, patience_s: 600 };
+    let pace = aggregator_worker::aggregator::Pace { receipt_every: 100, patience: 600_000 };
     let setup = Setup { aggregators: pace, ..stage.setup.clone() };
     let configs = deployment.write_aggregators(&directory, &setup)?;
     let mut workers =

@@ -60,7 +60,7 @@ impl Play {
         let stage = Stage::open(&deployment, directory, &mut dice).await?;
         let name = deployment.roster.document().deployment.to_string();
         let seen = observer::watch(stage.settings("observer", "observer"), format!("wv/1/{name}/#"));
-        let pace = aggregator_worker::config::PaceConfig { receipt_every_ms: 100, patience_s: 600 };
+        let pace = aggregator_worker::aggregator::Pace { receipt_every: 100, patience: 600_000 };
         let setup = Setup { aggregators: pace, ..stage.setup.clone() };
         let configs = deployment.write_aggregators(directory, &setup)?;
         let workers =

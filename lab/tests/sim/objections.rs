@@ -37,7 +37,7 @@ fn objects(liar: usize) -> Villainy {
             let objection = Objection { query, cut, point, rule: Rule::Differencing };
             let key = &deployment.aggregators[liar].key;
             let objection = Signed::sign(objection, key, &deployment.roster.context());
-            let topic = Channel::Objection(name.clone()).of(&deployment.roster.document().deployment);
+            let topic = Channel::Result(name.clone()).of(&deployment.roster.document().deployment);
             said.extend(Outgoing::parts(&topic, objection.bytes()));
         }
         *sends = said;
@@ -162,7 +162,7 @@ fn what_everybody_refuses_is_given_up() {
                 let Err(SinkError::Refused(refusal)) = forbidden else { panic!("{forbidden:?}") };
                 assert_eq!(refusal.rule, Rule::TariffMeters);
                 assert!(
-                    refusal.detail.contains("1 meter is asked for by a tariff; 2 are wanted"),
+                    refusal.detail.contains("1 meter is in the query; a tariff needs at least 2"),
                     "{refusal}"
                 );
                 let unchecked = sink.ask_bills_unanchored(day(0), &tariffs, &meters[..1], now, store, rng);

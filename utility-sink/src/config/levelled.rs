@@ -9,29 +9,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::sink::levelled::LevelledPace;
 
-/// Mode `levelled`: its pace, which keys to plan, what to ask.
+/// Mode `levelled`: its pace, the keys to plan, the questions to ask.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LevelledConfig {
-    /// Milliseconds until a message that waits for answers is sent again.
-    pub resend_ms: u64,
-    /// Milliseconds between repeats at most; they double.
-    pub resend_last_ms: u64,
+    /// Milliseconds until an unanswered message is sent again.
+    #[serde(with = "runtime::millis")]
+    pub resend: u64,
+    /// The most milliseconds between repeats; the time doubles with each.
+    #[serde(with = "runtime::millis")]
+    pub resend_last: u64,
     /// Milliseconds to wait for aggregators that have not answered, once a quorum has.
-    pub settle_ms: u64,
+    #[serde(with = "runtime::millis")]
+    pub settle: u64,
     /// Milliseconds to wait for an active set; then another one is asked.
-    pub patience_ms: u64,
+    #[serde(with = "runtime::millis")]
+    pub patience: u64,
     /// Whether several active sets open each result, so that one aggregator's wrong decryption is noticed.
     pub confirm: bool,
-    /// Collective keys to plan, once each.
+    /// The collective keys to plan, each once.
     #[serde(rename = "key", skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyConfig>,
-    /// What to ask, once each.
+    /// The questions to ask, each once.
     #[serde(rename = "question", skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<QuestionConfig>,
 }
 
-/// A collective key; its name is remembered.
+/// A collective key. It is planned once, by its name.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {
@@ -42,9 +46,9 @@ pub struct KeyConfig {
     /// The most energy that a slot counts as, in watt-hours.
     #[serde(default = "full_scale")]
     pub full_scale_wh: u32,
-    /// Slots a window.
+    /// The slots of a window.
     pub window_slots: u16,
-    /// The fewest members of a set; the roster's k holds too.
+    /// The fewest members of a set. The roster's k applies too.
     #[serde(default = "least")]
     pub k: u16,
     /// `log2` of how many results an aggregator opens under the key.
@@ -71,7 +75,7 @@ fn smudging_bits() -> u8 {
     40
 }
 
-/// A function to ask for, once: its name is remembered.
+/// A question. It is asked once, by its name.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuestionConfig {
@@ -81,11 +85,11 @@ pub struct QuestionConfig {
     pub key: String,
     /// `sum`, `mean`, `variance`, `time-variance`, `max`, `min`, `weighted` or `forecast`.
     pub function: String,
-    /// One weight a slot of the window, for `weighted` (prices) and `forecast` (in units of 2^-16).
+    /// One weight for each slot of the window, for `weighted` (prices) and `forecast` (in units of 2^-16).
     #[serde(default)]
     pub weights: Vec<i64>,
-    /// How many members of each subject to wait for: a set is fixed for ever, and who is late is in none. The roster's and the
-    /// key's k hold too.
+    /// How many members of each subject to wait for. A late member is never added to a set. The roster's and the key's k apply
+    /// too.
     #[serde(default)]
     pub members: u32,
     /// One (group, window), or two for `max` and `min`.
@@ -105,15 +109,7 @@ pub struct SubjectConfig {
 impl Default for LevelledConfig {
     fn default() -> Self {
         let LevelledPace { resend, resend_last, settle, patience, confirm } = LevelledPace::default();
-        Self {
-            resend_ms: resend,
-            resend_last_ms: resend_last,
-            settle_ms: settle,
-            patience_ms: patience,
-            confirm,
-            keys: Vec::new(),
-            questions: Vec::new(),
-        }
+        Self { resend, resend_last, settle, patience, confirm, keys: Vec::new(), questions: Vec::new() }
     }
 }
 
@@ -121,10 +117,10 @@ impl LevelledConfig {
     /// The role's pace.
     pub fn to_pace(&self) -> LevelledPace {
         LevelledPace {
-            resend: self.resend_ms,
-            settle: self.settle_ms,
-            patience: self.patience_ms,
-            resend_last: self.resend_last_ms,
+            resend: self.resend,
+            settle: self.settle,
+            patience: self.patience,
+            resend_last: self.resend_last,
             confirm: self.confirm,
         }
     }
@@ -138,7 +134,10 @@ impl LevelledConfig {
         let QuestionConfig { name, key: wanted, .. } = question;
         let known = || self.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
         self.keys.iter().find(|key| key.name == *wanted).with_context(|| {
-            format!("question `{name}` names key `{wanted}`; the [[levelled.key]]s are: {}", known())
+            format!(
+                "question `{name}`: expected the name of a [[levelled.key]], one of {}; found `{wanted}`",
+                known()
+            )
         })
     }
 }
@@ -166,7 +165,7 @@ impl KeyConfig {
         let profile = Profile::ALL.into_iter().find(|profile| profile.name() == self.profile);
         let profile = profile.with_context(|| {
             let (name, found) = (&self.name, &self.profile);
-            format!("key `{name}` has profile `{found}`; there are light, medium, strong and largest")
+            format!("key `{name}`: expected profile light, medium, strong or largest; found `{found}`")
         })?;
         Ok(Plan {
             nonce: QueryId::random(rng),
@@ -205,8 +204,8 @@ impl QuestionConfig {
                 Function::Forecast(weights.collect::<Result<_, _>>().with_context(range)?)
             }
             other => anyhow::bail!(
-                "question `{name}` asks for `{other}`; there are sum, mean, variance, time-variance, max, min, \
-                 weighted and forecast"
+                "question `{name}`: expected function sum, mean, variance, time-variance, max, min, weighted or forecast; found \
+                 `{other}`"
             ),
         })
     }

@@ -26,38 +26,37 @@ fn found_and_wanted(rule: Rule, query: &Query, roster: &Roster) -> String {
     match rule {
         Rule::Targets => {
             let most = if query.path() == Path::Bill { MAX_TARGETS } else { MAX_MEMBERS };
-            format!("{targets} meters are named; 1 to {most} are taken in one query, each once")
+            format!("the query names {targets} meters; expected 1 to {most}, each once")
         }
         Rule::Window => format!(
-            "the period has {} slots; wanted are {} days, {} slots, at least, {MAX_PERIOD_DAYS} days at most, and whole days for a \
-             curve",
+            "the period has {} slots; expected {} to {MAX_PERIOD_DAYS} days, at least {} slots, and whole days for a curve",
             window.len(),
             policy.bill_days,
             policy.bill_slots(slot)
         ),
         Rule::TariffUnknown => {
-            "a tariff is not valid for the whole period; ask for a period within its validity".to_owned()
+            "a tariff is not valid for the whole period; ask for a period in which it is valid".to_owned()
         }
         Rule::Functionals => {
-            format!("one bill has 1 to {} tariffs; ask for fewer", policy.functionals)
+            format!("a bill has 1 to {} tariffs; ask for fewer", policy.functionals)
         }
         Rule::Cell => format!(
-            "some slots that all tariffs price alike are fewer than {}, so that their sum would tell of single readings; ask for \
-             fewer tariffs, or for a longer period",
+            "fewer than {} slots have the same prices, so their sum would reveal single readings; ask for fewer tariffs, or for a longer \
+             period",
             policy.smallest_cell
         ),
         Rule::TariffMeters => format!(
-            "{targets} {} asked for by a tariff; {} are wanted in one query at least (tariff_meters of the roster's policy)",
+            "{targets} {} in the query; a tariff needs at least {} (tariff_meters in the roster's policy)",
             if targets == 1 { "meter is" } else { "meters are" },
             policy.tariff_meters
         ),
         Rule::GroupSize => {
             format!(
-                "the group has {targets} members; {} are wanted at least (k of the roster's policy)",
+                "the group has {targets} members; at least {} are needed (k in the roster's policy)",
                 policy.k
             )
         }
-        Rule::Interval => "the roster has no grid path, or the slots are not one of its intervals".to_owned(),
+        Rule::Interval => "the roster has no grid interval, or the slots are not one interval".to_owned(),
         other => other.meaning().to_owned(),
     }
 }

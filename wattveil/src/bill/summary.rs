@@ -9,7 +9,7 @@ use protocol::id::MeterId;
 use protocol::revocation::Revocation;
 use protocol::rule::Rule;
 use protocol::unit::{Slot, SlotRange};
-use utility_sink::service::State;
+use utility_sink::agenda::progress::State;
 use utility_sink::sink::Bill;
 
 use super::Asked;
@@ -89,7 +89,7 @@ impl Asked {
         for bill in known.bills {
             if let (Some(row), true) = (self.row_of(bill), bill.missing > 0) {
                 let line = format!(
-                    "{}: {} slots without a record; their energy is in the registers' difference, at the substitute price.\n",
+                    "{}: {} slots have no record. Their energy comes from the registers, at the substitute price.\n",
                     row.name, bill.missing
                 );
                 text.push_str(&line);
@@ -134,7 +134,7 @@ impl Asked {
             );
             let asked = rows.iter().any(|row| known.asked.contains_key(&row.meter));
             let more = if asked || *closes {
-                " No slot is billed twice, and what has no record is not billed.".to_owned()
+                " No slot is billed twice, and a slot without a record is not billed.".to_owned()
             } else {
                 self.next(*window)
             };
@@ -149,18 +149,17 @@ impl Asked {
         let next = self.zoned(billed.end()).map(|end| end.date());
         let Some(end) = next.and_then(|next| self.shortest_to(next, after)) else { return String::new() };
         let Some(next) = next else { return String::new() };
-        let when = if end <= self.today { "type".to_owned() } else { format!("from {end} on type") };
+        let when = if end <= self.today { "type".to_owned() } else { format!("type from {end} on") };
         let left = if billed.end() < self.period.end() {
             let days = self.policy.bill_days;
             format!(
-                "What is left of the period is shorter than the shortest bill of {days} days and comes with the next one"
+                "The rest of the period is shorter than the shortest bill, {days} days. It comes with the next bill"
             )
         } else {
-            "Nothing of the period is left: no slot is billed twice, and none that lies before a bill"
-                .to_owned()
+            "The rest of the period can't be billed: it lies before a bill".to_owned()
         };
         format!(
-            " {left}. To bill on, {when} such as --period {next}..{end}; to see what is billed, type --period {from}..{after}"
+            " {left}. For the next bill, {when} --period {next}..{end}; to see these bills, type --period {from}..{after}"
         )
     }
 
@@ -182,7 +181,7 @@ impl Asked {
                 _ if open.contains(&row.meter) => format!("not billed to its last record. {}", reason(row, known)),
                 Some(run) => format!("billed to its last record, which ends {}.", self.time(run.window.end())),
                 None => {
-                    "no bill: what it measured since its last one is shorter than the shortest bill, or billed; read it off its register."
+                    "no bill. The time since its last bill is billed, or shorter than the shortest bill; read it off its register."
                         .to_owned()
                 }
             };
@@ -204,8 +203,8 @@ impl Asked {
             }
         }
         let line = |((partly, reason), rows): (&(bool, String), &Vec<&MeterRow>)| {
-            let what = if *partly { "No bill of the rest" } else { "No bill" };
-            format!("{what} for: {}. {reason}\n", names(rows))
+            let what = if *partly { "No bill for the rest" } else { "No bill" };
+            format!("{what}: {}. {reason}\n", names(rows))
         };
         by_reason.iter().map(line).collect()
     }
@@ -217,42 +216,39 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
         return by_rule(*rule);
     }
     let Some(state) = known.asked.get(&row.meter) else {
-        return "It is billed beyond the period, before which nothing is billed any more, so that it has no record of these days; or its answers have not come, and the sink takes them when they do.".to_owned();
+        return "Either it is billed beyond the period already, or its answers have not arrived. The sink accepts late answers.".to_owned();
     };
     match state {
-        None => "It was not asked for yet, since what was asked before is not answered. Type the same again."
+        None => "It was not asked for yet, because earlier questions have no answer. Type the same again."
             .to_owned(),
         Some(State::NotAsked(refusal)) if refusal.rule != Rule::TariffMeters => {
-            format!("It was not asked for, by rule {}: {}.", refusal.rule, refusal.detail)
+            format!("It was not asked for (rule {}): {}.", refusal.rule, refusal.detail)
         }
         Some(State::NotAsked(refusal)) => format!(
-            "It was not asked for alone, by rule {}: {}. What it used comes with its next bill, of a period in which the others are \
-             billed too.",
+            "It was not asked for alone (rule {}): {}. Its next bill includes this energy, when other meters are billed too.",
             refusal.rule, refusal.detail
         ),
         Some(State::GivenUp(rule)) => format!(
-            "The aggregators refuse the whole question, so that it was given up; nothing is billed by it. {}",
+            "The aggregators rejected the whole question, so it was given up without a bill. {}",
             by_rule(*rule)
         ),
         Some(State::Blocked(rule)) => format!(
-            "So many aggregators do not vote for it that no quorum is left. {} The question stays, and goes on if they vote: a \
-             running sink asks them again, and so does the same line.",
+            "Too many aggregators vote against it, so no quorum is left. {} The question stays open. To ask them again, run the sink, \
+             or type the same again.",
             by_rule(*rule)
         ),
         Some(State::Waiting(what)) => {
             let why = match known.ended {
                 Ended::Stopped => "It was stopped".to_owned(),
-                Ended::Patience(seconds) => format!("Nothing more came within {seconds} s"),
+                Ended::Patience(seconds) => format!("Nothing more arrived within {seconds} s"),
                 Ended::Done => "It has ended".to_owned(),
             };
             format!(
-                "{why} while it waited for {what}. Is everybody up (wattveil status), with nothing waiting? Type the same again: what \
-                 was asked is asked once, and goes on."
+                "{why} while it waited for {what}. Check that every party is up (wattveil status). Then type the same again: the \
+                 open question continues."
             )
         }
-        Some(State::Ended) => {
-            "Its answers do not fit together yet: the sink takes what comes late.".to_owned()
-        }
+        Some(State::Ended) => "Its answers do not agree yet. The sink accepts late answers.".to_owned(),
     }
 }
 
@@ -260,27 +256,26 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
 fn by_rule(rule: Rule) -> String {
     let hint = match rule {
         Rule::Differencing => {
-            "Its group's curves or levelled results cover some of these slots: only a bill without a gap, of exactly the days of the group's \
-             other bills, is released beside them (docs/levelled.md). Type a --period of such days."
+            "Curves or levelled results of its group cover some of these slots. Beside them, its bill must have no gap and cover exactly \
+             the days of the group's other bills (docs/levelled.md). Type a --period of such days."
         }
         Rule::Anchor | Rule::Window => {
-            "Are its meter and the aggregators up, with nothing waiting (wattveil status)? Then type the same again."
+            "Check that its meter and the aggregators are up (wattveil status). Then type the same again."
         }
         Rule::UnknownMeter => {
-            "Its certificate is published by its meter when it starts: start it, and type the same again."
+            "A meter publishes its certificate when it starts. Start the meter, and type the same again."
         }
         Rule::Continuity | Rule::AlreadyReleased => {
-            "Aggregators have billed it further than this sink knows. If the sink's store was lost or brought back from a backup, its \
-             bills since then are in the exports only, and this sink cannot bill it any more: docs/operating.md says what to do \
-             (Disaster). Else type the same again."
+            "The aggregators know of later bills than this sink does. If the sink's store was lost or restored from a backup, the later \
+             bills are in the exports only, and this sink cannot bill the meter any more: see docs/operating.md (Disaster). \
+             Otherwise type the same again."
         }
         Rule::Targets => {
-            "Its meters put few slots into a record, and their records are too many for one query of as few homes as a tariff may have. \
-             Type a shorter --period, or --group, if several groups are asked for together; and write a larger batch_slots into each \
-             agent.toml, for the periods to come."
+            "Its meters have too many records for one query. Type a shorter --period, or --group if there are several groups. For later \
+             periods, write a larger batch_slots into each agent.toml."
         }
         Rule::LedgerRollback => {
-            "An aggregator was brought back from a backup, and votes no more: see docs/operating.md."
+            "An aggregator was restored from a backup and does not vote any more: see docs/operating.md (Disaster)."
         }
         _ => "",
     };

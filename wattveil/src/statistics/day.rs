@@ -155,14 +155,15 @@ impl fmt::Display for Day {
         let paths = match self.agreement {
             Agreement::Agrees => "shares and ciphertexts agree".to_owned(),
             Agreement::Differs(slots) => {
-                format!("SHARES AND CIPHERTEXTS DIFFER in {slots} slots: a member told them different things")
+                format!("SHARES AND CIPHERTEXTS DIFFER in {slots} slots: a member sent different values")
             }
             Agreement::Implausible => {
-                "THE CIPHERTEXTS HOLD NO LOADS: a member sent something else; the curve is the shares'"
+                "THE CIPHERTEXTS HOLD NO LOADS: a member sent other data. The curve comes from the shares"
                     .to_owned()
             }
             Agreement::Unopened => {
-                "the ciphertexts were not opened: too few pieces fit, or a key was dealt badly".to_owned()
+                "the ciphertexts were not opened: too few pieces agree, or a member dealt a bad key"
+                    .to_owned()
             }
         };
         writeln!(f, "{} {}: {} members, {} Wh; {paths}", self.group, self.date(), self.members, self.total)?;
@@ -178,7 +179,7 @@ impl fmt::Display for Day {
             )?;
         }
         if let Some(export) = self.export {
-            writeln!(f, "  exported {export} Wh, as far as meters tell it")?;
+            writeln!(f, "  exported {export} Wh, as reported by the meters")?;
         }
         for Order { name, quantiles } in &self.orders {
             let of = |q| quantiles.at(q).map_or_else(|| "-".to_owned(), bin_name);

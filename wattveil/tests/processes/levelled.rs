@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use aggregator_worker::config::PaceConfig as AggregatorPace;
+use aggregator_worker::aggregator::Pace as AggregatorPace;
 use deployment::{Authority, Deployment, Files, Plan, Setup};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use meter_agent::source::csv::Format;
@@ -90,10 +90,10 @@ fn questions() -> LevelledConfig {
         }
     }
     LevelledConfig {
-        resend_ms: 400,
-        resend_last_ms: 1_600,
-        settle_ms: 300,
-        patience_ms: 3_000,
+        resend: 400,
+        resend_last: 1_600,
+        settle: 300,
+        patience: 3_000,
         confirm: true,
         keys: vec![KeyConfig {
             name: "light".into(),
@@ -139,7 +139,7 @@ fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Setup, Files) 
     let setup = Setup {
         logins: deployment.logins(&["observer"], &mut rng),
         authority: Some(Arc::new(Authority::create("town").unwrap())),
-        aggregators: AggregatorPace { receipt_every_ms: 100, patience_s: 600 },
+        aggregators: AggregatorPace { receipt_every: 100, patience: 600_000 },
         meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
         sources: names.iter().map(source).collect(),
         levelled: Some(questions()),
@@ -159,7 +159,7 @@ impl Levelled {
         let broker = Process::start("broker", &files.broker, &[]);
         wait_until("the broker's start", || broker.says("listening") > 0);
         let observer = Observer::start(&files, &setup, &[setup.broker]);
-        let pace = ["--set", "levelled.resend_first_ms=400", "--set", "levelled.resend_last_ms=1600"];
+        let pace = ["--set", "levelled.resend_first=400ms", "--set", "levelled.resend_last=1600ms"];
         let aggregators = files
             .aggregators
             .iter()

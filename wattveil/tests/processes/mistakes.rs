@@ -116,12 +116,8 @@ fn a_key_that_no_configuration_has() {
 #[test]
 fn a_value_that_is_none() {
     let still = Still::new();
-    still.edit("agg-1/worker.toml", "receipt_every_ms = 100", "receipt_every_ms = \"often\"");
-    refuses(
-        "aggregator-worker",
-        still.aggregator(),
-        &["worker.toml", "line ", "receipt_every_ms", "\"often\""],
-    );
+    still.edit("agg-1/worker.toml", "receipt_every = \"100ms\"", "receipt_every = \"often\"");
+    refuses("aggregator-worker", still.aggregator(), &["worker.toml", "line ", "receipt_every", "\"often\""]);
     still.edit("meters/h01/agent.toml", "address = \"127.0.0.1:", "address = \"127.0.0.1/");
     refuses("meter-agent", still.meter(), &["is not HOST:PORT, such as 127.0.0.1:1883"]);
     still.edit("meters/h02/agent.toml", "column = \"h02\"", "column = \"h99\"");
@@ -177,7 +173,7 @@ fn keys_and_documents_that_do_not_belong_together() {
     refuses("meter-agent", ours.meter(), &["fingerprint", "the floor pins"]);
     // another's key
     swap("agg-2/sign.key");
-    refuses("aggregator-worker", &ours.files.aggregators[1], &["does not name this key as aggregator 2"]);
+    refuses("aggregator-worker", &ours.files.aggregators[1], &["lists another key for aggregator 2"]);
     // a key of another kind
     fs::copy(ours.path("agg-3/sign.key"), ours.path("agg-3/box-1.key")).unwrap();
     refuses("aggregator-worker", &ours.files.aggregators[2], &["box-1.key", "is not a key file of kind"]);

@@ -42,7 +42,7 @@ fn a_new_directory_is_well() {
         config.contains("\n# The aggregator's name in the roster.\naggregator = \"agg-2\"\n"),
         "{config}"
     );
-    assert!(config.contains("\n#patience_s = 3600\n"), "defaults stay comments: {config}");
+    assert!(config.contains("\n#patience = \"1h\"\n"), "defaults stay comments: {config}");
     home.refuses("init town", &["is a deployment's directory already", "wattveil enrol town NAME"]);
     // what is in the way is found before anything is made
     home.run("mkdir half; touch half/sink");
@@ -117,12 +117,15 @@ fn check_says_what_to_type() {
     fs::write(path("sink/sink.toml"), config).unwrap();
     home.refuses(
         "bill --config town/sink/sink.toml --period soon",
-        &["`soon` is no period", "--period 2026-10"],
+        &["--period: expected a month (2026-10)", "found `soon`"],
     );
-    home.refuses("bill --config town/sink/sink.toml --period 7d", &["wants 28 days", "--period 28d"]);
+    home.refuses(
+        "bill --config town/sink/sink.toml --period 7d",
+        &["needs at least 28 days", "--period 28d"],
+    );
     home.refuses(
         "bill --config town/sink/sink.toml --period 28d --tariffs peek",
-        &["no tariff `peek`", "flat,tou"],
+        &["--tariffs: expected names from flat,tou; found `peek`"],
     );
 }
 
@@ -301,13 +304,13 @@ fn mistakes_at_ask_say_what_to_type() {
     home.refuses("init x --levelled huge", &["`huge` is no profile", "light, medium, strong, largest"]);
     let home = Shell::with_town("--slot-minutes 60 --levelled light --smallest-group 2");
     for (line, words) in [
-        ("median", &["asks for `median`", "time-variance"][..]),
-        ("max", &["max is a function of 2 (group, day)s; 1 were typed"]),
-        ("forecast --weights 1,-2", &["there are 2 weights for the 24 slots of a window"]),
+        ("median", &["found `median`", "time-variance"][..]),
+        ("max", &["max needs 2 pairs of a group and a day; found 1"]),
+        ("forecast --weights 1,-2", &["--weights: expected 24 numbers"]),
         ("weighted --weights -1", &["has a weight out of range"]),
-        ("mean --weights 1,2", &["mean takes no weights", "leave out --weights"]),
+        ("mean --weights 1,2", &["mean has no weights", "leave out --weights"]),
         ("sum --key other", &["there is no [[levelled.key]] `other`", "--key with one of: loads"]),
-        ("sum --day 2026-01-03", &["sum is a function of 1 (group, day)s; 2 were typed"]),
+        ("sum --day 2026-01-03", &["sum needs 1 pairs of a group and a day; found 2"]),
     ] {
         home.refuses(&format!("{asked} {line}"), words);
     }
@@ -321,28 +324,28 @@ fn mistakes_at_bill_say_what_to_type() {
     let rows = home.text("town/sink/meters.csv");
     let (header, row) = (rows.lines().next().unwrap(), rows.lines().nth(1).unwrap());
     for (text, words) in [
-        (format!("{row}\n"), "line 1: the first line is `a,"),
+        (format!("{row}\n"), "line 1: expected the columns name,meter,group; found `a,"),
         (format!("{header}\n{row}\n{row}\n"), "is there twice"),
-        (format!("{header}\nx\n"), "line 2: it is not name,meter,group"),
+        (format!("{header}\nx\n"), "line 2: expected name,meter,group; found `x`"),
     ] {
         fs::write(home.path("some.csv"), text).unwrap();
         home.refuses(&format!("{bill} --meters some.csv"), &[words]);
     }
     fs::write(home.path("letter"), "Dear Sir").unwrap();
-    home.refuses(&format!("{bill} --csv letter"), &["letter is there already, and is no such export"]);
-    home.refuses(&format!("{bill} --json letter"), &["letter is there already"]);
+    home.refuses(&format!("{bill} --csv letter"), &["letter exists and is not such an export"]);
+    home.refuses(&format!("{bill} --json letter"), &["letter exists and is not such an export"]);
     assert_eq!(home.text("letter"), "Dear Sir");
     home.refuses(&format!("{bill} --csv /dev/stdout"), &["/dev/stdout is a link"]);
-    home.refuses(&format!("{bill} --csv /dev/full"), &["/dev/full is no plain file"]);
-    home.refuses(&format!("{bill} --json -"), &["`-` names no file"]);
+    home.refuses(&format!("{bill} --csv /dev/full"), &["/dev/full is not a plain file"]);
+    home.refuses(&format!("{bill} --json -"), &["expected a file, for example bills.csv; found `-`"]);
     home.run("mkfifo pipe");
-    home.refuses(&format!("{bill} --csv pipe"), &["pipe is no plain file"]);
+    home.refuses(&format!("{bill} --csv pipe"), &["pipe is not a plain file"]);
     // nobody answers: what was exported before is not replaced by nothing
     let bills = "name,meter,group,from,to,energy_wh,missing_slots,released\nx,1,g,a,b,7,0,complete\n";
     fs::write(home.path("bills.csv"), bills).unwrap();
     home.refuses(
         &format!("{bill} --patience 1 --csv bills.csv --json bills.json"),
-        &["0 of 2 meters have their bill", "bills.csv stays as it is", "name another file"],
+        &["0 of 2 meters have their bill", "bills.csv is unchanged", "name another file"],
     );
     assert_eq!((home.text("bills.csv").as_str(), home.text("bills.json").as_str()), (bills, "[]\n"));
     // the sink's own files are no exports
@@ -350,7 +353,7 @@ fn mistakes_at_bill_say_what_to_type() {
     let before = kept.each_ref().map(|name| fs::read(home.path(name)).unwrap());
     for (flag, name) in ["--csv", "--json", "--svg"].iter().zip(&kept) {
         let line = format!("statistics --config town/sink/sink.toml {flag} {name}");
-        home.refuses(&line, &[name, "is there already, and is no such export"]);
+        home.refuses(&line, &[name, "exists and is not such an export"]);
     }
     assert_eq!(kept.each_ref().map(|name| fs::read(home.path(name)).unwrap()), before);
 }

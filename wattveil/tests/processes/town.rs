@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
-use aggregator_worker::config::PaceConfig as AggregatorPace;
+use aggregator_worker::aggregator::Pace as AggregatorPace;
 use deployment::{Authority, Deployment, Files, Plan, Setup};
 use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
 use meter_agent::source::csv::Format;
@@ -17,7 +17,8 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use store::FileStore;
 use tempfile::TempDir;
-use utility_sink::config::{PaceConfig as SinkPace, ReleaseConfig};
+use utility_sink::config::ReleaseConfig;
+use utility_sink::sink::Pace as SinkPace;
 use utility_sink::sink::ledger::bills_of;
 
 use crate::alone::alone;
@@ -102,9 +103,9 @@ pub(crate) fn write(
     let setup = Setup {
         logins: deployment.logins(&["observer"], &mut rng),
         authority: Some(Arc::new(Authority::create("town").unwrap())),
-        aggregators: AggregatorPace { receipt_every_ms: 100, patience_s: 600 },
+        aggregators: AggregatorPace { receipt_every: 100, patience: 600_000 },
         meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
-        sink: SinkPace { settle_ms: 400, resend_ms: 700 },
+        sink: SinkPace { settle: 400, resend: 700, ..SinkPace::default() },
         sources: homes.names.iter().enumerate().map(source).collect(),
         tariffs: vec![
             ("flat.toml".into(), deployment::FLAT_TARIFF.into()),

@@ -24,37 +24,25 @@ use protocol::levelled::plan::Plan;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
 use protocol::signature::Signed;
-use protocol::topic::{Handled, LevelledChannel, Outgoing, Role};
+use protocol::topic::{Handled, Outgoing};
 use protocol::unit::Moment;
 use protocol::wire;
 use rand::{CryptoRng, Rng as _};
 use store::{Store, Table};
 use zeroize::Zeroizing;
 
-use super::{BLOB, LevelledPace, MAX_KEYS, parts, topic};
+use super::{BLOB, LevelledPace, MAX_KEYS};
 use crate::aggregator::{AggregatorError, Party};
+
+mod contribution;
+
+use self::contribution::{DEAL_INFO, MADE, blob_of, borrowed, deal_aad, of_point, place, row, sends_of};
 
 const PLAN: Table = Table("levelled-plan");
 const MASTER: Table = Table("levelled-master");
 const CONTRIBUTION: Table = Table("levelled-contribution");
 const KEPT_BACK: Table = Table("levelled-kept-back");
 const DEALT: Table = Table("levelled-dealt");
-
-/// The purpose that dealt shares are sealed for.
-const DEAL_INFO: &[u8] = b"wv/1 deal";
-
-/// The step of [`Step::Made`]; the steps of rounds come before it, deals after it.
-const MADE: u8 = 6;
-
-/// Where a contribution stands in the order of things.
-fn place(step: &Step) -> u8 {
-    match step {
-        Step::Commit(round, _) => 2 * (u8::from(*round) - 1),
-        Step::Reveal(round, _) => 2 * (u8::from(*round) - 1) + 1,
-        Step::Made(..) => MADE,
-        Step::Deal(to, _) => MADE + 1 + u8::from(*to),
-    }
-}
 
 /// A key that is made.
 #[derive(Debug)]
@@ -314,12 +302,8 @@ impl Making {
         let pause = (pace.resend_first << self.tries.min(20)).min(pace.resend_last).max(1);
         // Not everybody at once.
         let jitter = u64::from(rng.next_u32()) * pause / (4 * u64::from(u32::MAX));
-        self.due = now.plus(if self.complete() { u64::MAX / 2 } else { pause + jitter });
+        self.due = now.plus(if self.ready.is_some() { u64::MAX / 2 } else { pause + jitter });
         self.tries += 1;
-    }
-
-    fn complete(&self) -> bool {
-        self.ready.is_some()
     }
 
     /// Deals our secret, sealed, to every other aggregator; keeps our own shares.
@@ -611,43 +595,4 @@ impl Making {
         }
         Ok(sends)
     }
-}
-
-fn borrowed(all: &[(Point, Vec<u8>)]) -> Vec<(Point, &[u8])> {
-    all.iter().map(|(point, bytes)| (*point, &bytes[..])).collect()
-}
-
-fn blob_of(contribution: &Contribution) -> Option<Blob> {
-    match &contribution.step {
-        Step::Commit(..) => None,
-        Step::Reveal(_, blob) | Step::Deal(_, blob) | Step::Made(blob, _) => Some(*blob),
-    }
-}
-
-/// A contribution of ours with the blob that it names.
-fn sends_of(
-    contribution: &Signed<Contribution>,
-    party: &Party,
-    store: &dyn Store,
-) -> Result<Vec<Outgoing>, AggregatorError> {
-    let mut sends = parts(party, LevelledChannel::Make(party.name.clone()), contribution);
-    if let Some(blob) = blob_of(contribution)
-        && let Some(bytes) = store.get(BLOB, blob.hash.as_bytes())?
-    {
-        let data = topic(party, LevelledChannel::Data(Role::Aggregator, party.name.to_string()));
-        sends.extend(Blob::parts(&bytes).into_iter().map(|part| Outgoing::new(data.clone(), part)));
-    }
-    Ok(sends)
-}
-
-fn row(key: &Hash, point: Point, step: u8) -> Vec<u8> {
-    [key.as_bytes(), &[u8::from(point), step][..]].concat()
-}
-
-fn of_point(key: &Hash, point: Point) -> Vec<u8> {
-    [key.as_bytes(), &[u8::from(point)][..]].concat()
-}
-
-fn deal_aad(party: &Party, key: &Hash, from: Point, to: Point) -> Vec<u8> {
-    [party.roster().hash().as_bytes(), key.as_bytes(), &[u8::from(from), u8::from(to)][..]].concat()
 }

@@ -12,6 +12,7 @@ use grid::levelled::accuracy::{Accuracy, Extent};
 use grid::levelled::setup::Setup;
 use protocol::hedge::hedged;
 use protocol::id::{GroupId, Hash, MeterId, QueryId, ServicePoint};
+use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::direction::{Ask, Direction, DirectionStep, Open};
 use protocol::levelled::function::{Member, Subject, release_hash};
 use protocol::levelled::plan::Plan;
@@ -20,7 +21,7 @@ use protocol::release::query::Path;
 use protocol::rule::{Refusal, Rule};
 use protocol::shamir::Point;
 use protocol::signature::Signed;
-use protocol::topic::{Handled, LevelledChannel, Outgoing};
+use protocol::topic::{Handled, Outgoing};
 use protocol::unit::SlotRange;
 use protocol::wire;
 use rand::CryptoRng;
@@ -29,7 +30,7 @@ use store::{Store, Table};
 
 use super::making::{Makings, Ready};
 use super::{Known, parts, uploads};
-use crate::aggregator::releases::{TAKEN, is_taken, taken_key};
+use crate::aggregator::taken::{TAKEN, is_taken, taken_key};
 use crate::aggregator::{AggregatorError, Party, differencing};
 
 const ASK: Table = Table("levelled-ask");

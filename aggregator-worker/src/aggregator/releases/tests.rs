@@ -1,11 +1,11 @@
 use protocol::hpke_box::{OpeningKey, Suite};
 use protocol::policy::Policy;
-use protocol::release::inventory::MAX_RECORDS;
+use protocol::release::inventory::{Held, MAX_RECORDS};
 use protocol::release::query::BillAsk;
 use protocol::roster::chain::Chain;
 use protocol::roster::{Aggregator, BoxKey, RosterDocument, Utility, assemble};
 use protocol::signature::SigningKey;
-use protocol::unit::{SlotLength, Timestamp};
+use protocol::unit::{Slot, SlotLength, SlotRange, Timestamp};
 use store::MemoryStore;
 
 use super::super::{Identity, Pace};
