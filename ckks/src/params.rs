@@ -8,7 +8,6 @@ pub use security::Security;
 use crate::modulus::Modulus;
 use crate::ntt::Ntt;
 use crate::prime;
-use crate::scale::Scale;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::ops::Range;
@@ -195,24 +194,6 @@ impl Params {
     /// `log2` of the default scale.
     pub fn log_scale(&self) -> u32 {
         self.0.literal.log_scale
-    }
-
-    /// The default scale, a power of two.
-    pub fn scale(&self) -> Scale {
-        Scale::power_of_two(self.log_scale().cast_signed())
-    }
-
-    /// The product of the primes that rescaling from `level` drops.
-    ///
-    /// A plaintext or constant at this scale leaves the scale of what it multiplies as it was, once
-    /// the product is rescaled.
-    ///
-    /// # Panics
-    ///
-    /// If `level` is 0 or above [`Self::max_level`].
-    pub fn level_scale(&self, level: usize) -> Scale {
-        assert!(level > 0, "level 0 cannot be dropped");
-        Scale::product_of(self.level_rows(level))
     }
 
     /// How many primes of Q a ciphertext at `level` has.

@@ -98,6 +98,26 @@ impl Scale {
     }
 }
 
+impl Params {
+    /// The default scale, a power of two.
+    pub fn scale(&self) -> Scale {
+        Scale::power_of_two(self.log_scale().cast_signed())
+    }
+
+    /// The product of the primes that rescaling from `level` drops.
+    ///
+    /// A plaintext or constant at this scale leaves the scale of what it multiplies as it was, once
+    /// the product is rescaled.
+    ///
+    /// # Panics
+    ///
+    /// If `level` is 0 or above [`Self::max_level`].
+    pub fn level_scale(&self, level: usize) -> Scale {
+        assert!(level > 0, "level 0 cannot be dropped");
+        Scale::product_of(self.level_rows(level))
+    }
+}
+
 impl fmt::Display for Scale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "2^{}", self.log2)?;

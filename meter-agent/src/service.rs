@@ -1,27 +1,25 @@
-//! The service around the meter role: one loop that reads, seals, commits, publishes and listens.
+//! The service around the meter role: readings come in, receipts come back.
 
-use runtime::now;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
 use protocol::status::Beat;
 use protocol::topic::Outgoing;
-use runtime::link::{Delivery, Message, Publisher, Settings, Subscriber, Will};
-use runtime::{entropy, telemetry};
+use rand::rngs::StdRng;
+use runtime::link::Settings;
+use runtime::service::{self, Outcome, Refusal, Role};
+use runtime::{entropy, now, telemetry};
 use store::{FileStore, Store};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 use crate::config::Config;
 use crate::feed::{Fed, Feed};
 use crate::meter::Meter;
 
-/// How often time passes for the role.
-const TICK: Duration = Duration::from_millis(200);
-
-/// Milliseconds until a changed backlog is said in the status, and until the same status is said again: meters are many.
+/// Milliseconds until a changed backlog is reported in the status, and until the same status is reported again: meters are
+/// many.
 const STATUS_PAUSE: u64 = 60_000;
 const STATUS_EVERY: u64 = 3_600_000;
 
@@ -87,7 +85,7 @@ pub async fn run_configured(
     agent.run(watch::Sender::new(Progress::default()), shutdown).await
 }
 
-impl<S: Store> Agent<S> {
+impl<S: Store + Send> Agent<S> {
     /// Runs until `shutdown`, or until done if so asked.
     ///
     /// # Errors
@@ -98,129 +96,117 @@ impl<S: Store> Agent<S> {
         progress: watch::Sender<Progress>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
-        let Self { mut meter, mut store, link, mut feed, until_done } = self;
-        let mut rng = entropy()?;
-        let mut state = Progress::default();
+        let Self { meter, store, link, mut feed, until_done } = self;
         // What was taken before the last stop is passed over at once, whatever the speed.
-        state.readings += feed.resume(meter.last())?;
-        let (publisher, mut subscriber) = connect(&meter, link);
-        let mut beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
+        let readings = feed.resume(meter.last())?;
         if let Some(revocation) = meter.revoked() {
             warn!(from = %revocation.from, reason = %revocation.reason, "the registrar revoked this meter: nothing later is sent");
         }
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        telemetry::ready();
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            let ready = !feed.waits_for_receipts() || meter.lag() < WINDOW;
-            tokio::select! {
-                () = &mut shutdown => break,
-                delivery = subscriber.recv() => {
-                    let Some(delivery) = delivery else { break };
-                    take(&mut meter, delivery, &mut subscriber, &mut store)?;
-                }
-                _ = tick.tick() => {
-                    let now = now();
-                    let mut sends = meter.tick(now, &mut store, &mut rng)?;
-                    store.commit()?;
-                    if let Some(connection) = publisher.connection() {
-                        sends.extend(beat.say(&meter.status("up", now), connection, now));
-                    }
-                    offer(&publisher, sends);
-                }
-                fed = feed.next(), if ready => {
-                    let Fed { boundaries, ended, keep } = fed;
-                    let mut sends = Vec::new();
-                    for boundary in boundaries {
-                        state.readings += 1;
-                        telemetry::count("wattveil_readings_total", 1);
-                        let taken = || meter.take_up(&boundary, now(), &mut store, &mut rng);
-                        match telemetry::timed("seal", taken)? {
-                            Ok(sealed) => sends.extend(sealed),
-                            Err(error) => {
-                                telemetry::count("wattveil_readings_refused_total", 1);
-                                warn!(error = &error as &dyn std::error::Error, "reading refused");
-                            }
-                        }
-                    }
-                    if ended {
-                        sends.extend(meter.flush(now(), &mut store, &mut rng)?);
-                        info!(readings = state.readings, "the source has ended");
-                    }
-                    if keep {
-                        feed.save(&mut store)?;
-                    }
-                    telemetry::timed("commit", || store.commit())?;
-                    offer(&publisher, sends);
+        let beat = Beat::new(STATUS_PAUSE, STATUS_EVERY);
+        let state = Progress { readings, ..Progress::default() };
+        let mut running = Running { meter, store, feed, rng: entropy()?, beat, state, progress, until_done };
+        service::run(&mut running, link, shutdown).await
+    }
+}
+
+/// The role with its store and its readings.
+struct Running<S> {
+    meter: Meter,
+    store: S,
+    feed: Feed,
+    rng: StdRng,
+    beat: Beat,
+    state: Progress,
+    progress: watch::Sender<Progress>,
+    until_done: bool,
+}
+
+impl<S: Store + Send> Role for Running<S> {
+    type Input = Fed;
+    type Outgoing = Outgoing;
+
+    const TICK: Duration = Duration::from_millis(200);
+    const QUEUE: usize = 10 * WINDOW;
+    const READY_AT_ONCE: bool = true;
+
+    fn filters(&self) -> Vec<String> {
+        self.meter.filters()
+    }
+
+    fn goodbye(&self) -> Outgoing {
+        self.meter.status("down", now()).outgoing()
+    }
+
+    fn status(&mut self, connection: u64) -> Option<Outgoing> {
+        let now = now();
+        self.beat.say(&self.meter.status("up", now), connection, now)
+    }
+
+    fn receive(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<Outcome<Outgoing>> {
+        let handled = self.meter.handle(topic, payload, now(), &mut self.store)?;
+        let refusal = handled.refusal.map(|refusal| Refusal {
+            rule: refusal.rule.name(),
+            detail: refusal.detail,
+            level: Level::WARN,
+        });
+        Ok(Outcome { sends: Vec::new(), refusal })
+    }
+
+    fn tick(&mut self) -> anyhow::Result<Vec<Outgoing>> {
+        Ok(self.meter.tick(now(), &mut self.store, &mut self.rng)?)
+    }
+
+    fn accepts_input(&self) -> bool {
+        !self.feed.waits_for_receipts() || self.meter.lag() < WINDOW
+    }
+
+    async fn input(&mut self) -> Fed {
+        self.feed.next().await
+    }
+
+    fn process(&mut self, Fed { boundaries, ended, keep }: Fed) -> anyhow::Result<Vec<Outgoing>> {
+        let mut sends = Vec::new();
+        for boundary in boundaries {
+            self.state.readings += 1;
+            telemetry::count("wattveil_readings_total", 1);
+            let seal = || self.meter.take_up(&boundary, now(), &mut self.store, &mut self.rng);
+            match telemetry::timed("seal", seal)? {
+                Ok(sealed) => sends.extend(sealed),
+                Err(error) => {
+                    telemetry::count("wattveil_readings_refused_total", 1);
+                    warn!(error = &error as &dyn std::error::Error, "reading refused");
                 }
             }
-            state.sealed = meter.sealed();
-            state.backlog = meter.backlog();
-            state.lag = meter.lag();
-            state.drained = feed.has_ended();
-            telemetry::level("wattveil_backlog", state.backlog as u64);
-            progress.send_if_modified(|shown| {
-                let changed = *shown != state;
-                shown.clone_from(&state);
-                changed
-            });
-            if until_done && state.drained && state.backlog == 0 {
-                break;
-            }
         }
-        telemetry::stopping();
-        feed.tell_rest();
-        feed.save(&mut store)?;
-        store.commit()?;
-        offer(&publisher, [meter.status("down", now()).outgoing()]);
-        publisher.close(Duration::from_secs(1)).await;
-        subscriber.close().await;
-        Ok(())
-    }
-}
-
-fn connect(meter: &Meter, mut link: Settings) -> (Publisher, Subscriber) {
-    let down = meter.status("down", now()).outgoing();
-    let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
-    link.last_will = Some(Will { topic: down.topic.to_string(), payload: down.payload, retain: true });
-    link.queue = link.queue.max(10 * WINDOW);
-    (Publisher::connect(link), Subscriber::connect(listen, meter.filters()))
-}
-
-/// Takes a delivery and whatever else has come, commits once, then acknowledges.
-fn take<S: Store>(
-    meter: &mut Meter,
-    first: Delivery,
-    subscriber: &mut Subscriber,
-    store: &mut S,
-) -> anyhow::Result<()> {
-    let mut group = vec![first];
-    while let Some(delivery) = subscriber.try_recv() {
-        group.push(delivery);
-    }
-    for delivery in &group {
-        let handled = meter.handle(&delivery.topic, &delivery.payload, now(), store)?;
-        if let Some(refusal) = handled.refusal {
-            warn!(topic = delivery.topic, rule = refusal.rule.name(), detail = refusal.detail, "refused");
+        if ended {
+            sends.extend(self.meter.flush(now(), &mut self.store, &mut self.rng)?);
+            info!(readings = self.state.readings, "the source has ended");
         }
-    }
-    telemetry::count("wattveil_messages_taken_total", group.len() as u64);
-    telemetry::total("wattveil_messages_passed_over_total", subscriber.passed_over());
-    telemetry::timed("commit", || store.commit())?;
-    for delivery in group {
-        subscriber.ack(delivery);
-    }
-    Ok(())
-}
-
-/// Queues messages; what finds no room is sent again when it is due.
-fn offer(publisher: &Publisher, sends: impl IntoIterator<Item = Outgoing>) {
-    for Outgoing { topic, payload, retain } in sends {
-        telemetry::count("wattveil_messages_sent_total", 1);
-        let message = Message { topic: topic.to_string(), payload, retain };
-        if let Err(error) = publisher.try_publish(message) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "left for a repeat");
+        if keep {
+            self.feed.save(&mut self.store)?;
         }
+        Ok(sends)
+    }
+
+    fn commit(&mut self) -> anyhow::Result<()> {
+        Ok(self.store.commit()?)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let Self { meter, feed, state, .. } = self;
+        (state.sealed, state.backlog, state.lag) = (meter.sealed(), meter.backlog(), meter.lag());
+        state.drained = feed.has_ended();
+        telemetry::level("wattveil_backlog", state.backlog as u64);
+        self.progress.send_if_modified(|shown| {
+            let changed = *shown != self.state;
+            shown.clone_from(&self.state);
+            changed
+        });
+        self.until_done && self.state.drained && self.state.backlog == 0
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        self.feed.tell_rest();
+        Ok(self.feed.save(&mut self.store)?)
     }
 }

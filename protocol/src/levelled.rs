@@ -34,7 +34,6 @@
 //!    are counted, and end where its smudging was sized for.
 
 pub mod blob;
-pub mod channel;
 pub mod contribution;
 pub mod direction;
 pub mod function;

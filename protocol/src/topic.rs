@@ -5,7 +5,6 @@
 use std::fmt;
 
 use crate::id::{AggregatorId, Deployment, IdError, MeterId, TariffId};
-use crate::levelled::channel::LevelledChannel;
 use crate::rule::{Refusal, Rule};
 
 /// What a message is, by its topic below the deployment.
@@ -39,12 +38,37 @@ pub enum Channel {
     Vote(AggregatorId),
     /// An aggregator's sealed result, in parts.
     Result(AggregatorId),
+    /// An aggregator's objection to a cut, in parts.
+    Objection(AggregatorId),
     /// The utility's outcome, in parts.
     Outcome,
     /// A role's status.
     Status(Role, String),
     /// Mode `levelled`.
     Levelled(LevelledChannel),
+}
+
+/// What a message is, by its topic below `levelled/`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum LevelledChannel {
+    /// The utility's plan of a collective key, in parts.
+    Plan,
+    /// A collective key, in parts.
+    Key,
+    /// A part of a collective public key, by its index: each has a topic of its own, so that all can be retained.
+    KeyPart(u16),
+    /// An aggregator's contributions to a collective key, in parts.
+    Make(AggregatorId),
+    /// Parts of the blobs that a role's documents name.
+    Data(Role, String),
+    /// A meter's upload.
+    Upload(MeterId),
+    /// What an aggregator has taken of a meter's uploads.
+    Taken(MeterId, AggregatorId),
+    /// The utility's directions for a release, in parts.
+    Direction,
+    /// An aggregator's replies, in parts.
+    Reply(AggregatorId),
 }
 
 /// A role, for its status topic.
@@ -61,16 +85,12 @@ pub enum Role {
 impl Role {
     const ALL: [Self; 3] = [Self::Meter, Self::Aggregator, Self::Sink];
 
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Meter => "meter",
             Self::Aggregator => "agg",
             Self::Sink => "sink",
         }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
     }
 }
 
@@ -114,9 +134,26 @@ impl fmt::Display for Channel {
             Self::Inventory(agg) => write!(f, "inventory/{agg}"),
             Self::Vote(agg) => write!(f, "vote/{agg}"),
             Self::Result(agg) => write!(f, "result/{agg}"),
+            Self::Objection(agg) => write!(f, "objection/{agg}"),
             Self::Outcome => f.write_str("outcome"),
             Self::Status(role, id) => write!(f, "status/{}/{id}", role.name()),
             Self::Levelled(channel) => write!(f, "levelled/{channel}"),
+        }
+    }
+}
+
+impl fmt::Display for LevelledChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan => f.write_str("plan"),
+            Self::Key => f.write_str("key"),
+            Self::KeyPart(index) => write!(f, "key/{index}"),
+            Self::Make(agg) => write!(f, "make/{agg}"),
+            Self::Data(role, id) => write!(f, "data/{}/{id}", role.name()),
+            Self::Upload(meter) => write!(f, "upload/{meter}"),
+            Self::Taken(meter, agg) => write!(f, "taken/{meter}/{agg}"),
+            Self::Direction => f.write_str("direction"),
+            Self::Reply(agg) => write!(f, "reply/{agg}"),
         }
     }
 }
@@ -144,15 +181,13 @@ impl Channel {
             ["inventory", agg] => Self::Inventory(agg.parse()?),
             ["vote", agg] => Self::Vote(agg.parse()?),
             ["result", agg] => Self::Result(agg.parse()?),
+            ["objection", agg] => Self::Objection(agg.parse()?),
             ["outcome"] => Self::Outcome,
             ["status", role, id] => {
-                let role = Role::named(role);
-                let id: AggregatorId = id.parse()?;
-                Self::Status(role.ok_or_else(|| shape(text))?, id.into())
+                let (role, id) = role_and_id(role, id, text)?;
+                Self::Status(role, id)
             }
-            ["levelled", ref below @ ..] => {
-                Self::Levelled(LevelledChannel::parse(below)?.ok_or_else(|| shape(text))?)
-            }
+            ["levelled", ref below @ ..] => Self::Levelled(LevelledChannel::parse(below, text)?),
             _ => return Err(shape(text)),
         })
     }
@@ -161,6 +196,36 @@ impl Channel {
     pub fn of(self, deployment: &Deployment) -> Topic {
         Topic { deployment: deployment.clone(), channel: self }
     }
+}
+
+impl LevelledChannel {
+    /// Parses the levels below `levelled/` of `text`.
+    fn parse(levels: &[&str], text: &str) -> Result<Self, TopicError> {
+        Ok(match *levels {
+            ["plan"] => Self::Plan,
+            ["key"] => Self::Key,
+            ["key", index] => {
+                let parsed = index.parse().ok().filter(|parsed: &u16| parsed.to_string() == *index);
+                Self::KeyPart(parsed.ok_or_else(|| shape(text))?)
+            }
+            ["make", agg] => Self::Make(agg.parse()?),
+            ["data", role, id] => {
+                let (role, id) = role_and_id(role, id, text)?;
+                Self::Data(role, id)
+            }
+            ["upload", meter] => Self::Upload(meter.parse()?),
+            ["taken", meter, agg] => Self::Taken(meter.parse()?, agg.parse()?),
+            ["direction"] => Self::Direction,
+            ["reply", agg] => Self::Reply(agg.parse()?),
+            _ => return Err(shape(text)),
+        })
+    }
+}
+
+/// A role's name and the name of one that has the role.
+fn role_and_id(role: &str, id: &str, text: &str) -> Result<(Role, String), TopicError> {
+    let role = Role::ALL.into_iter().find(|known| known.name() == role).ok_or_else(|| shape(text))?;
+    Ok((role, id.parse::<AggregatorId>()?.into()))
 }
 
 fn shape(text: &str) -> TopicError {
@@ -192,6 +257,13 @@ pub struct Outgoing {
     pub payload: Vec<u8>,
     /// Whether the broker should keep it for later subscribers: a convenience, nothing depends on it.
     pub retain: bool,
+}
+
+/// For a client of MQTT: topic, payload, and whether the broker retains the message.
+impl From<Outgoing> for (String, Vec<u8>, bool) {
+    fn from(Outgoing { topic, payload, retain }: Outgoing) -> Self {
+        (topic.to_string(), payload, retain)
+    }
 }
 
 impl Outgoing {

@@ -16,6 +16,7 @@ pub mod exit;
 pub mod file;
 pub mod link;
 pub mod millis;
+pub mod service;
 pub mod telemetry;
 
 /// The operating system gives no entropy: then nothing may be sealed, and a role does not start.

@@ -299,8 +299,9 @@ impl Sink {
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.roster().document().deployment);
         let levelled = self.levelled.iter().flat_map(|_| Levelled::TOPICS);
-        let topics =
-            ["inventory/+", "vote/+", "result/+", "receipt/#", "revoked/+"].into_iter().chain(levelled);
+        let topics = ["inventory/+", "vote/+", "result/+", "objection/+", "receipt/#", "revoked/+"]
+            .into_iter()
+            .chain(levelled);
         topics.map(|topic| format!("{root}/{topic}")).collect()
     }
 
@@ -430,7 +431,10 @@ impl Sink {
             };
             return levelled.handle(topic, channel, payload, now, &self.party, store);
         }
-        if let Channel::Inventory(name) | Channel::Vote(name) | Channel::Result(name) = &parsed.channel
+        if let Channel::Inventory(name)
+        | Channel::Vote(name)
+        | Channel::Result(name)
+        | Channel::Objection(name) = &parsed.channel
             && self.party.roster().aggregator_named(name).is_none()
         {
             return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
@@ -445,7 +449,7 @@ impl Sink {
                 self.take(&document, Release::take_inventory, |i| (i.query, i.point), now, store)
             }
             Channel::Vote(_) => self.take(&document, Release::take_vote, |v| (v.query, v.point), now, store),
-            Channel::Result(_) if Unverified::<Objection>::parse(&document).is_ok() => self.take(
+            Channel::Objection(_) => self.take(
                 &document,
                 |release, objection, _, _, _| Ok(release.take_objection(&objection)),
                 |objection: &Objection| (objection.query, objection.point),

@@ -198,12 +198,10 @@ fn document_says(channel: &Channel, document: &[u8]) -> String {
             Ok(votes) => format!("certificate of {} votes", votes.0.len()),
             Err(error) => bad(error),
         },
-        Channel::Result(_) if Unverified::<Objection>::parse(document).is_ok() => {
-            claim::<Objection>(document, |objection| {
-                let Objection { query, point, rule, .. } = objection;
-                format!("aggregator {point} does not vote on query {query}: {rule}")
-            })
-        }
+        Channel::Objection(_) => claim::<Objection>(document, |objection| {
+            let Objection { query, point, rule, .. } = objection;
+            format!("aggregator {point} does not vote on query {query}: {rule}")
+        }),
         Channel::Result(_) => claim::<ResultShare>(document, |result| {
             let bytes = result.sealed.ciphertext_len();
             format!("{bytes} bytes of answers to query {}, sealed to the utility", result.query)

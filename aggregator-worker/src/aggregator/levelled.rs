@@ -8,12 +8,11 @@
 //!
 //! Off unless it is asked for ([`super::Aggregator::with_levelled`]).
 
-use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::plan::Plan;
 use protocol::part::Assembly;
 use protocol::rule::Rule;
 use protocol::signature::Signed;
-use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::topic::{Channel, Handled, LevelledChannel, Outgoing, Role, Topic};
 use protocol::unit::Moment;
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};

@@ -313,7 +313,7 @@ impl Releases {
             let objection =
                 Objection { query: cut.query, cut: cut.hash(), point: party.identity.point, rule };
             let objection = party.sign_under(objection, cut.context());
-            let topic = party.topic(Channel::Result(party.name.clone()));
+            let topic = party.topic(Channel::Objection(party.name.clone()));
             handled.sends.extend(Outgoing::parts(&topic, objection.bytes()));
         }
         Ok(handled)

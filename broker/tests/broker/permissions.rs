@@ -161,7 +161,7 @@ async fn each_role_reads_its_own_and_is_told_so_of_anything_else() {
             vec!["agg/a1/#", "cert/+", "revoked/+", "query", "vote/+"],
             vec!["agg/a2/#", "agg/+/share/m1", "agg/#", "result/+", "#"],
         ),
-        ("sink", vec!["result/+", "receipt/+/+", "partial/+"], vec!["agg/a1/#", "agg/#", "#"]),
+        ("sink", vec!["result/+", "receipt/+/+", "objection/+"], vec!["agg/a1/#", "agg/#", "#"]),
         ("eve", vec!["#", "agg/#"], vec![]),
     ] {
         let mut client = Client::logged_in(broker.address(), user, user).await;

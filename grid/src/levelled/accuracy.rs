@@ -1,12 +1,11 @@
 //! How much noise a result has, how much smudging hides it, and what can still be seen.
 //!
-//! The estimates follow the circuits of [`super::evaluator`] with values at their largest, since smudging has to hide the noise of
+//! The estimates follow the evaluator's circuits with values at their largest, since smudging has to hide the noise of
 //! whatever was encrypted.
 
 use ckks::{Noise, Scale, Smudging};
 use protocol::levelled::function::{Function, Member};
 
-use super::evaluator::unit_weights;
 use super::setup::Setup;
 
 /// `log2` of the scale of weights.
@@ -48,6 +47,17 @@ impl Extent {
 pub(super) fn halvings(extents: &[Extent]) -> i32 {
     let most = extents.iter().map(|extent| extent.members).max().unwrap_or(1).max(1);
     most.next_power_of_two().ilog2().cast_signed()
+}
+
+/// The weights in units of the largest, and the largest; nothing for functions without.
+pub(super) fn unit_weights(function: &Function) -> Option<(Vec<f64>, f64)> {
+    let (weights, unit): (Vec<f64>, f64) = match function {
+        Function::Weighted(weights) => (weights.iter().map(|w| f64::from(*w)).collect(), 1.0),
+        Function::Forecast(weights) => (weights.iter().map(|w| f64::from(*w)).collect(), 2f64.powi(-16)),
+        _ => return None,
+    };
+    let largest = weights.iter().fold(0.0, |most: f64, w| most.max(w.abs()));
+    (largest > 0.0).then(|| (weights.iter().map(|w| w / largest).collect(), largest * unit))
 }
 
 /// The noise of a result leaves no room for smudging, or for anything to be seen behind it.

@@ -5,7 +5,7 @@ use protocol::levelled::function::Function;
 use protocol::wire;
 use serde_bytes::ByteBuf;
 
-use super::accuracy::{Extent, WEIGHTS, halvings};
+use super::accuracy::{Extent, WEIGHTS, halvings, unit_weights};
 use super::setup::{CiphertextError, MAX_MEMBERS, Setup};
 
 /// Why a function is not evaluated.
@@ -201,17 +201,6 @@ impl Evaluation<'_> {
         result.add_assign(&one.add(&other)?.bring_to(0, &out, 0.5)?)?;
         Ok(result)
     }
-}
-
-/// The weights in units of the largest, and the largest; nothing for functions without.
-pub(super) fn unit_weights(function: &Function) -> Option<(Vec<f64>, f64)> {
-    let (weights, unit): (Vec<f64>, f64) = match function {
-        Function::Weighted(weights) => (weights.iter().map(|w| f64::from(*w)).collect(), 1.0),
-        Function::Forecast(weights) => (weights.iter().map(|w| f64::from(*w)).collect(), 2f64.powi(-16)),
-        _ => return None,
-    };
-    let largest = weights.iter().fold(0.0, |most: f64, w| most.max(w.abs()));
-    (largest > 0.0).then(|| (weights.iter().map(|w| w / largest).collect(), largest * unit))
 }
 
 fn add_to(sum: &mut Option<Ciphertext>, ciphertext: Ciphertext) -> Result<(), Mismatch> {

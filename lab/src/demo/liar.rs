@@ -10,9 +10,8 @@ use std::time::Duration;
 use aggregator_worker::aggregator::{Aggregator, Pace};
 use protocol::field::Fe;
 use protocol::part::Assembly;
-use protocol::release::objection::Objection;
 use protocol::release::result::ResultShare;
-use protocol::signature::{Signed, Unverified};
+use protocol::signature::Signed;
 use protocol::topic::{Channel, Outgoing};
 use rand::rngs::StdRng;
 use runtime::entropy;
@@ -128,10 +127,6 @@ impl Tamper {
         };
         let keys = &self.deployment.aggregators[self.index];
         let roster = &self.deployment.roster;
-        // An objection has no values to lie about.
-        if Unverified::<Objection>::parse(&document).is_ok() {
-            return Ok(Outgoing::parts(&send.topic, &document));
-        }
         let result = Signed::<ResultShare>::open(&document, &keys.key.verifying_key(), &roster.context())?;
         let shapes = self.shapes.borrow().clone();
         let opened =

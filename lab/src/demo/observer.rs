@@ -63,6 +63,7 @@ fn kind(channel: &Channel) -> &'static str {
         Channel::Query | Channel::Cut | Channel::Votes | Channel::Outcome => "queries, cuts, outcomes",
         Channel::Inventory(_) | Channel::Vote(_) => "inventories and votes",
         Channel::Result(_) => "sealed results",
+        Channel::Objection(_) => "objections",
         Channel::Status(..) => "status",
         Channel::Revoked(_) => "revocation",
         Channel::Levelled(_) => "levelled",

@@ -37,7 +37,7 @@ fn objects(liar: usize) -> Villainy {
             let objection = Objection { query, cut, point, rule: Rule::Differencing };
             let key = &deployment.aggregators[liar].key;
             let objection = Signed::sign(objection, key, &deployment.roster.context());
-            let topic = Channel::Result(name.clone()).of(&deployment.roster.document().deployment);
+            let topic = Channel::Objection(name.clone()).of(&deployment.roster.document().deployment);
             said.extend(Outgoing::parts(&topic, objection.bytes()));
         }
         *sends = said;

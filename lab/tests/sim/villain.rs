@@ -7,7 +7,6 @@ use protocol::id::{QueryId, Rid};
 use protocol::part::Assembly;
 use protocol::record::{Head, Kind};
 use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
-use protocol::release::objection::Objection;
 use protocol::release::result::ResultShare;
 use protocol::release::vote::Vote;
 use protocol::rule::{Refusal, Rule};
@@ -27,9 +26,7 @@ use super::world::{Villainy, World};
 pub(crate) fn lies_in_answers(liar: usize) -> Villainy {
     let mut rng = ChaCha20Rng::seed_from_u64(liar as u64);
     rewrites(liar, move |deployment, channel, document| {
-        let (Channel::Result(_), false) = (channel, is_objection(document)) else {
-            return vec![document.to_vec()];
-        };
+        let Channel::Result(_) = channel else { return vec![document.to_vec()] };
         let share = claim::<ResultShare>(document);
         // What a result holds depends on the query; any shape that opens is tried.
         let shapes = (1..=3).flat_map(|entries| [1, 3, 4, 24].map(|len| vec![len; entries]));
@@ -49,9 +46,7 @@ pub(crate) fn lies_in_answers(liar: usize) -> Villainy {
 pub(crate) fn lies_in_pieces(liar: usize) -> Villainy {
     let mut rng = ChaCha20Rng::seed_from_u64(liar as u64);
     rewrites(liar, move |deployment, channel, document| {
-        let (Channel::Result(_), false) = (channel, is_objection(document)) else {
-            return vec![document.to_vec()];
-        };
+        let Channel::Result(_) = channel else { return vec![document.to_vec()] };
         let share = claim::<ResultShare>(document);
         let (key, roster) = (&deployment.utility_box, &deployment.roster);
         let opened = share.open(key, roster, &[super::homes::INTERVAL as usize]);
@@ -117,9 +112,7 @@ pub(crate) fn floods_unknown_queries(liar: usize) -> Villainy {
 /// An aggregator that sends the sink boxes which do not open.
 pub(crate) fn garbles_answers(liar: usize) -> Villainy {
     rewrites(liar, move |deployment, channel, document| {
-        let (Channel::Result(_), false) = (channel, is_objection(document)) else {
-            return vec![document.to_vec()];
-        };
+        let Channel::Result(_) = channel else { return vec![document.to_vec()] };
         let share = claim::<ResultShare>(document);
         let empty = ResultShare::seal(
             share.query,
@@ -159,10 +152,6 @@ fn rewrites(
         }
         *sends = said;
     })
-}
-
-fn is_objection(document: &[u8]) -> bool {
-    Unverified::<Objection>::parse(document).is_ok()
 }
 
 fn claim<T: Document + Clone>(document: &[u8]) -> T {

@@ -88,9 +88,7 @@ impl Witness {
                 assert!(durable.contains(&document), "a vote left before it was durable");
             }
             // An objection may be made again by another rule, and binds nobody.
-            (Name::Aggregator(_), Channel::Result(_))
-                if Unverified::<Objection>::parse(&document).is_ok() =>
-            {
+            (Name::Aggregator(_), Channel::Objection(_)) => {
                 let objection = Unverified::<Objection>::parse(&document).expect("it is one");
                 let (query, point) = (objection.claim().query, objection.claim().point);
                 self.objections.entry(query).or_default().insert(point, objection.claim().rule);

@@ -369,9 +369,9 @@ pub(crate) const ANSWER: &str = concat!(
     "5820", //             encapsulated key: 32 bytes
     "10714b0bc3648787101d0904c0f44becc0d771c1b7691d76cd04b183be6c3003",
     "5821", //             ciphertext and tag: 33 bytes
-    "530a079f0d5c08519cd25678a793683b2490e4b3315e94cdda423f74f0ca66ee",
-    "d5",
+    "eb2c80eb2f0a4a0ae19072cb617619939ee09fcc352e898a6886808a253a7d57",
+    "ff",
     "5840", //   signature: 64 bytes
-    "b086c55f6de3e7f9aa8156a33f6335c4a22ade99783b909b422e1a50271cfb7a",
-    "7cd9eae25613630cc7a4f7ab4a373a79eedb146f4526f7249f3a9efcb52ad909",
+    "231e2efef1753c1c20a494c65974034cd0cdbba97f8d4919888ce23e09e944a0",
+    "8e650b187bb08976b8279ed25f716568dc9b6aedf7ab110474d795186ff64904",
 );

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::link::Settings;
+use crate::service::Parts;
 
 /// Something to publish at QoS 1.
 #[derive(Clone, Eq, PartialEq)]
@@ -22,6 +23,12 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// Whether the broker keeps it for later subscribers.
     pub retain: bool,
+}
+
+impl From<Parts> for Message {
+    fn from((topic, payload, retain): Parts) -> Self {
+        Self { topic, payload, retain }
+    }
 }
 
 /// Sends messages, and keeps each until the broker has acknowledged it.

@@ -10,12 +10,11 @@ use std::collections::BTreeMap;
 
 use protocol::id::{Hash, QueryId};
 use protocol::levelled::CAUTION;
-use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::function::{Function, Subject};
 use protocol::levelled::plan::Plan;
 use protocol::part::Assembly;
 use protocol::rule::Rule;
-use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
+use protocol::topic::{Channel, Handled, LevelledChannel, Outgoing, Role, Topic};
 use protocol::unit::Moment;
 use rand::CryptoRng;
 use store::{Store, StoreError};

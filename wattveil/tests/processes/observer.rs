@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 
 use deployment::{Files, Setup};
 use protocol::id::{Hash, MeterId, QueryId};
-use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::contribution::{Contribution, Step};
 use protocol::levelled::direction::{Direction, DirectionStep};
 use protocol::levelled::reply::{Reply, ReplyStep};
@@ -15,7 +14,7 @@ use protocol::part::Assembly;
 use protocol::receipt::Receipt;
 use protocol::shamir::Point;
 use protocol::signature::Unverified;
-use protocol::topic::{Channel, Topic};
+use protocol::topic::{Channel, LevelledChannel, Topic};
 use runtime::link::{Login, Settings, Subscriber, Tls, TlsFiles};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 
 use protocol::id::{Hash, MeterId};
 use protocol::levelled::blob::Depot;
-use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::function::Member;
 use protocol::levelled::plan::Plan;
 use protocol::levelled::upload::{NotTaken, Taken, Upload};
 use protocol::rule::{Refusal, Rule};
 use protocol::signature::{Signed, Unverified};
-use protocol::topic::{Handled, Outgoing};
+use protocol::topic::{Handled, LevelledChannel, Outgoing};
 use protocol::unit::{Moment, Slot, SlotRange};
 use store::{Store, Table};
 

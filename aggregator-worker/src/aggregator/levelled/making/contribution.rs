@@ -2,11 +2,10 @@
 
 use protocol::id::Hash;
 use protocol::levelled::blob::Blob;
-use protocol::levelled::channel::LevelledChannel;
 use protocol::levelled::contribution::{Contribution, Step};
 use protocol::shamir::Point;
 use protocol::signature::Signed;
-use protocol::topic::{Outgoing, Role};
+use protocol::topic::{LevelledChannel, Outgoing, Role};
 use store::Store;
 
 use crate::aggregator::levelled::{BLOB, parts, topic};
