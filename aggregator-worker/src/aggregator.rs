@@ -33,7 +33,7 @@ use store::{Store, StoreError, Table};
 
 use self::intake::Intake;
 use self::ledger::Ledger;
-use self::levelled::{Delivery, Known, Levelled};
+use self::levelled::{Delivery, Levelled};
 use self::releases::Releases;
 use self::vectors::Vectors;
 
@@ -239,11 +239,6 @@ impl Aggregator {
         Ok(self)
     }
 
-    /// Collective keys that are made and in use.
-    pub fn collective_keys(&self) -> usize {
-        self.levelled.as_ref().map_or(0, Levelled::keys)
-    }
-
     /// The topics it listens to.
     pub fn filters(&self) -> Vec<String> {
         let root = format!("wv/1/{}", self.party.deployment());
@@ -267,10 +262,10 @@ impl Aggregator {
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
         let Ok(parsed) = topic.parse::<Topic>() else {
-            return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
+            return Ok(Handled::refused(Rule::Malformed, "the topic is not in wv/1"));
         };
         if parsed.deployment != *self.party.deployment() {
-            return Ok(Handled::refused(Rule::Malformed, "another deployment"));
+            return Ok(Handled::refused(Rule::Malformed, "the topic is of another deployment"));
         }
         let context = Context { party: &self.party, registry: &self.registry, now };
         match parsed.channel {
@@ -293,16 +288,15 @@ impl Aggregator {
                 let Some(levelled) = &mut self.levelled else {
                     return Ok(Handled::refused(Rule::Malformed, "mode `levelled` is off here"));
                 };
-                let known = Known { party: &self.party, registry: &self.registry };
                 let delivery = Delivery { topic, channel: &channel, payload };
-                return levelled.handle(delivery, now, known, store, rng);
+                return levelled.handle(delivery, context, store, rng);
             }
             _ => {}
         }
         if let Channel::Inventory(name) | Channel::Vote(name) = &parsed.channel
             && self.party.roster().aggregator_named(name).is_none()
         {
-            return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
+            return Ok(Handled::refused(Rule::NotTheAggregator, "the roster has no aggregator of this name"));
         }
         let document = match self.assembly.take(topic, payload) {
             Ok(Some(document)) => document,
@@ -323,7 +317,7 @@ impl Aggregator {
                 }
                 Err(error) => Ok(Handled::refused(Rule::Malformed, error)),
             },
-            _ => Ok(Handled::refused(Rule::Malformed, "an aggregator has no use for this topic")),
+            _ => Ok(Handled::refused(Rule::Malformed, "an aggregator does not use this topic")),
         }
     }
 
@@ -502,7 +496,7 @@ impl Registry {
         let known = self.certificates.get(&certificate.meter);
         if known.is_some_and(|known| !certificate.renews(known)) {
             let detail = format_args!(
-                "a certificate of meter {} with another key, service point or group than the one that is known, or a later beginning",
+                "the certificate of meter {} has another key, service point or group than the stored one, or starts later",
                 certificate.meter
             );
             return Ok(Handled::refused(Rule::UnknownMeter, detail));
@@ -546,7 +540,7 @@ impl Registry {
         match open_tariff(bytes, party) {
             Ok((hash, _)) if self.tariffs.contains_key(&hash) => Ok(Handled::quietly()),
             Ok(_) if self.tariffs.len() >= MAX_TARIFFS => {
-                Ok(Handled::refused(Rule::TariffUnknown, "too many tariffs"))
+                Ok(Handled::refused(Rule::TariffUnknown, "there are too many tariffs"))
             }
             Ok((hash, tariff)) => {
                 store.put(TARIFF, hash.as_bytes(), bytes)?;

@@ -1,9 +1,9 @@
-//! Why the store refused.
+//! Why the store failed.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why the store refused.
+/// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -17,13 +17,13 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another process holds the file, or this one holds it twice.
-    #[error("the store {} is in use by another process; stop that one first", path.display())]
+    #[error("the store {} is in use by another process; stop that process first", path.display())]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no store, or it was damaged.
-    #[error("the store {} is damaged or no store ({detail}); put it aside and look up Disaster in docs/operating.md: what the role can do without it, and whether a backup may take its place", path.display())]
+    /// The file is not a store, or it is damaged.
+    #[error("the store {} is damaged or not a store ({detail}); move it away and read docs/operating.md (Disaster) before you restore a backup", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum StoreError {
         detail: String,
     },
     /// The disk refused to read or write: full, read-only, or broken.
-    #[error("the disk refused the store {}", path.display())]
+    #[error("cannot read or write the store {}", path.display())]
     Disk {
         /// The file.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The storage engine refused for another reason.
-    #[error("the storage engine refused the store {}", path.display())]
+    #[error("the storage engine failed on the store {}", path.display())]
     Engine {
         /// The file.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// An earlier commit failed, so that it is unknown what the disk holds.
-    #[error("a commit failed before, and what the disk holds is unknown; start the process again")]
+    #[error("an earlier commit failed, so the state on the disk is unknown; restart the process")]
     Stopped,
     /// A memory store was told to fail, by [`MemoryStore::fail_next_commit`](crate::MemoryStore::fail_next_commit).
     #[error("the commit was made to fail")]

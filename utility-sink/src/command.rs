@@ -65,7 +65,7 @@ impl Command {
     }
 }
 
-/// Says what was released and what was not.
+/// Logs what was released, and what was not and why.
 fn log_end(results: &Results) {
     for progress in results.progress.iter().filter(|progress| progress.state != State::Ended) {
         warn!("not released: {progress}");
@@ -82,7 +82,7 @@ fn log_end(results: &Results) {
         curve_days = results.curves.len(),
         intervals = results.intervals.len(),
         findings = results.findings.len(),
-        "all releases have ended"
+        "results of the configured releases"
     );
 }
 

@@ -413,7 +413,7 @@ impl Sink {
         store: &mut dyn Store,
     ) -> Result<Handled, SinkError> {
         let Ok(parsed) = topic.parse::<Topic>() else {
-            return Ok(Handled::refused(Rule::Malformed, "not a topic of wv/1"));
+            return Ok(Handled::refused(Rule::Malformed, "the topic is not in wv/1"));
         };
         if let Channel::Receipt(..) = parsed.channel {
             let Party { checks, rosters, .. } = &mut self.party;
@@ -437,7 +437,7 @@ impl Sink {
         | Channel::Objection(name) = &parsed.channel
             && self.party.roster().aggregator_named(name).is_none()
         {
-            return Ok(Handled::refused(Rule::NotTheAggregator, "no such aggregator"));
+            return Ok(Handled::refused(Rule::NotTheAggregator, "the roster has no aggregator of this name"));
         }
         let document = match self.assembly.take(topic, payload) {
             Ok(Some(document)) => document,
@@ -463,7 +463,7 @@ impl Sink {
                 now,
                 store,
             ),
-            _ => Ok(Handled::refused(Rule::Malformed, "a sink has no use for this topic")),
+            _ => Ok(Handled::refused(Rule::Malformed, "a sink does not use this topic")),
         }
     }
 

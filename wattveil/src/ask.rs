@@ -23,7 +23,7 @@ use utility_sink::sink::levelled::Finding;
 use utility_sink::sink::revoked_in;
 
 use crate::export::{self, Kind};
-use crate::release::{Ended, explained, released_within};
+use crate::release::{Stop, explained, released_within};
 use deployment::directory::MetersFile;
 
 /// The cache of a store that is looked at once.
@@ -96,7 +96,7 @@ impl AskArguments {
         let found = released.findings.into_iter().find(|(of, _)| *of == name);
         let (_, finding) = found.with_context(|| nothing(state.map(|standing| standing.state), ended))?;
         let wrong = released.wrong.get(&name).cloned().unwrap_or_default();
-        let shown = Shown { finding, wrong, slot, window: key.window_slots };
+        let shown = Report { finding, wrong, slot, window: key.window_slots };
         if let Some(file) = &self.json {
             export::write(file, VALUES, &format!("{:#}\n", shown.to_json()))?;
         }
@@ -238,7 +238,7 @@ fn revoked(store: &Path) -> anyhow::Result<Vec<MeterId>> {
 }
 
 /// Why there are no values, and what to type.
-fn nothing(state: Option<State>, ended: Ended) -> String {
+fn nothing(state: Option<State>, ended: Stop) -> String {
     let again = "type the same again: the open question continues";
     let what = match state {
         Some(State::NotAsked(refusal)) => {
@@ -255,12 +255,12 @@ fn nothing(state: Option<State>, ended: Ended) -> String {
         Some(State::Ended) | None => "the answers".to_owned(),
     };
     match ended {
-        Ended::Stopped => format!("it was stopped while it waited for {what}; {again}"),
-        Ended::Patience(seconds) => format!(
+        Stop::Stopped => format!("it was stopped while it waited for {what}; {again}"),
+        Stop::Patience(seconds) => format!(
             "there are no values after {seconds} s; it waited for {what}. Check that every party is up (wattveil status), and that the \
              group has enough members with the whole window. Then {again}"
         ),
-        Ended::Done => format!("there are no values; it waited for {what}; {again}"),
+        Stop::Done => format!("there are no values; it waited for {what}; {again}"),
     }
 }
 
@@ -278,7 +278,7 @@ fn window(day: Date, slot: SlotLength, slots: u16) -> anyhow::Result<u32> {
 }
 
 /// Values, as they are shown.
-struct Shown {
+struct Report {
     finding: Finding,
     /// Active sets that opened the result to other values.
     wrong: Vec<Vec<Point>>,
@@ -286,7 +286,7 @@ struct Shown {
     window: u16,
 }
 
-impl Shown {
+impl Report {
     fn unit(&self) -> &'static str {
         match self.finding.function {
             Function::Variance => "Wh²",

@@ -23,9 +23,9 @@ use utility_sink::sink::Bill;
 
 use self::billed::{Ledger, scope};
 use self::questions::{AT_ONCE, Question};
-use self::summary::Known;
+use self::summary::Facts;
 use crate::export::{self, Kind};
-use crate::release::{Ended, explained, released_within};
+use crate::release::{Stop, explained, released_within};
 use deployment::directory::{MeterRow, MetersFile};
 
 mod billed;
@@ -75,7 +75,7 @@ const LIST: Kind = Kind::Json { has: "query", key: BILL };
 
 /// What a period came to.
 #[derive(Debug)]
-pub struct Closed {
+pub struct Outcome {
     /// The bills as CSV.
     pub csv: String,
     /// What happened, for people.
@@ -88,7 +88,7 @@ pub struct Closed {
 
 /// What is asked for.
 #[derive(Debug)]
-struct Asked {
+struct Closing {
     zone: TimeZone,
     /// The day that it is, there.
     today: Date,
@@ -107,7 +107,7 @@ impl BillArguments {
     /// # Errors
     ///
     /// A file or a period that is not what it should be; a sink that runs.
-    pub async fn run(self) -> anyhow::Result<Closed> {
+    pub async fn run(self) -> anyhow::Result<Outcome> {
         for (file, kind) in [(&self.csv, TABLE), (&self.json, LIST)] {
             file.as_ref().map_or(Ok(()), |file| export::check(file, kind))?;
         }
@@ -140,7 +140,7 @@ impl BillArguments {
                 states.extend(question.meters.into_iter().map(|meter| (meter, state.clone())));
             }
             unbilled.extend(released.unbilled);
-            if questions.is_empty() || ended != Ended::Done {
+            if questions.is_empty() || ended != Stop::Done {
                 break (ledger, released.revoked, ended);
             }
         };
@@ -169,8 +169,8 @@ impl BillArguments {
         }
         let revoked: BTreeMap<MeterId, Revocation> =
             revoked.into_iter().map(|revocation| (revocation.meter, revocation)).collect();
-        let known = Known { bills: &bills, revoked: &revoked, asked: &states, unbilled: &unbilled, ended };
-        Ok(Closed {
+        let known = Facts { bills: &bills, revoked: &revoked, asked: &states, unbilled: &unbilled, ended };
+        Ok(Outcome {
             csv,
             summary: asked.summary(&known),
             complete: asked.open(&known).is_empty(),
@@ -193,7 +193,7 @@ impl BillArguments {
         format!("nothing was asked (rule {}): {}{hint}", refusal.rule, refusal.detail)
     }
 
-    fn asked(&self, config: &Config, home: &Path) -> anyhow::Result<Asked> {
+    fn asked(&self, config: &Config, home: &Path) -> anyhow::Result<Closing> {
         let (identity, roster) = config.identity(home)?;
         let mut tariffs = config.read_tariffs(home, roster.slot())?;
         let known: Vec<String> = tariffs.iter().map(|tariff| tariff.id.to_string()).collect();
@@ -243,7 +243,7 @@ impl BillArguments {
             policy.bill_days
         );
         let today = now.to_zoned(zone.clone()).date();
-        Ok(Asked { zone, today, slot: roster.slot(), policy, period, tariffs, hashes, meters })
+        Ok(Closing { zone, today, slot: roster.slot(), policy, period, tariffs, hashes, meters })
     }
 }
 
@@ -281,7 +281,7 @@ fn period(text: &str, zone: &TimeZone, slot: SlotLength, now: Timestamp) -> anyh
     Ok(SlotRange::new(slot_of(from)?, slot_of(to)?)?)
 }
 
-impl Asked {
+impl Closing {
     /// Whether it is a bill of one of the meters, over a part of the period at least.
     fn concerns(&self, bill: &Bill) -> bool {
         self.touches(bill) && self.row_of(bill).is_some()

@@ -36,11 +36,11 @@ pub(crate) enum Kind {
 const MOST: u64 = 1 << 28;
 
 /// What an export says: by a row's key, the columns that say something.
-type Said = BTreeMap<Vec<String>, BTreeSet<String>>;
+type Content = BTreeMap<Vec<String>, BTreeSet<String>>;
 
 impl Kind {
     /// What a text says, if it is such an export.
-    fn said(self, text: &str) -> Option<Said> {
+    fn content(self, text: &str) -> Option<Content> {
         match self {
             Self::Csv { begins, key } => rows(text.starts_with(begins).then_some(text)?, key),
             Self::Json { has, key } => {
@@ -48,7 +48,7 @@ impl Kind {
                     Value::Array(objects) => objects,
                     object => vec![object],
                 };
-                let mut said = Said::new();
+                let mut said = Content::new();
                 for object in &objects {
                     object.get(has)?;
                     let key = key.iter().map(|key| object.get(key).map(Value::to_string));
@@ -57,7 +57,7 @@ impl Kind {
                 }
                 Some(said)
             }
-            Self::Svg(begins) => text.starts_with(begins).then(Said::new),
+            Self::Svg(begins) => text.starts_with(begins).then(Content::new),
         }
     }
 
@@ -71,12 +71,12 @@ impl Kind {
 }
 
 /// What a table's rows say.
-fn rows(text: &str, key: &[&str]) -> Option<Said> {
+fn rows(text: &str, key: &[&str]) -> Option<Content> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers().ok()?.clone();
     let key: Option<Vec<usize>> =
         key.iter().map(|key| columns.iter().position(|name| name == *key)).collect();
-    let (key, mut said) = (key?, Said::new());
+    let (key, mut said) = (key?, Content::new());
     for row in reader.records() {
         let row = row.ok()?;
         let name = key.iter().map(|at| row.get(*at).map(str::to_owned)).collect::<Option<_>>()?;
@@ -120,7 +120,7 @@ pub(crate) fn check(file: &Path, kind: Kind) -> anyhow::Result<()> {
 }
 
 /// What an export says that is there; nothing, if there is no file.
-fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
+fn before(file: &Path, kind: Kind) -> anyhow::Result<Content> {
     let shown = file.display();
     anyhow::ensure!(
         file.as_os_str() != "-",
@@ -128,7 +128,7 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
     );
     let metadata = match fs::symlink_metadata(file) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Said::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::new()),
         Err(error) => return Err(error).with_context(|| format!("cannot look at {shown}")),
     };
     anyhow::ensure!(
@@ -136,7 +136,7 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
         "{shown} is {}; an export replaces plain files only; name another file",
         if metadata.is_symlink() { "a link" } else { "not a plain file" }
     );
-    let read = || -> io::Result<Option<Said>> {
+    let read = || -> io::Result<Option<Content>> {
         let mut open = fs::File::open(file)?;
         let mut text = vec![0; 256];
         let len = open.read(&mut text)?;
@@ -145,7 +145,7 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
             return Ok(None);
         }
         open.take(MOST).read_to_end(&mut text)?;
-        Ok(String::from_utf8(text).ok().and_then(|text| kind.said(&text)))
+        Ok(String::from_utf8(text).ok().and_then(|text| kind.content(&text)))
     };
     read().with_context(|| format!("cannot read {shown}"))?.with_context(|| {
         format!("{shown} exists and is not such an export; name another file, or move this one away")
@@ -158,11 +158,11 @@ fn before(file: &Path, kind: Kind) -> anyhow::Result<Said> {
 ///
 /// If it can't be written, another file is there, or an export that says what this one does not.
 pub(crate) fn write(file: &Path, kind: Kind, text: &str) -> anyhow::Result<()> {
-    let said = kind.said(text).context("an export does not read as one")?;
+    let content = kind.content(text).context("an export does not read as one")?;
     let before = before(file, kind)?;
     let lost: Vec<&Vec<String>> = before
         .iter()
-        .filter(|(key, columns)| said.get(*key).is_none_or(|now| !columns.is_subset(now)))
+        .filter(|(key, columns)| content.get(*key).is_none_or(|now| !columns.is_subset(now)))
         .map(|(key, _)| key)
         .collect();
     if let Some(first) = lost.first() {
@@ -223,7 +223,7 @@ mod tests {
             ("[1]", false),
             ("", false),
         ] {
-            assert_eq!(LIST.said(text).is_some(), ours, "{text}");
+            assert_eq!(LIST.content(text).is_some(), ours, "{text}");
         }
     }
 

@@ -16,7 +16,7 @@ const SAY: Duration = Duration::from_secs(15);
 
 /// Why the sink ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum Stop {
     /// There was nothing left to wait for.
     Done,
     /// Somebody stopped it.
@@ -36,12 +36,12 @@ pub(crate) async fn released_within(
     config: &Config,
     home: &Path,
     failed: &'static str,
-) -> anyhow::Result<(Results, Ended)> {
-    let mut ended = Ended::Done;
+) -> anyhow::Result<(Results, Stop)> {
+    let mut ended = Stop::Done;
     let stop = async {
         ended = tokio::select! {
-            () = runtime::stopped() => Ended::Stopped,
-            () = tokio::time::sleep(Duration::from_secs(seconds)) => Ended::Patience(seconds),
+            () = runtime::stopped() => Stop::Stopped,
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => Stop::Patience(seconds),
         };
     };
     let mut said = Instant::now();

@@ -216,7 +216,7 @@ fn a_selection_that_is_too_small_is_not_asked() {
             "not asked: 1 meter is in the query; a tariff needs at least 3",
             "not released: `curve` was not asked (rule group-size): the group has 1 members; at least 3 are needed",
             "not released: `grid` was not asked (rule group-size)",
-            "all releases have ended bills=0 curve_days=0 intervals=0 findings=0",
+            "results of the configured releases bills=0 curve_days=0 intervals=0 findings=0",
             "3 of 3 configured releases are missing",
         ],
     );
@@ -300,7 +300,7 @@ fn whoever_waits_is_told_for_what() {
         assert!(text.contains(words), "lacks `{words}`:\n{text}");
     }
     let text = stopped(&town, &format!("{BILL} 2024-10"));
-    let what = "inventories: 0 of 4 aggregators have said what they hold; 3 are needed";
+    let what = "inventories: 0 of 4 aggregators have answered; 3 are needed";
     for words in [
         &format!("waiting for {what}"),
         "0 of 4 meters have their bill",

@@ -21,7 +21,7 @@ use store::{Store, Table};
 use self::making::Makings;
 use self::releases::Releases;
 use self::uploads::Uploads;
-use super::{AggregatorError, Party, Registry};
+use super::{AggregatorError, Context, Party};
 
 mod making;
 mod releases;
@@ -49,13 +49,6 @@ impl Default for LevelledPace {
     fn default() -> Self {
         Self { resend_first: 5_000, resend_last: 600_000 }
     }
-}
-
-/// What every message is checked against: who is who.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a> {
-    pub(super) party: &'a Party,
-    pub(super) registry: &'a Registry,
 }
 
 /// A message on one of the topics below `levelled/`.
@@ -104,22 +97,21 @@ impl Levelled {
     pub(super) fn handle<R: CryptoRng>(
         &mut self,
         delivery: Delivery<'_>,
-        now: Moment,
-        known: Known<'_>,
+        context: Context<'_>,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
         let Delivery { topic, channel, payload } = delivery;
-        let party = known.party;
+        let Context { party, now, .. } = context;
         match channel {
             LevelledChannel::Data(Role::Aggregator, _) => {
                 return self.makings.take_data(payload, now, party, store);
             }
             LevelledChannel::Data(Role::Meter, _) => {
-                return self.uploads.take_data(payload, now, &self.makings, known, store);
+                return self.uploads.take_data(payload, &self.makings, context, store);
             }
             LevelledChannel::Upload(meter) => {
-                return self.uploads.take(*meter, payload, now, &self.makings, known, store);
+                return self.uploads.take(*meter, payload, &self.makings, context, store);
             }
             _ => {}
         }
@@ -140,10 +132,10 @@ impl Levelled {
                 Err(refused) => Ok(refused),
             },
             LevelledChannel::Direction => match party.open_utility(&document) {
-                Ok(direction) => self.releases.take(&direction, &self.makings, known, store, rng),
+                Ok(direction) => self.releases.take(&direction, &self.makings, context, store, rng),
                 Err(refused) => Ok(refused),
             },
-            _ => Ok(Handled::refused(Rule::Malformed, "an aggregator has no use for this topic")),
+            _ => Ok(Handled::refused(Rule::Malformed, "an aggregator does not use this topic")),
         }
     }
 
@@ -156,11 +148,6 @@ impl Levelled {
         rng: &mut R,
     ) -> Result<Vec<Outgoing>, AggregatorError> {
         self.makings.tick(now, party, store, rng)
-    }
-
-    /// Collective keys that are made.
-    pub(super) fn keys(&self) -> usize {
-        self.makings.ready()
     }
 }
 

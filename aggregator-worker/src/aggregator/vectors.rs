@@ -45,13 +45,13 @@ struct Name {
 
 /// A deal, as far as it is here.
 #[derive(Clone, Debug, Deserialize_tuple, Serialize_tuple)]
-struct Dealt {
+struct Deal {
     seq: u64,
     total: u16,
     held: Vec<u16>,
 }
 
-impl Dealt {
+impl Deal {
     fn is_whole(&self) -> bool {
         self.held.len() == usize::from(self.total)
     }
@@ -60,7 +60,7 @@ impl Dealt {
 /// Load vectors and key deals.
 #[derive(Debug, Default)]
 pub(super) struct Vectors {
-    deals: BTreeMap<MeterId, BTreeMap<Hash, Dealt>>,
+    deals: BTreeMap<MeterId, BTreeMap<Hash, Deal>>,
     /// Sums of key shares, by the deals that they are of.
     sums: BTreeMap<Hash, KeyShares>,
 }
@@ -83,7 +83,7 @@ impl Vectors {
             let deal = key.get(16..).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Hash::from);
             let (meter, deal) =
                 meter_of(&key).zip(deal).ok_or_else(|| damaged("a key deal's key can't be read"))?;
-            let dealt: Dealt = wire::decode(&bytes).map_err(|_| damaged("a key deal can't be read"))?;
+            let dealt: Deal = wire::decode(&bytes).map_err(|_| damaged("a key deal can't be read"))?;
             for index in &dealt.held {
                 // As the chunk's own number was counted when it came: a meter may sign any number.
                 intake.hold(meter, dealt.seq.saturating_add((*index).into()));
@@ -210,7 +210,7 @@ impl Vectors {
             Err(error) => return refuse(Rule::BadShare, error),
         };
         let mut dealt =
-            held.cloned().unwrap_or_else(|| Dealt { seq: chunk.deal().seq, total, held: Vec::new() });
+            held.cloned().unwrap_or_else(|| Deal { seq: chunk.deal().seq, total, held: Vec::new() });
         store.put(CHUNK, &chunk_key(meter, name, index), &plaintext)?;
         dealt.held.push(index);
         if dealt.is_whole()
@@ -237,7 +237,7 @@ impl Vectors {
     ) -> Result<Option<HeldVector>, StoreError> {
         let Some(bytes) = store.get(NAME, &vector_key(meter, interval.start()))? else { return Ok(None) };
         let Ok(Name { vector, deal, .. }) = wire::decode(&bytes) else { return Ok(None) };
-        let whole = self.deals.get(&meter).and_then(|deals| deals.get(&deal)).is_some_and(Dealt::is_whole);
+        let whole = self.deals.get(&meter).and_then(|deals| deals.get(&deal)).is_some_and(Deal::is_whole);
         Ok(whole.then_some(HeldVector { vector, deal }))
     }
 

@@ -128,7 +128,7 @@ fn what_lacks_a_quorum_is_not_given_up() {
         let sink = world.parties[&Name::Sink].sink().unwrap();
         let release = sink.release(id).unwrap();
         assert_eq!(release.blocked(&roster), Some(Rule::Differencing));
-        assert!(release.stage(&roster).contains("aggregator 2 does not vote by rule differencing"));
+        assert!(release.stage(&roster).contains("aggregator 2 votes against it (rule differencing)"));
         assert_eq!(sink.given_up(id, &world.parties[&Name::Sink].store).unwrap(), None);
         assert_eq!(world.rows_of(Name::Sink, "bill"), 0);
         world.villainies.clear();

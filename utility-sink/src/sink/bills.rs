@@ -47,7 +47,7 @@ impl Sink {
             return Err(SinkError::Refused(self.on_its_way(*id, meters)));
         }
         for id in before {
-            tracing::warn!(query = %id, "withdrawn: another query asks for bills of its meters. Nothing was released by it");
+            tracing::warn!(query = %id, "withdrawn without a release: another query asks for bills of its meters");
             release::withdraw(id, store)?;
             self.releases.remove(&id);
         }
@@ -95,8 +95,8 @@ impl Sink {
         let billed = self.release(id).map(Release::may_bill).unwrap_or_default();
         let count = meters.iter().filter(|meter| billed.contains(meter)).count();
         let detail = format_args!(
-            "query {id} is on its way and bills {count} of these {} meters; a bill starts where the last one ended, so ask again once it \
-             has ended",
+            "query {id} is open and bills {count} of these {} meters; a bill starts where the last one ended, so ask again after \
+             the query has ended",
             meters.len()
         );
         Refusal::new(Rule::Continuity, detail)

@@ -50,7 +50,7 @@ type Named = (MeterId, Rid);
 
 /// What an aggregator told of a record.
 #[derive(Debug)]
-struct Told {
+struct Statement {
     point: Point,
     check: Check,
     /// The signed receipt, until all have told and all fits.
@@ -60,14 +60,14 @@ struct Told {
 /// What is kept of one aggregator.
 #[derive(Debug, Default)]
 struct Account {
-    receipts: VecDeque<Taken>,
+    receipts: VecDeque<KeptReceipt>,
     values: usize,
     bytes: usize,
 }
 
 /// A receipt of which values are kept.
 #[derive(Debug)]
-struct Taken {
+struct KeptReceipt {
     meter: MeterId,
     rids: Vec<Rid>,
     bytes: usize,
@@ -76,7 +76,7 @@ struct Taken {
 /// The check values of recent records, and what they tell of meters and aggregators.
 #[derive(Debug, Default)]
 pub struct Checks {
-    open: BTreeMap<Named, Vec<Told>>,
+    open: BTreeMap<Named, Vec<Statement>>,
     accounts: BTreeMap<Point, Account>,
     /// What is known of a meter, and the newest record that it is known by.
     known: BTreeMap<(MeterId, Verdict), Rid>,
@@ -118,12 +118,16 @@ impl Checks {
             if told.iter().any(|told| told.point == receipt.point) {
                 continue;
             }
-            told.push(Told { point: receipt.point, check: check.check, receipt: Some(Arc::clone(&bytes)) });
+            told.push(Statement {
+                point: receipt.point,
+                check: check.check,
+                receipt: Some(Arc::clone(&bytes)),
+            });
             rids.push(check.rid);
             refusal = self.judge(named, check.seq, rosters, store)?.or(refusal);
         }
         if !rids.is_empty() {
-            self.charge(receipt.point, Taken { meter: receipt.meter, rids, bytes: bytes.len() });
+            self.charge(receipt.point, KeptReceipt { meter: receipt.meter, rids, bytes: bytes.len() });
         }
         Ok(Handled { sends: Vec::new(), refusal })
     }
@@ -149,12 +153,15 @@ impl Checks {
                 }
                 return Ok(None);
             }
-            Verdict::Unclear => "the meter dealt badly or an aggregator lies, which is open".to_owned(),
+            Verdict::Unclear => "either the meter sent bad shares or an aggregator lies".to_owned(),
             Verdict::Odd(points) => {
                 let points: Vec<String> = points.iter().map(Point::to_string).collect();
-                format!("the meter dealt badly to aggregator {}, or that one lies", points.join(", "))
+                format!(
+                    "either the meter sent a bad share to aggregator {}, or that aggregator lies",
+                    points.join(", ")
+                )
             }
-            Verdict::Bad => "the meter dealt badly, whoever lies".to_owned(),
+            Verdict::Bad => "the meter sent bad shares".to_owned(),
         };
         self.know(meter, verdict.clone(), rid, store)?;
         if !proofs::is_kept(meter, rid, store)? {
@@ -163,7 +170,7 @@ impl Checks {
                 proofs::keep(meter, seq, &exclusion, store)?;
             }
         }
-        let detail = format_args!("the check values of record {seq} of meter {meter} do not fit: {blamed}");
+        let detail = format_args!("the check values of record {seq} of meter {meter} do not agree: {blamed}");
         Ok(Some(Refusal::new(Rule::BadShare, detail)))
     }
 
@@ -241,7 +248,7 @@ impl Checks {
     }
 
     /// Puts a receipt to an aggregator's account, and forgets the oldest that have no room there any more.
-    fn charge(&mut self, point: Point, taken: Taken) {
+    fn charge(&mut self, point: Point, taken: KeptReceipt) {
         let account = self.accounts.entry(point).or_default();
         account.values += taken.rids.len();
         account.bytes += taken.bytes;

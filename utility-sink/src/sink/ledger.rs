@@ -9,6 +9,7 @@ use protocol::id::{GroupId, Hash, MeterId, QueryId};
 use protocol::release::selection::Scope;
 use protocol::unit::{Amount, Slot, SlotRange, WattHours};
 use protocol::wire;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
@@ -114,9 +115,7 @@ pub(super) fn members_of(
 ///
 /// [`StoreError`].
 pub fn intervals_of(group: &GroupId, store: &dyn Store) -> Result<Vec<Interval>, StoreError> {
-    let (from, to) = (curve_key(group, Slot(0)), curve_key(group, Slot(u32::MAX)));
-    let rows = store.range(INTERVAL, &from[..]..&to[..], usize::MAX)?;
-    Ok(rows.into_iter().filter_map(|(_, bytes)| wire::decode(&bytes).ok()).collect())
+    rows(INTERVAL, &curve_key(group, Slot(0)), &curve_key(group, Slot(u32::MAX)), store)
 }
 
 /// Every group that has an interval.
@@ -167,10 +166,7 @@ pub(super) fn keep_curve(curve: &Curve, store: &mut dyn Store) -> Result<(), Sto
 ///
 /// [`StoreError`].
 pub fn bills_of(meter: MeterId, store: &dyn Store) -> Result<Vec<Bill>, StoreError> {
-    let from = [&meter.as_bytes()[..], &[0; 4]].concat();
-    let to = [&meter.as_bytes()[..], &[0xff; 5]].concat();
-    let rows = store.range(BILL, &from[..]..&to[..], usize::MAX)?;
-    Ok(rows.into_iter().filter_map(|(_, bytes)| wire::decode(&bytes).ok()).collect())
+    rows(BILL, meter.as_bytes(), &[&meter.as_bytes()[..], &[0xff; 5]].concat(), store)
 }
 
 /// A group's curve, oldest day first.
@@ -179,8 +175,17 @@ pub fn bills_of(meter: MeterId, store: &dyn Store) -> Result<Vec<Bill>, StoreErr
 ///
 /// [`StoreError`].
 pub fn curve_of(group: &GroupId, store: &dyn Store) -> Result<Vec<Curve>, StoreError> {
-    let (from, to) = (curve_key(group, Slot(0)), curve_key(group, Slot(u32::MAX)));
-    let rows = store.range(CURVE, &from[..]..&to[..], usize::MAX)?;
+    rows(CURVE, &curve_key(group, Slot(0)), &curve_key(group, Slot(u32::MAX)), store)
+}
+
+/// The values from one key to another, in the keys' order.
+fn rows<T: Serialize + DeserializeOwned>(
+    table: Table,
+    from: &[u8],
+    to: &[u8],
+    store: &dyn Store,
+) -> Result<Vec<T>, StoreError> {
+    let rows = store.range(table, from..to, usize::MAX)?;
     Ok(rows.into_iter().filter_map(|(_, bytes)| wire::decode(&bytes).ok()).collect())
 }
 

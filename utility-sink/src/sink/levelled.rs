@@ -77,16 +77,16 @@ pub(super) struct Levelled {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Mode `levelled` is off.
-    #[error("mode `levelled` are off here; turn them on with an `[levelled]` section")]
+    #[error("mode `levelled` is off; to turn it on, add a `[levelled]` section to the configuration")]
     Off,
     /// A plan that can't work.
     #[error(transparent)]
     Plan(#[from] grid::levelled::setup::SetupError),
     /// No such key.
-    #[error("there is no collective key {0} yet; plan one, and wait until the aggregators have made it")]
+    #[error("collective key {0} does not exist yet; plan one, and wait until the aggregators have made it")]
     NoKey(Hash),
     /// The key's parameters, or the number of subjects or weights.
-    #[error("key {0} does not allow this function of these subjects; it may take a larger profile")]
+    #[error("key {0} does not allow this function of these subjects; try a larger profile")]
     Function(Hash),
     /// The sink can't go on.
     #[error(transparent)]
@@ -139,12 +139,15 @@ impl Levelled {
                 match party.open_peer(&document, |reply: &protocol::levelled::reply::Reply| reply.point) {
                     Ok(reply) => match self.requests.get_mut(&reply.request) {
                         Some(request) => request.take(reply, &self.keys, &self.pace, party, now, store),
-                        None => Ok(Handled::refused(Rule::QueryUnknown, "a reply to no open question")),
+                        None => Ok(Handled::refused(
+                            Rule::QueryUnknown,
+                            "the reply is to a question that is not open",
+                        )),
                     },
                     Err(refused) => Ok(refused),
                 }
             }
-            _ => Ok(Handled::refused(Rule::Malformed, "a sink has no use for this topic")),
+            _ => Ok(Handled::refused(Rule::Malformed, "a sink does not use this topic")),
         }
     }
 
@@ -169,7 +172,7 @@ impl Levelled {
 }
 
 impl Sink {
-    /// Turns on mode `levelled`, and takes up where the store left off. They trust meters to encrypt
+    /// Turns on mode `levelled`, and takes up where the store left off. It trusts the meters to encrypt
     /// honestly: see [`protocol::levelled::CAUTION`].
     ///
     /// # Errors
@@ -181,7 +184,7 @@ impl Sink {
         store: &dyn Store,
         now: Moment,
     ) -> Result<Self, SinkError> {
-        tracing::warn!("mode `levelled` are on: {CAUTION}");
+        tracing::warn!("mode `levelled` is on: {CAUTION}");
         self.levelled = Some(Levelled::load(pace, &self.party, store, now)?);
         Ok(self)
     }

@@ -17,7 +17,7 @@ use utility_sink::agenda::progress::State;
 use utility_sink::agenda::release::{Fate, OpenBills};
 use utility_sink::config::ReleaseConfig;
 
-use super::Asked;
+use super::Closing;
 use super::billed::Ledger;
 
 /// How many questions are on their way at a time: each of them makes every aggregator send the names of many records.
@@ -52,7 +52,7 @@ impl Question {
     }
 }
 
-impl Asked {
+impl Closing {
     /// What is on its way for one of the meters, whatever it is, and what is to be asked of the others.
     pub(super) fn questions(&self, ledger: &Ledger) -> anyhow::Result<Vec<Question>> {
         let all: Vec<MeterId> = self.meters.iter().map(|row| row.meter).collect();

@@ -12,9 +12,9 @@ use protocol::unit::{Slot, SlotRange};
 use utility_sink::agenda::progress::State;
 use utility_sink::sink::Bill;
 
-use super::Asked;
+use super::Closing;
 use super::billed::Run;
-use crate::release::Ended;
+use crate::release::Stop;
 use deployment::directory::MeterRow;
 
 /// The most names in a row; more are counted.
@@ -22,14 +22,14 @@ const NAMES: usize = 12;
 
 /// What is known once nothing more comes.
 #[derive(Debug)]
-pub(super) struct Known<'a> {
+pub(super) struct Facts<'a> {
     pub(super) bills: &'a [&'a Bill],
     pub(super) revoked: &'a BTreeMap<MeterId, Revocation>,
     /// The meters that were to be asked for, and how far the question for each had come; nothing if its turn had not come.
     pub(super) asked: &'a BTreeMap<MeterId, Option<State>>,
     /// By meter, why all else of its query was released and it was not.
     pub(super) unbilled: &'a BTreeMap<MeterId, Rule>,
-    pub(super) ended: Ended,
+    pub(super) ended: Stop,
 }
 
 /// Names with commas between; many are counted.
@@ -41,7 +41,7 @@ fn names(rows: &[&MeterRow]) -> String {
     }
 }
 
-impl Asked {
+impl Closing {
     /// A slot's start in the tariff's zone.
     fn zoned(&self, slot: Slot) -> Option<Zoned> {
         let seconds = i64::try_from(self.slot.start_of(slot).0).ok()?;
@@ -69,7 +69,7 @@ impl Asked {
 
     /// The meters whose period is not closed. One that is revoked is closed unless it was to be asked for and something may come of
     /// that.
-    pub(super) fn open(&self, known: &Known<'_>) -> Vec<&MeterRow> {
+    pub(super) fn open(&self, known: &Facts<'_>) -> Vec<&MeterRow> {
         let open = |row: &&MeterRow| {
             let run = self.run(row.meter, known.bills);
             if run.is_some_and(|run| run.closes(self.period, &self.policy, self.slot)) {
@@ -84,7 +84,7 @@ impl Asked {
         self.meters.iter().filter(open).collect()
     }
 
-    pub(super) fn summary(&self, known: &Known<'_>) -> String {
+    pub(super) fn summary(&self, known: &Facts<'_>) -> String {
         let mut text = self.headline(known);
         for bill in known.bills {
             if let (Some(row), true) = (self.row_of(bill), bill.missing > 0) {
@@ -101,7 +101,7 @@ impl Asked {
     }
 
     /// For how many the period is closed, and whose bills are of other days.
-    fn headline(&self, known: &Known<'_>) -> String {
+    fn headline(&self, known: &Facts<'_>) -> String {
         let (mut count, mut energy) = (0, 0);
         let mut others: BTreeMap<(SlotRange, bool), (Vec<&MeterRow>, i64)> = BTreeMap::new();
         for row in &self.meters {
@@ -172,7 +172,7 @@ impl Asked {
         if second(end)? - second(from)? < shortest { end.tomorrow().ok() } else { Some(end) }
     }
 
-    fn revoked_lines(&self, known: &Known<'_>) -> String {
+    fn revoked_lines(&self, known: &Facts<'_>) -> String {
         let mut text = String::new();
         let open: BTreeSet<MeterId> = self.open(known).iter().map(|row| row.meter).collect();
         for row in &self.meters {
@@ -193,7 +193,7 @@ impl Asked {
     }
 
     /// Who has no bill of these days, or of a part of them only, and why; those that are revoked have been told.
-    fn without_lines(&self, known: &Known<'_>) -> String {
+    fn without_lines(&self, known: &Facts<'_>) -> String {
         let mut by_reason: BTreeMap<(bool, String), Vec<&MeterRow>> = BTreeMap::new();
         for row in self.open(known).into_iter().filter(|row| !known.revoked.contains_key(&row.meter)) {
             let partly = self.run(row.meter, known.bills).is_some();
@@ -211,7 +211,7 @@ impl Asked {
 }
 
 /// Why a meter has no bill.
-fn reason(row: &MeterRow, known: &Known<'_>) -> String {
+fn reason(row: &MeterRow, known: &Facts<'_>) -> String {
     if let Some(rule) = known.unbilled.get(&row.meter) {
         return by_rule(*rule);
     }
@@ -239,9 +239,9 @@ fn reason(row: &MeterRow, known: &Known<'_>) -> String {
         ),
         Some(State::Waiting(what)) => {
             let why = match known.ended {
-                Ended::Stopped => "It was stopped".to_owned(),
-                Ended::Patience(seconds) => format!("Nothing more arrived within {seconds} s"),
-                Ended::Done => "It has ended".to_owned(),
+                Stop::Stopped => "It was stopped".to_owned(),
+                Stop::Patience(seconds) => format!("Nothing more arrived within {seconds} s"),
+                Stop::Done => "It has ended".to_owned(),
             };
             format!(
                 "{why} while it waited for {what}. Check that every party is up (wattveil status). Then type the same again: the \

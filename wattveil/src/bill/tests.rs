@@ -8,7 +8,7 @@ use protocol::unit::Slot;
 use store::{FileStore, Store as _, Table};
 
 use super::*;
-use crate::release::Ended;
+use crate::release::Stop;
 
 fn slots(text: &str) -> Result<(u32, u32), String> {
     let zone = TimeZone::get("Europe/Berlin").unwrap();
@@ -40,8 +40,8 @@ fn row(name: &str, number: u8) -> MeterRow {
 }
 
 /// What is asked of some meters: 28 days, in November.
-fn asked(meters: Vec<MeterRow>) -> Asked {
-    Asked {
+fn asked(meters: Vec<MeterRow>) -> Closing {
+    Closing {
         zone: TimeZone::UTC,
         today: "2024-11-22".parse().unwrap(),
         slot: SlotLength::try_from(3_600).unwrap(),
@@ -68,7 +68,7 @@ fn bill(number: u8, window: SlotRange) -> Bill {
 
 /// What is said of these bills, when these meters were asked for and the question has come so far.
 fn said(
-    asked: &Asked,
+    asked: &Closing,
     bills: &[&Bill],
     of: &[u8],
     state: Option<&State>,
@@ -81,12 +81,12 @@ fn said(
         let meter = id(&number);
         (meter, Revocation { meter, from, reason: "moved out".parse().unwrap() })
     });
-    let known = Known {
+    let known = Facts {
         bills,
         revoked: &revoked.into(),
         asked: &of.iter().map(|number| (id(number), state.cloned())).collect(),
         unbilled: &rules.iter().map(|(number, rule)| (id(number), *rule)).collect(),
-        ended: Ended::Patience(600),
+        ended: Stop::Patience(600),
     };
     (asked.summary(&known), asked.open(&known).is_empty())
 }
@@ -118,7 +118,7 @@ fn revoked_meters_are_said() {
     assert!(!closed);
     // who was asked for is not told to read off what may still be billed
     let early = [asked.meters[0].clone()];
-    let asked = Asked { meters: early.into(), ..asked };
+    let asked = Closing { meters: early.into(), ..asked };
     let (text, closed) = said(&asked, &[], &[1], Some(&waiting), &[]);
     has(
         &text,
@@ -200,7 +200,7 @@ fn a_closed_period_stays_closed() {
     let mut asked = asked(vec![row("one", 3)]);
     let (first, second) = (bill(3, hours(0, 668)), bill(3, hours(668, 1_340)));
     let all = [&first, &second];
-    let of = |asked: &Asked| {
+    let of = |asked: &Closing| {
         let bills: Vec<&Bill> = all.into_iter().filter(|bill| asked.concerns(bill)).collect();
         (bills.iter().map(|bill| bill.window).collect::<Vec<_>>(), said(asked, &bills, &[], None, &[]))
     };
@@ -325,7 +325,8 @@ fn prices_stand_under_their_tariffs() {
     let (flat, tou) = (hash("tariff", &[b"flat"]), hash("tariff", &[b"tou"]));
     let amounts = vec![(flat, Amount(100_000_000)), (tou, Amount(200_000_000))];
     let bill = Bill { amounts, scope: Scope::Complete, ..bill(1, hours(0, 672)) };
-    let mut asked = Asked { tariffs: vec![tariff("tou")], hashes: vec![tou], ..asked(vec![row("home", 1)]) };
+    let mut asked =
+        Closing { tariffs: vec![tariff("tou")], hashes: vec![tou], ..asked(vec![row("home", 1)]) };
     assert!(asked.csv(&[&bill]).contains(",7,2.00,0,"), "{}", asked.csv(&[&bill]));
     assert_eq!(asked.json(&[&bill])[0]["amounts"]["tou"]["amount"], "2.00");
     asked.hashes = vec![hash("tariff", &[b"new"])];
@@ -341,7 +342,7 @@ fn every_currency_is_exported() {
     let currency = "USD, incl. \"tax\"".to_owned();
     let tariffs = vec![TariffDocument { currency, ..tariff("flat") }];
     let rows = vec![row("one", 1), row("two", 2)];
-    let asked = Asked { tariffs, hashes: vec![flat], ..asked(rows) };
+    let asked = Closing { tariffs, hashes: vec![flat], ..asked(rows) };
     let bills = [1, 2]
         .map(|number| Bill { amounts: vec![(flat, Amount(100_000_000))], ..bill(number, hours(0, 672)) });
     let home = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ fn fill_the_disk(process: &mut Process, store: &Path) {
     let status = process.forget().expect("it was started");
     let said = process.log();
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("the disk refused the store"), "{said}");
+    assert!(said.contains("cannot read or write the store"), "{said}");
     assert!(said.contains("File too large"), "{said}");
     process.restart();
 }

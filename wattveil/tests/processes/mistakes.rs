@@ -198,5 +198,5 @@ fn a_store_that_another_process_has_or_that_is_none() {
     refuses("aggregator-worker", still.aggregator(), &["worker.redb", "is in use by another process"]);
     first.kill();
     fs::write(still.path("agg-2/worker.redb"), "not a store").unwrap();
-    refuses("aggregator-worker", &still.files.aggregators[1], &["worker.redb", "damaged or no store"]);
+    refuses("aggregator-worker", &still.files.aggregators[1], &["worker.redb", "damaged or not a store"]);
 }

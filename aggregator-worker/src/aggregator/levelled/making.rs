@@ -118,11 +118,6 @@ impl Makings {
         Ok(makings)
     }
 
-    /// How many keys are made.
-    pub(super) fn ready(&self) -> usize {
-        self.keys.values().filter(|making| making.ready.is_some()).count()
-    }
-
     /// A key that is made.
     pub(super) fn key(&self, key: &Hash) -> Option<&Ready> {
         self.keys.get(key)?.ready.as_ref()

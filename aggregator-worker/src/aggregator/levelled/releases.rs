@@ -28,9 +28,9 @@ use serde_bytes::ByteBuf;
 use store::{Store, Table};
 
 use super::making::{Makings, Ready};
-use super::{Known, parts, uploads};
+use super::{parts, uploads};
 use crate::aggregator::taken::{TAKEN, is_taken, taken_key};
-use crate::aggregator::{AggregatorError, Party, differencing};
+use crate::aggregator::{AggregatorError, Context, Party, differencing};
 
 const ASK: Table = Table("levelled-ask");
 const VOTE: Table = Table("levelled-vote");
@@ -74,16 +74,16 @@ impl Releases {
         &mut self,
         direction: &Signed<Direction>,
         makings: &Makings,
-        known: Known<'_>,
+        context: Context<'_>,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Result<Handled, AggregatorError> {
-        let party = known.party;
+        let party = context.party;
         let id = direction.request;
         let done = match &direction.step {
-            DirectionStep::Ask(ask) => take_ask(direction, ask, makings, known, store)?,
-            DirectionStep::Cut(sets) => self.take_cut(direction, sets, makings, known, store)?,
-            DirectionStep::Open(open) => self.take_open(id, open, makings, known, store, rng)?,
+            DirectionStep::Ask(ask) => take_ask(direction, ask, makings, context, store)?,
+            DirectionStep::Cut(sets) => self.take_cut(direction, sets, makings, context, store)?,
+            DirectionStep::Open(open) => self.take_open(id, open, makings, context, store, rng)?,
         };
         Ok(match done {
             Ok(sends) => Handled::sending(sends),
@@ -106,10 +106,10 @@ impl Releases {
         cut: &Signed<Direction>,
         sets: &[Vec<Member>],
         makings: &Makings,
-        known: Known<'_>,
+        context: Context<'_>,
         store: &mut dyn Store,
     ) -> Checked<Vec<Outgoing>> {
-        let party = known.party;
+        let party = context.party;
         let id = cut.request;
         if let Some(vote) = store.get(VOTE, id.as_bytes())? {
             let vote = own_reply(&vote, party)?;
@@ -125,7 +125,7 @@ impl Releases {
             Ok(found) => found,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let additions = match check(&ask, ready, sets, known, store)? {
+        let additions = match check(&ask, ready, sets, context, store)? {
             Ok(additions) => additions,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -159,11 +159,11 @@ impl Releases {
         id: QueryId,
         open: &Open,
         makings: &Makings,
-        known: Known<'_>,
+        context: Context<'_>,
         store: &mut dyn Store,
         rng: &mut R,
     ) -> Checked<Vec<Outgoing>> {
-        let party = known.party;
+        let party = context.party;
         if let Err(refusal) = self.certify(id, open, party, store)? {
             return Ok(Err(refusal));
         }
@@ -190,7 +190,7 @@ impl Releases {
         }
         let result = match store.get(RESULT, id.as_bytes())? {
             Some(result) => result,
-            None => match evaluate(&ask, ready, sets, known, store)? {
+            None => match evaluate(&ask, ready, sets, context, store)? {
                 Ok(result) => result,
                 Err(refusal) => return Ok(Err(refusal)),
             },
@@ -253,10 +253,10 @@ fn take_ask(
     direction: &Signed<Direction>,
     ask: &Ask,
     makings: &Makings,
-    known: Known<'_>,
+    context: Context<'_>,
     store: &mut dyn Store,
 ) -> Checked<Vec<Outgoing>> {
-    let party = known.party;
+    let party = context.party;
     let id = direction.request;
     match store.get(ASK, id.as_bytes())? {
         Some(known) if known != direction.bytes() => {
@@ -280,7 +280,7 @@ fn take_ask(
     store.put(ASK, id.as_bytes(), direction.bytes())?;
     let mut holdings = Vec::new();
     for subject in &ask.subjects {
-        holdings.push(holding(&ask.key, plan, subject, known, store)?);
+        holdings.push(holding(&ask.key, plan, subject, context, store)?);
     }
     Ok(Ok(reply(id, ReplyStep::Holdings(holdings), party)))
 }
@@ -290,10 +290,10 @@ fn holding(
     key: &Hash,
     plan: &Plan,
     subject: &Subject,
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Member>, AggregatorError> {
-    let registry = known.registry;
+    let registry = context.registry;
     if let Some(fixed) = fixed_set(key, subject, store)? {
         return Ok(fixed);
     }
@@ -305,7 +305,7 @@ fn holding(
         {
             continue;
         }
-        members.extend(uploads::member(key, plan, subject.window, *meter, known, store)?);
+        members.extend(uploads::member(key, plan, subject.window, *meter, context, store)?);
     }
     Ok(members)
 }
@@ -315,10 +315,10 @@ fn check(
     ask: &Ask,
     ready: &Ready,
     sets: &[Vec<Member>],
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Checked<Additions> {
-    let Known { party, registry } = known;
+    let Context { party, registry, .. } = context;
     let plan = ready.setup.plan();
     let mut additions = Additions { sets: Vec::new(), taken: Vec::new(), levelled: Vec::new() };
     if sets.len() != ask.subjects.len() {
@@ -349,7 +349,7 @@ fn check(
                     format_args!("meter {} is not in the group", member.meter),
                 );
             }
-            let held = uploads::member(&ask.key, plan, subject.window, member.meter, known, store)?;
+            let held = uploads::member(&ask.key, plan, subject.window, member.meter, context, store)?;
             if held.as_ref() != Some(member) {
                 return refuse(Rule::MemberSet, format_args!("we do not hold all of meter {}", member.meter));
             }
@@ -402,7 +402,7 @@ fn evaluate(
     ask: &Ask,
     ready: &Ready,
     sets: &[Vec<Member>],
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Checked<Vec<u8>> {
     let mut evaluation = match ready.evaluator.begin(&ask.function) {
@@ -412,7 +412,7 @@ fn evaluate(
     let plan = ready.setup.plan();
     for (index, (subject, set)) in ask.subjects.iter().zip(sets).enumerate() {
         for member in set {
-            let all = uploads::ciphertexts(&ask.key, plan, subject.window, member, known, store)?;
+            let all = uploads::ciphertexts(&ask.key, plan, subject.window, member, context, store)?;
             let Some(all) = all else {
                 return refuse(
                     Rule::MemberSet,

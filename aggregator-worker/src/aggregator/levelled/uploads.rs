@@ -13,12 +13,12 @@ use protocol::levelled::upload::{NotTaken, Taken, Upload};
 use protocol::rule::{Refusal, Rule};
 use protocol::signature::{Signed, Unverified};
 use protocol::topic::{Handled, LevelledChannel, Outgoing};
-use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::unit::{Slot, SlotRange};
 use store::{Store, Table};
 
 use super::making::Makings;
-use super::{BLOB, Known, topic};
-use crate::aggregator::{AggregatorError, Party};
+use super::{BLOB, topic};
+use crate::aggregator::{AggregatorError, Context};
 
 const UPLOAD: Table = Table("levelled-upload");
 const COPY: Table = Table("levelled-copy");
@@ -39,10 +39,10 @@ pub(super) fn held_of(
     key: &Hash,
     meter: MeterId,
     span: SlotRange,
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Result<Vec<Signed<Upload>>, AggregatorError> {
-    let Known { party, registry } = known;
+    let Context { party, registry, .. } = context;
     let Some(certificate) = registry.certificates.get(&meter) else { return Ok(Vec::new()) };
     let (from, to) = (row(key, meter, span.start()), row(key, meter, span.end()));
     let mut held = Vec::new();
@@ -59,11 +59,11 @@ pub(super) fn member(
     plan: &Plan,
     window: u32,
     meter: MeterId,
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Result<Option<Member>, AggregatorError> {
     let Some(span) = plan.slots_of(window) else { return Ok(None) };
-    let held = held_of(key, meter, span, known, store)?;
+    let held = held_of(key, meter, span, context, store)?;
     let mut next = span.start();
     for upload in &held {
         if upload.slots.start() != next {
@@ -81,12 +81,12 @@ pub(super) fn ciphertexts(
     plan: &Plan,
     window: u32,
     member: &Member,
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Result<Option<Vec<Vec<u8>>>, AggregatorError> {
     let damaged = || AggregatorError::Damaged("a ciphertext that was voted for is lost");
     let span = plan.slots_of(window).ok_or_else(damaged)?;
-    let held = held_of(key, member.meter, span, known, store)?;
+    let held = held_of(key, member.meter, span, context, store)?;
     if !held.iter().map(Signed::hash).eq(member.uploads.iter().copied()) {
         return Ok(None);
     }
@@ -103,13 +103,12 @@ impl Uploads {
         &mut self,
         meter: MeterId,
         payload: &[u8],
-        now: Moment,
         makings: &Makings,
-        known: Known<'_>,
+        context: Context<'_>,
         store: &dyn Store,
     ) -> Result<Handled, AggregatorError> {
-        let Known { party, registry } = known;
-        let certificate = registry.certificates.get(&meter).filter(|c| c.covers(now.timestamp()));
+        let Context { party, registry, .. } = context;
+        let certificate = registry.certificates.get(&meter).filter(|c| c.covers(context.now.timestamp()));
         let Some(certificate) = certificate else {
             return Ok(Handled::refused(Rule::UnknownMeter, "no certificate covers it now"));
         };
@@ -130,12 +129,12 @@ impl Uploads {
         };
         let plan = ready.setup.plan();
         if plan.place(upload.slots).is_none() {
-            return Ok(refuse(&upload, Rule::Window, "its slots are not within one window", now, party));
+            return Ok(refuse(&upload, Rule::Window, "its slots are not within one window", context));
         }
         if !ready.setup.fits(&upload.ciphertext) {
-            return Ok(refuse(&upload, Rule::Ciphertext, "no fresh ciphertext has this length", now, party));
+            return Ok(refuse(&upload, Rule::Ciphertext, "no fresh ciphertext has this length", context));
         }
-        if let Some(handled) = spoken_against(&upload, plan, now, known, store)? {
+        if let Some(handled) = spoken_against(&upload, plan, context, store)? {
             return Ok(handled);
         }
         let of_meter = self.on_the_way.values().filter(|other| other.meter == meter).count();
@@ -151,12 +150,10 @@ impl Uploads {
     pub(super) fn take_data(
         &mut self,
         payload: &[u8],
-        now: Moment,
         makings: &Makings,
-        known: Known<'_>,
+        context: Context<'_>,
         store: &mut dyn Store,
     ) -> Result<Handled, AggregatorError> {
-        let party = known.party;
         let (blob, bytes) = match self.depot.take(payload) {
             Ok(Some(whole)) => whole,
             Ok(None) => return Ok(Handled::quietly()),
@@ -165,16 +162,16 @@ impl Uploads {
         let Some(upload) = self.on_the_way.remove(&blob.hash) else { return Ok(Handled::quietly()) };
         let Some(ready) = makings.key(&upload.key) else { return Ok(Handled::quietly()) };
         if let Err(error) = ready.setup.read_ciphertext(&bytes) {
-            return Ok(refuse(&upload, Rule::Ciphertext, &error.to_string(), now, party));
+            return Ok(refuse(&upload, Rule::Ciphertext, &error.to_string(), context));
         }
         // Another upload for its slots may have become whole while it was on its way.
-        if let Some(handled) = spoken_against(&upload, ready.setup.plan(), now, known, store)? {
+        if let Some(handled) = spoken_against(&upload, ready.setup.plan(), context, store)? {
             return Ok(handled);
         }
         store.put(UPLOAD, &row(&upload.key, upload.meter, upload.slots.start()), upload.bytes())?;
         store.put(COPY, blob.hash.as_bytes(), upload.hash().as_bytes())?;
         store.put(BLOB, blob.hash.as_bytes(), &bytes)?;
-        Ok(Handled::sending(vec![word(&upload, None, now, party)]))
+        Ok(Handled::sending(vec![word(&upload, None, context)]))
     }
 }
 
@@ -182,53 +179,53 @@ impl Uploads {
 fn spoken_against(
     upload: &Signed<Upload>,
     plan: &Plan,
-    now: Moment,
-    known: Known<'_>,
+    context: Context<'_>,
     store: &dyn Store,
 ) -> Result<Option<Handled>, AggregatorError> {
-    let Known { party, registry } = known;
+    let Context { party, registry, .. } = context;
     let meter = upload.meter;
     // What overlaps it is in the same window.
     let before = plan.slots_of(plan.window_of(upload.slots.start())).unwrap_or(upload.slots);
-    for other in held_of(&upload.key, meter, before, known, store)? {
+    for other in held_of(&upload.key, meter, before, context, store)? {
         if other.hash() == upload.hash() {
-            let sends = vec![word(upload, None, now, party)];
+            let sends = vec![word(upload, None, context)];
             let refusal = Some(Refusal::new(Rule::Replay, "it is held"));
             return Ok(Some(Handled { sends, refusal }));
         }
         if other.slots.overlaps(upload.slots) {
             let detail = "another upload covers these slots";
-            return Ok(Some(refuse(upload, Rule::Equivocation, detail, now, party)));
+            return Ok(Some(refuse(upload, Rule::Equivocation, detail, context)));
         }
     }
     if registry.stopping(meter, upload.slots, party).is_some() {
         let detail = "its slots end after the meter was revoked";
-        return Ok(Some(refuse(upload, Rule::Revoked, detail, now, party)));
+        return Ok(Some(refuse(upload, Rule::Revoked, detail, context)));
     }
     if store.get(COPY, upload.ciphertext.hash.as_bytes())?.is_some() {
         let detail = "its ciphertext came with another upload";
-        return Ok(Some(refuse(upload, Rule::Copied, detail, now, party)));
+        return Ok(Some(refuse(upload, Rule::Copied, detail, context)));
     }
     Ok(None)
 }
 
 /// What a meter is to hear of an upload: that it is held, or why it never will be.
-fn word(upload: &Signed<Upload>, refused: Option<Rule>, now: Moment, party: &Party) -> Outgoing {
+fn word(upload: &Signed<Upload>, refused: Option<Rule>, context: Context<'_>) -> Outgoing {
     let (meter, name) = (upload.meter, upload.hash());
+    let party = context.party;
     let taken = party.sign(Taken {
         point: party.identity.point,
         meter,
         held: if refused.is_none() { vec![name] } else { Vec::new() },
         refused: refused.into_iter().map(|rule| NotTaken { upload: name, rule }).collect(),
-        at: now.timestamp(),
+        at: context.now.timestamp(),
     });
     Outgoing::new(topic(party, LevelledChannel::Taken(meter, party.name.clone())), taken.into_bytes())
 }
 
 /// A refusal that its meter hears of.
-fn refuse(upload: &Signed<Upload>, rule: Rule, detail: &str, now: Moment, party: &Party) -> Handled {
+fn refuse(upload: &Signed<Upload>, rule: Rule, detail: &str, context: Context<'_>) -> Handled {
     let detail = format!("upload of meter {} for {}: {detail}", upload.meter, upload.slots);
-    Handled { sends: vec![word(upload, Some(rule), now, party)], refusal: Some(Refusal::new(rule, detail)) }
+    Handled { sends: vec![word(upload, Some(rule), context)], refusal: Some(Refusal::new(rule, detail)) }
 }
 
 fn row(key: &Hash, meter: MeterId, first: Slot) -> Vec<u8> {

@@ -63,13 +63,3 @@ pub(super) fn keep(finding: &Finding, store: &mut dyn Store) -> Result<(), Store
 pub fn finding_of(id: QueryId, store: &dyn Store) -> Result<Option<Finding>, StoreError> {
     Ok(store.get(FINDING, id.as_bytes())?.and_then(|bytes| wire::decode_own(&bytes).ok()))
 }
-
-/// All findings.
-///
-/// # Errors
-///
-/// [`StoreError`].
-pub fn findings(store: &dyn Store) -> Result<Vec<Finding>, StoreError> {
-    let rows = store::entries(FINDING, store)?;
-    Ok(rows.into_iter().filter_map(|(_, bytes)| wire::decode_own(&bytes).ok()).collect())
-}

@@ -101,12 +101,14 @@ impl Keys {
     /// What a key waits for, in words, until it is announced.
     pub(super) fn stage(&self, key: &Hash, party: &Party) -> Option<String> {
         let Some(key) = self.keys.get(key) else {
-            return Some("it was planned under an earlier roster; plan another".to_owned());
+            return Some("it was planned under an earlier roster; plan a new one".to_owned());
         };
         let (made, n) = (key.made.len(), party.roster().n());
         match (key.announced(), &key.agreed) {
             (true, _) => None,
-            (false, Some(_)) => Some("all have made it, and its bytes are on their way".to_owned()),
+            (false, Some(_)) => {
+                Some("all aggregators have made it; its bytes have not arrived yet".to_owned())
+            }
             (false, None) => Some(format!("{made} of {n} aggregators have made it; all of them must be up")),
         }
     }
@@ -126,7 +128,8 @@ impl Keys {
             if known.hash() == made.hash() {
                 return Ok(Handled::quietly());
             }
-            let detail = format_args!("aggregator {} says two things of one key", made.point);
+            let detail =
+                format_args!("aggregator {} sent two different contributions to one key", made.point);
             return Ok(Handled::refused(Rule::Making, detail));
         }
         store.put(MADE, &of_point(&made.key, made.point), made.bytes())?;

@@ -182,11 +182,10 @@ impl Request {
     /// What it waits for, in words.
     pub(super) fn stage(&self, party: &Party) -> String {
         let (t, q) = (party.roster().t(), party.roster().q());
-        let says =
-            |(point, rule): (&Point, &Rule)| format!("; aggregator {point} does not go on, by rule {rule}");
+        let says = |(point, rule): (&Point, &Rule)| format!("; aggregator {point} rejects it (rule {rule})");
         let objections: String = self.objections.iter().map(says).collect();
         if self.cut.is_some() && self.votes.len() < q {
-            return format!("votes: {} of the {q} that are needed{objections}", self.votes.len());
+            return format!("votes: {} of {q} needed{objections}", self.votes.len());
         }
         if let Some(open) = self.opening() {
             let sets = self.values.values().flatten().count();
@@ -198,20 +197,18 @@ impl Request {
         let willing = self.holdings.values().filter(|holding| holding.is_ok()).count();
         if willing < q {
             let refused = self.holdings.values().filter_map(|holding| holding.as_ref().err());
-            let says = |rule: &Rule| format!("; one refuses by rule {rule}");
+            let says = |rule: &Rule| format!("; one rejects it (rule {rule})");
             let refused: Vec<String> = refused.map(says).collect();
             let refused = refused.concat();
-            return format!(
-                "loads: {willing} of the {q} aggregators that are needed have said whose they hold{refused}"
-            );
+            return format!("loads: {willing} of {q} aggregators needed have answered{refused}");
         }
         let least = usize::from(party.roster().policy().k).max(self.members as usize);
         let subjects = self.asked().subjects.iter().zip(self.held_by_quorum(q));
         let of = |(subject, set): (&Subject, Vec<Member>)| {
-            format!("{} homes of {} for the whole window, of {least}", set.len(), subject.group)
+            format!("{} homes of {} for the whole window; {least} are needed", set.len(), subject.group)
         };
         format!(
-            "loads: a quorum of aggregators holds those of {}",
+            "loads: a quorum of aggregators holds the loads of {}",
             subjects.map(of).collect::<Vec<_>>().join(" and ")
         )
     }
@@ -270,7 +267,7 @@ impl Request {
                 }
             }
             ReplyStep::Refused(rule) => {
-                let detail = format_args!("aggregator {point} refused levelled {}", self.id());
+                let detail = format_args!("aggregator {point} rejected question {}", self.id());
                 refusal = Some(Refusal::new(*rule, detail));
                 if self.cut.is_none() {
                     self.holdings.insert(point, Err(*rule));
@@ -280,7 +277,7 @@ impl Request {
             }
             ReplyStep::Vote(cut) => {
                 if self.cut.as_ref().is_none_or(|ours| ours.hash() != *cut) {
-                    return Ok(Handled::refused(Rule::SplitView, "a vote for a cut that is not ours"));
+                    return Ok(Handled::refused(Rule::SplitView, "the vote is for another cut"));
                 }
                 self.objections.remove(&point);
                 if !self.votes.contains_key(&point) {
@@ -487,7 +484,7 @@ impl Request {
         };
         let wrong: Vec<Vec<Point>> = self.values.iter().filter_map(wrong).collect();
         for set in &wrong {
-            tracing::warn!(request = %self.id(), "of aggregators {set:?} one decrypts its part wrongly");
+            tracing::warn!(request = %self.id(), "one of the aggregators {set:?} decrypts wrongly");
         }
         let ask = self.asked();
         #[expect(clippy::cast_possible_truncation, reason = "sets have a few thousand members at most")]
@@ -505,7 +502,7 @@ impl Request {
         };
         keep_wrong(finding.request, &wrong, store)?;
         keep(&finding, store)?;
-        tracing::info!(request = %finding.request, function = finding.function.name(), "found");
+        tracing::info!(request = %finding.request, function = finding.function.name(), "the question has its values");
         self.finished = true;
         self.answers.clear();
         self.values.clear();

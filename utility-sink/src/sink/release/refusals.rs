@@ -140,20 +140,21 @@ impl Release {
             let refusing = self.inventories().filter(|i| matches!(i.answer, InventoryAnswer::Refused(_)));
             let refusing = match refusing.count() {
                 0 => String::new(),
-                count => format!(", {count} of them refuse the query"),
+                count => format!(", {count} of them reject the query"),
             };
             return format!(
-                "inventories: {inventories} of {n} aggregators have said what they hold{refusing}; {q} are needed, and some seconds more for the others"
+                "inventories: {inventories} of {n} aggregators have answered{refusing}; {q} are needed, then a few seconds for the others"
             );
         }
         if votes < q {
-            let says =
-                |(point, rule): (&Point, &Rule)| format!("; aggregator {point} does not vote by rule {rule}");
+            let says = |(point, rule): (&Point, &Rule)| {
+                format!("; aggregator {point} votes against it (rule {rule})")
+            };
             let objections: String = self.objections.iter().map(says).collect();
-            return format!("votes: {votes} of the {q} that are needed{objections}");
+            return format!("votes: {votes} of {q} needed{objections}");
         }
         let why = self.waiting().map(|error| format!("; {error}")).unwrap_or_default();
-        format!("answers: {answers} of the {q} that are needed{why}")
+        format!("answers: {answers} of {q} needed{why}")
     }
 
     /// Takes an aggregator's word that it does not vote for the cut now. It changes nothing but what is told.
@@ -165,7 +166,7 @@ impl Release {
             return Handled::quietly();
         }
         let detail =
-            format_args!("aggregator {point} does not vote for the cut of query {query}: {}", rule.meaning());
+            format_args!("aggregator {point} votes against the cut of query {query}: {}", rule.meaning());
         Refusal::new(rule, detail).into()
     }
 
