@@ -27,7 +27,7 @@ permissions() {
             read="receipt.$user.* roster revoked.$user tariff.* outcome levelled.key levelled.key.* levelled.taken.$user.*"
             read="$read status.agg.*" ;;
         agg)
-            write="receipt.*.$user inventory.$user vote.$user result.$user partial.$user status.agg.$user"
+            write="receipt.*.$user inventory.$user vote.$user result.$user objection.$user status.agg.$user"
             write="$write levelled.make.$user levelled.data.agg.$user levelled.taken.*.$user levelled.reply.$user"
             read="agg.$user agg.$user.> cert.* revoked.* roster tariff.* query cut votes outcome inventory.* vote.*"
             read="$read levelled.plan levelled.make.* levelled.data.agg.* levelled.data.meter.* levelled.upload.*"
@@ -35,7 +35,7 @@ permissions() {
         sink)
             write="roster revoked.* tariff.* query cut votes inventory.* outcome status.sink.*"
             write="$write levelled.plan levelled.key levelled.key.* levelled.direction"
-            read="roster cert.* revoked.* receipt receipt.> inventory.* vote.* result.* partial.* outcome status status.>"
+            read="roster cert.* revoked.* receipt receipt.> inventory.* vote.* result.* objection.* outcome status status.>"
             read="$read levelled.make.* levelled.data.agg.* levelled.reply.*" ;;
         registrar)
             write="roster cert.* revoked.* status.registrar.$user"
