@@ -53,7 +53,7 @@ pub struct Setup {
     /// How aggregators pace themselves.
     pub aggregators: aggregator_worker::aggregator::Pace,
     /// How meters pace themselves.
-    pub meters: meter_agent::config::PaceConfig,
+    pub meters: meter_agent::meter::Pace,
     /// How the sink paces itself.
     pub sink: utility_sink::sink::Pace,
     /// Where each meter has its readings from, in the deployment's order; relative paths are of the meter's directory.
@@ -77,7 +77,7 @@ impl Setup {
             logins: Vec::new(),
             authority: None,
             aggregators: aggregator_worker::aggregator::Pace::default(),
-            meters: meter_agent::config::PaceConfig::default(),
+            meters: meter_agent::meter::Pace::default(),
             sink: utility_sink::sink::Pace::default(),
             sources: Vec::new(),
             tariffs: Vec::new(),
@@ -353,7 +353,7 @@ pub struct MeterFiles {
     /// How it reaches the broker.
     pub access: Access,
     /// How it paces itself.
-    pub pace: meter_agent::config::PaceConfig,
+    pub pace: meter_agent::meter::Pace,
     /// Where its readings come from.
     pub source: SourceConfig,
     /// Whether it takes part in mode `levelled`.

@@ -182,7 +182,7 @@ impl Town {
             let (mut register, first) = (1_000, FIRST * u32::from(self.shape.window));
             for (at, energy) in (first..).zip([0].into_iter().chain(load)) {
                 register += energy.unsigned_abs();
-                let reading = Reading { at: Slot(at), register: Register::try_from(register)?, export: None };
+                let reading = Reading::new(Slot(at), Register::try_from(register)?);
                 let began = Instant::now();
                 let (meter, store) = &mut self.meters[index];
                 let sends = meter.observe(reading, self.now, store, &mut self.rng)??;

@@ -9,10 +9,10 @@ use crate::config::Config;
 use crate::rebase::RebaseArguments;
 use crate::{dry_run, service};
 
-/// Turns register readings into sealed, signed shares and delivers them, until it is stopped
+/// Turn register readings into sealed, signed shares and deliver them, until stopped
 ///
-/// Every parameter of the configuration can be set over the file: in the environment (WATTVEIL_PACE__BATCH_SLOTS=8) or with
-/// --set (--set pace.batch_slots=8).
+/// The environment (WATTVEIL_PACE__BATCH_SLOTS=8) and --set (--set pace.batch_slots=8) override every parameter of the
+/// configuration file.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Command {
@@ -21,7 +21,7 @@ pub struct Command {
     // always there without a subcommand: --config is required then
     #[command(flatten)]
     config: Option<ConfigArguments>,
-    /// End once the source has ended and every record has its receipts
+    /// Stop once the source has ended and every record has its receipts
     #[arg(long)]
     until_done: bool,
     /// Print what would be sent, and send nothing
@@ -35,17 +35,17 @@ enum Other {
 }
 
 impl Command {
-    /// Runs until control-C or SIGTERM, or takes down a rebase.
+    /// Runs until control-C or SIGTERM, or stores a rebase.
     ///
     /// # Errors
     ///
-    /// A file that is not what it should be, and whatever makes going on impossible.
+    /// A file that is not what it should be, and whatever makes it impossible to continue.
     pub async fn run(self) -> anyhow::Result<()> {
         let Self { other, config, until_done, dry_run } = self;
         if let Some(Other::Rebase(rebase)) = other {
             return rebase.run();
         }
-        let arguments = config.context("--config FILE is missing")?;
+        let arguments = config.context("expected --config FILE; found none")?;
         let config: Config = arguments.read()?;
         telemetry::log_to_stderr(config.log);
         let stopped = runtime::stopped();

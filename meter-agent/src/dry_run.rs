@@ -1,19 +1,19 @@
-//! `--dry-run`: what would be sent, for the eyes of whoever stands before the meter; nothing is sent and nothing is kept.
+//! `--dry-run`: what would be sent, for a person who stands before the meter. Nothing is sent and nothing is kept.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
 use protocol::roster::Roster;
-use protocol::unit::{Register, SlotLength};
+use protocol::unit::Register;
 use store::MemoryStore;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::feed::Fed;
+use crate::feed::{Feed, Supply};
 use crate::meter::Meter;
 use crate::meter::open_batch::{FullBatch, OpenBatch};
-use crate::register::Boundary;
+use crate::reading::Reading;
 
 /// Prints what the configured source gives, until it ends or `shutdown`.
 ///
@@ -29,86 +29,64 @@ pub async fn run(
     let slot = roster.slot();
     let source = config.source.open(directory, slot, &identity.meter)?;
     let limits = config.registers.to_limits(slot)?;
-    let pace = config.pace.to_pace()?;
-    let batch_slots = pace.batch_slots;
-    // what a run would refuse, this refuses
-    Meter::open(
-        identity,
-        roster.clone(),
-        config.floor.clone(),
-        pace,
-        &mut MemoryStore::default(),
-        runtime::now(),
-    )?;
-    let mut feed = source.feed(directory, limits, &MemoryStore::default())?.telling_all();
-    let mut shown = Shown { out: io::stdout(), slot, batch_slots, ..Shown::of(&roster) };
+    let (pace, store) = (config.pace.clone(), &mut MemoryStore::default());
+    // what a run would reject, this rejects
+    Meter::open(identity, roster.clone(), config.floor.clone(), pace.clone(), store, runtime::now())?;
+    let mut feed = Feed::open(source, limits, &MemoryStore::default())?.logging_all();
+    let mut preview = Preview::new(&roster, pace.batch_slots, io::stdout());
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let Fed { boundaries, ended, .. } = tokio::select! {
+        let Supply { readings, ended, .. } = tokio::select! {
             () = &mut shutdown => break,
-            fed = feed.next() => fed,
+            supply = feed.next() => supply?,
         };
-        shown.show(&boundaries).context("cannot print what would be sent")?;
+        preview.show(&readings).context("cannot print what would be sent")?;
         if ended {
             break;
         }
     }
-    feed.tell_rest();
-    shown.end().context("cannot print what would be sent")
+    feed.finish();
+    preview.end().context("cannot print what would be sent")
 }
 
-struct Shown<W> {
+struct Preview<'a, W> {
     out: W,
-    slot: SlotLength,
+    roster: &'a Roster,
     batch_slots: u32,
-    aggregators: usize,
     open: OpenBatch,
     readings: usize,
     records: usize,
     export: bool,
-    /// Whether the roster has a grid path.
-    grid: bool,
 }
 
-impl Shown<io::Stdout> {
-    fn of(roster: &Roster) -> Self {
-        Self {
-            out: io::stdout(),
-            slot: roster.slot(),
-            batch_slots: 1,
-            aggregators: roster.points().len(),
-            open: OpenBatch::default(),
-            readings: 0,
-            records: 0,
-            export: false,
-            grid: roster.policy().interval_slots(roster.slot()).is_some(),
-        }
+impl<'a, W: Write> Preview<'a, W> {
+    fn new(roster: &'a Roster, batch_slots: u32, out: W) -> Self {
+        let open = OpenBatch::default();
+        Self { out, roster, batch_slots, open, readings: 0, records: 0, export: false }
     }
-}
 
-impl<W: Write> Shown<W> {
-    fn show(&mut self, boundaries: &[Boundary]) -> io::Result<()> {
-        for boundary in boundaries {
+    fn show(&mut self, readings: &[Reading]) -> io::Result<()> {
+        for reading in readings {
             let before = self.open.last();
-            let full = match self.open.take_up(boundary, self.batch_slots) {
+            let full = match self.open.observe(reading, self.batch_slots) {
                 Ok(full) => full,
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "reading refused");
+                    warn!(error = &error as &dyn std::error::Error, "reading rejected");
                     continue;
                 }
             };
             self.readings += 1;
-            let time = self.slot.start_of(boundary.at);
-            write!(self.out, "{time}  import {} kWh", kilowatt_hours(boundary.import))?;
+            let time = self.roster.slot().start_of(reading.at);
+            write!(self.out, "{time}  import {} kWh", kilowatt_hours(reading.register))?;
             if let Some((last, before)) = before {
-                let used = boundary.import.watt_hours() - before.watt_hours();
-                let slots = boundary.at.0 - last.0;
+                let used = reading.register.watt_hours() - before.watt_hours();
+                let slots = reading.at.0 - last.0;
                 write!(self.out, "  +{used} Wh")?;
                 if slots > 1 {
                     write!(self.out, " over {slots} slots: no slot's energy is known")?;
                 }
             }
-            if let Some(export) = boundary.export {
+            if let Some(export) = reading.export {
                 self.export = true;
                 write!(self.out, "  export {} kWh", kilowatt_hours(export))?;
             }
@@ -127,7 +105,7 @@ impl<W: Write> Shown<W> {
         writeln!(
             self.out,
             "  would seal slots {slots} ({count}) as one record, a share for each of {} aggregators",
-            self.aggregators
+            self.roster.n()
         )
     }
 
@@ -135,22 +113,20 @@ impl<W: Write> Shown<W> {
         if let Some(full) = self.open.flush() {
             self.batch(&full)?;
         }
-        let messages = self.records * self.aggregators;
+        let messages = self.records * self.roster.n();
         writeln!(
             self.out,
-            "{} readings, {} records, {messages} messages; nothing was sent and nothing was kept",
+            "{} readings, {} records, {messages} messages. Nothing was sent and nothing was kept",
             self.readings, self.records
         )?;
         if self.export {
-            writeln!(
-                self.out,
-                "export is a channel of its own: it is in no bill; {}",
-                if self.grid {
-                    "load vectors carry what each interval exported"
-                } else {
-                    "this roster has no grid path, so it is not sent"
-                }
-            )?;
+            let grid = self.roster.policy().interval_slots(self.roster.slot()).is_some();
+            let use_of_it = if grid {
+                "Load vectors carry what each interval exported"
+            } else {
+                "This roster has no grid path, so export is not sent"
+            };
+            writeln!(self.out, "export is kept apart and is in no bill. {use_of_it}")?;
         }
         Ok(())
     }

@@ -1,186 +1,173 @@
-//! What feeds the role as time passes: a replay, or a meter whose registers are looked at first.
+//! What feeds the role as time passes: a source's measurements, live or replayed, become readings on one path.
 
 use std::time::Duration;
 
-use protocol::unit::{Register, Slot, SlotLength};
+use protocol::unit::{Register, Slot};
 use store::{Store, StoreError, Table};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::live::Live;
-use self::looked::Looked;
-use self::replay::{Pace, Replay};
-use crate::meter::{MeterError, Reading};
-use crate::register::{Boundary, Limits, Registers};
-use crate::source::Heard;
+use self::inspector::Inspector;
+use self::warnings::log;
+use crate::measurement::{Measurement, Quantity};
+use crate::meter::MeterError;
+use crate::reading::Reading;
+use crate::register::{Limits, Registers};
+use crate::source::{Replay, ReplayError, Source, SourceError, SourceResult};
 
 mod cadence;
-mod complaints;
+mod inspector;
 mod interval;
-mod live;
-mod looked;
-mod replay;
-
-pub use self::replay::{Base, ReplayError};
+mod warnings;
 
 /// What is believed of the meter's registers: one row.
 const REGISTERS: Table = Table("registers");
 
-/// What came in.
+/// What is believed of registers between slots' starts is kept so often.
+const KEEP: Duration = Duration::from_mins(1);
+
+/// What comes next.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Fed {
+pub struct Supply {
     /// Slots' starts with their registers.
-    pub boundaries: Vec<Boundary>,
+    pub readings: Vec<Reading>,
     /// Nothing will come any more.
     pub ended: bool,
-    /// What is believed now is to be kept at once: an fsync for each of a register's seconds would wear out a small disk,
-    /// and a register tells again what was forgotten.
+    /// What is believed now is to be kept at once. It is not after each second's register, since that many fsyncs would wear
+    /// out a small disk, and a register reports again what was forgotten.
     pub keep: bool,
 }
 
 /// Where readings come from.
 #[derive(Debug)]
-pub struct Feed(Kind);
+pub struct Feed {
+    origin: Origin,
+    inspector: Inspector,
+    /// Whether what is believed is of a meter's registers. Sums of energies have none.
+    measured: bool,
+    ended: bool,
+    kept: Instant,
+}
 
 #[derive(Debug)]
-enum Kind {
+enum Origin {
     Replay(Replay),
-    Live(Box<Live>),
+    Live(mpsc::Receiver<SourceResult>),
 }
 
 impl Feed {
-    /// Replays readings at so many slots a second; 0 is as fast as receipts allow.
-    pub fn replay(readings: Vec<Reading>, slots_per_second: f64) -> Self {
-        let pace = if slots_per_second > 0.0 {
-            Pace::Every(Duration::from_secs_f64(slots_per_second.recip()))
-        } else {
-            Pace::Receipts
-        };
-        Self::new(readings, pace)
-    }
-
-    /// Replays readings, each at its own time; those of the past at once.
-    pub fn at_own_time(readings: Vec<Reading>, slot: SlotLength) -> Self {
-        Self::new(readings, Pace::Own(slot))
-    }
-
-    fn new(readings: Vec<Reading>, pace: Pace) -> Self {
-        Self(Kind::Replay(Replay {
-            readings: readings.into(),
-            pace,
-            base: Base::Measured,
-            due: Instant::now(),
-            looked: None,
-        }))
-    }
-
-    /// Looks at the registers of a replay as at a live meter's, going on from what the store knows of them. Sums of energies
-    /// are no meter's registers: they are as they are.
+    /// Opens a source, and continues from what the store knows of its registers.
     ///
     /// # Errors
     ///
     /// [`MeterError`] if the store is damaged.
-    pub fn looking(mut self, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
-        if let Kind::Replay(replay) = &mut self.0
-            && replay.base == Base::Measured
-        {
-            replay.looked = Some(Box::new(Looked::new(load(store)?, limits)));
-        }
-        Ok(self)
-    }
-
-    /// A replay whose registers come from elsewhere than the meter.
-    #[must_use]
-    pub fn based(mut self, base: Base) -> Self {
-        if let Kind::Replay(replay) = &mut self.0 {
-            replay.base = base;
-        }
-        self
-    }
-
-    /// Looks at what a live source hears, going on from what the store knows of its registers.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`MeterError`] if the store is damaged.
-    pub fn live(hears: mpsc::Receiver<Heard>, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
+    /// Outside a tokio runtime.
+    pub fn open(source: Source, limits: Limits, store: &dyn Store) -> Result<Self, MeterError> {
         let registers = load(store)?;
-        Ok(Self(Kind::Live(Box::new(Live::new(hears, registers, limits)))))
+        Ok(match source {
+            // The connection has no say in sums of energies, and they leave the meter's registers alone.
+            Source::Replay(replay) if !replay.is_measured() => {
+                let limits = Limits { most_watts: Limits::new(limits.slot).most_watts, ..limits };
+                Self::new(Origin::Replay(replay), Inspector::new(Registers::default(), limits, false), false)
+            }
+            Source::Replay(replay) => {
+                Self::new(Origin::Replay(replay), Inspector::new(registers, limits, false), true)
+            }
+            Source::Live(live) => {
+                let inspector = Inspector::new(registers, limits, live.is_immediate());
+                Self::new(Origin::Live(live.start()), inspector, true)
+            }
+        })
     }
 
-    /// What is heard was measured just now, so that a time long ago is said to be wrong.
+    fn new(origin: Origin, inspector: Inspector, measured: bool) -> Self {
+        let ended = matches!(&origin, Origin::Replay(replay) if replay.is_over());
+        Self { origin, inspector, measured, ended, kept: Instant::now() }
+    }
+
+    /// Logs everything that is wrong from now on. Without this, what comes again and again is counted, and logged as a number.
     #[must_use]
-    pub fn at_once(mut self) -> Self {
-        if let Kind::Live(live) = &mut self.0 {
-            live.hears_at_once();
-        }
+    pub fn logging_all(mut self) -> Self {
+        self.inspector.warnings.log_all();
         self
     }
 
-    /// Says everything that is wrong from now on: without this what comes again and again is counted, and told as a number.
-    #[must_use]
-    pub fn telling_all(mut self) -> Self {
-        match &mut self.0 {
-            Kind::Live(live) => live.tell_all(),
-            Kind::Replay(Replay { looked: Some(looked), .. }) => looked.tell_all(),
-            Kind::Replay(_) => (),
-        }
-        self
+    /// Logs what was only counted, before a stop.
+    pub fn finish(&mut self) {
+        self.inspector.finish(self.ended);
     }
 
-    /// Says how often there was what was counted only, before a stop.
-    pub fn tell_rest(&mut self) {
-        match &mut self.0 {
-            Kind::Live(live) => live.tell_rest(),
-            Kind::Replay(Replay { looked: Some(looked), .. }) => looked.tell_rest(),
-            Kind::Replay(_) => (),
-        }
-    }
-
-    /// Passes over what was taken before the last stop, and goes on from the last register that was taken; gives how much was
-    /// passed over.
+    /// Skips what was replayed before the last stop, and continues from the last reading; gives how many were skipped.
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] if sums of energies do not go on from it.
+    /// [`ReplayError`] if sums of energies do not continue it.
     pub fn resume(&mut self, last: Option<(Slot, Register)>) -> Result<u64, ReplayError> {
-        let mut passed = 0;
-        match (&mut self.0, last) {
-            (Kind::Replay(replay), Some((last, taken))) => {
-                replay.join(last, taken.watt_hours())?;
-                if let Some(looked) = &mut replay.looked {
-                    looked.resume((last, taken));
-                }
-                while replay.readings.pop_front_if(|reading| reading.at <= last).is_some() {
-                    passed += 1;
-                }
-            }
-            // after a replay of energies, say, of which no register is known
-            (Kind::Live(live), Some(last)) => live.resume(last),
-            (_, None) => {}
+        let Some((at, register)) = last else { return Ok(0) };
+        let mut skipped = 0;
+        if let Origin::Replay(replay) = &mut self.origin {
+            skipped = replay.resume(at, register)?;
+            self.ended = replay.is_over();
         }
-        Ok(passed)
+        self.inspector.resume((at, register));
+        Ok(skipped)
     }
 
     /// Whether nothing will come any more.
-    pub fn has_ended(&mut self) -> bool {
-        match &mut self.0 {
-            Kind::Replay(replay) => replay.readings.is_empty(),
-            Kind::Live(live) => live.ended,
-        }
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether it waits for nothing but receipts: then it should not be asked for more before they come.
     pub fn waits_for_receipts(&self) -> bool {
-        matches!(&self.0, Kind::Replay(replay) if replay.pace == Pace::Receipts)
+        matches!(&self.origin, Origin::Replay(replay) if replay.waits_for_receipts())
     }
 
     /// What comes next; pending for ever after the end. Cancel-safe.
-    pub async fn next(&mut self) -> Fed {
-        match &mut self.0 {
-            Kind::Replay(replay) => replay.next().await,
-            Kind::Live(live) => live.next().await,
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] of a source that has failed for good.
+    pub async fn next(&mut self) -> Result<Supply, SourceError> {
+        if self.ended {
+            return std::future::pending().await;
         }
+        let (mut readings, mut once) = (Vec::new(), false);
+        match &mut self.origin {
+            Origin::Replay(replay) => {
+                for reading in replay.next().await {
+                    let measurement = self.inspector.replayed(&reading);
+                    readings.extend(self.inspector.inspect(measurement, None));
+                }
+                self.ended = replay.is_over();
+            }
+            Origin::Live(receiver) => match receiver.recv().await {
+                Some(Ok(measurement)) => {
+                    // an energy is reported once only
+                    once = matches!(&measurement, Measurement { import: Quantity::Energy { .. }, .. });
+                    let clock = self.inspector.clock();
+                    readings = self.inspector.inspect(measurement, Some(clock));
+                }
+                Some(Err(error @ SourceError::File(..))) => {
+                    self.ended = true;
+                    return Err(error);
+                }
+                Some(Err(error)) => self.inspector.reject(&error),
+                None => self.ended = true,
+            },
+        }
+        if self.ended {
+            self.finish();
+        }
+        log(self.inspector.warnings.due(Instant::now()));
+        let keep = once || self.ended || !readings.is_empty() || self.kept.elapsed() >= KEEP;
+        if keep {
+            self.kept = Instant::now();
+        }
+        Ok(Supply { readings, ended: self.ended, keep })
     }
 
     /// Keeps what is believed of the registers, to be durable with the next commit.
@@ -189,12 +176,7 @@ impl Feed {
     ///
     /// [`StoreError`].
     pub fn save(&self, store: &mut dyn Store) -> Result<(), StoreError> {
-        match &self.0 {
-            Kind::Replay(replay) => {
-                replay.looked.as_ref().map_or(Ok(()), |looked| save(looked.registers(), store))
-            }
-            Kind::Live(live) => save(&live.registers, store),
-        }
+        if self.measured { save(&self.inspector.registers, store) } else { Ok(()) }
     }
 }
 
@@ -204,8 +186,7 @@ impl Feed {
 ///
 /// [`MeterError`] if the store is damaged.
 pub fn load(store: &dyn Store) -> Result<Registers, MeterError> {
-    let Some(bytes) = store.get(REGISTERS, b"")? else { return Ok(Registers::default()) };
-    protocol::wire::decode_own(&bytes).map_err(|_| MeterError::Damaged("the meter's registers can't be read"))
+    Ok(MeterError::read(REGISTERS, b"", "the meter's registers", store)?.unwrap_or_default())
 }
 
 /// Keeps what is known of a meter's registers, to be durable with the next commit.
@@ -216,3 +197,6 @@ pub fn load(store: &dyn Store) -> Result<Registers, MeterError> {
 pub fn save(registers: &Registers, store: &mut dyn Store) -> Result<(), StoreError> {
     store.put(REGISTERS, b"", &protocol::wire::encode(registers))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What a source measures: energy as the meter tells it, before anybody has looked at whether it can be true.
+//! What a source measures: energy as the meter reports it, before anything checks whether it can be true.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// What a meter told at one time. It does not print its values.
+/// What a meter reported at one time. It does not print its values.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Measurement {
     /// When: by the meter's clock if it has one, else by the host's.
     pub at: Timestamp,
     /// Energy from the grid.
     pub import: Quantity,
-    /// Energy into the grid, if the meter tells it: a channel of its own, never netted with the other.
+    /// Energy into the grid, if the meter reports it: a channel of its own, never netted with the other.
     pub export: Option<Quantity>,
-    /// The device's own number, if it tells one.
+    /// The device's own number, if it reports one.
     pub device: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Debug for Quantity {
     }
 }
 
-/// A unit that a meter may tell energy or power in.
+/// A unit of energy or power.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Unit {
     /// Watt-hours.

@@ -1,9 +1,9 @@
-//! `meter-agent rebase`: somebody says what happened to a register that does not follow from the last one.
+//! `meter-agent rebase`: an operator states what happened to a register that does not follow from the last one.
 
-use protocol::unit::Timestamp;
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use protocol::unit::Timestamp;
 use runtime::config::ConfigArguments;
 use rust_decimal::Decimal;
 use store::{FileStore, Store as _};
@@ -14,22 +14,22 @@ use crate::meter::open_batch::OpenBatch;
 use crate::register::{Rebase, kilowatt_hours};
 use crate::service::CACHE;
 
-/// Say what happened to a register that does not follow from the last one: reset, swapped, or a real jump
+/// State what happened to a register that does not follow from the last one: a reset, a swap or a real jump
 ///
-/// While a register does not follow, nothing is billed from it. Stop the agent, type this, start the agent again.
+/// While a register does not follow, nothing is billed from it. Stop the agent, type this, and start the agent again.
 ///
-/// After a swap, both registers of the swap's record:
+/// After a swap, state both registers of the swap's record:
 ///     meter-agent rebase --config agent.toml --closing 12345.678 --opening 0.012
 ///
-/// After a reset of which no register is known, the last one that was read counts as closing, and the next one that is read
-/// as opening; what was used between the two is not billed:
+/// After a reset of which no register is known, the last register that was read counts as closing. The next one that is read
+/// counts as opening. The energy between the two is not billed:
 ///     meter-agent rebase --config agent.toml
 ///
 /// When a jump is energy that was used:
 ///     meter-agent rebase --config agent.toml --jump-is-real
 ///
-/// The answer says how many kWh that adds to the bill. More than the connection can carry, or a second word before anything was
-/// read, is taken down with --force only. With --export all this is said of the export register, and of that alone.
+/// The answer reports how many kWh the rebase adds to the bill. More than the connection can carry requires --force. So does a
+/// second rebase before a register was read. With --export, the rebase changes the export register only.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct RebaseArguments {
@@ -41,19 +41,19 @@ pub struct RebaseArguments {
     /// The new device's first import register, in kWh
     #[arg(long, value_name = "KWH")]
     opening: Option<Decimal>,
-    /// The import register jumped, and what it says was used
+    /// The import register jumped, and the energy was used
     #[arg(long, conflicts_with_all = ["closing", "opening"])]
     jump_is_real: bool,
-    /// The export register was reset or, with --jump-is-real, jumped; import is as it was
+    /// The export register was reset or, with --jump-is-real, jumped; the import register is unchanged
     #[arg(long, conflicts_with_all = ["closing", "opening"])]
     export: bool,
-    /// Take it down although the closing register can't be plausible, or something was taken down just now
+    /// Store the rebase although the closing register is implausible, or a rebase was stored just now
     #[arg(long)]
     force: bool,
 }
 
 impl RebaseArguments {
-    /// Takes it down in the agent's store.
+    /// Stores the rebase for the agent.
     ///
     /// # Errors
     ///
@@ -61,15 +61,15 @@ impl RebaseArguments {
     pub fn run(self) -> anyhow::Result<()> {
         let config: Config = self.config.read()?;
         let path = self.config.directory().join(&config.store);
-        let refused = "the store can't be opened; an agent that runs has it: stop it first, such as by systemctl stop \
+        let refused = "cannot open the store. If the agent is running, stop it first, for example by: systemctl stop \
                        wattveil-meter-agent";
         let mut store = FileStore::open(&path, CACHE).context(refused)?;
         let limits = config.registers.to_limits(config.read_roster(self.config.directory())?.slot())?;
         let mut registers = feed::load(&store)?.or_from(OpenBatch::load(&store)?.last(), limits.slot);
         let watt_hours = |kwh: Option<Decimal>| {
-            let exact =
-                kwh.map(|kwh| kwh.checked_mul(Decimal::from(1_000)).context("that is no register in kWh"));
-            exact.transpose()
+            let wanted =
+                "expected a register in kWh, for example 12345.678; found a number that is too large";
+            kwh.map(|kwh| kwh.checked_mul(Decimal::from(1_000)).context(wanted)).transpose()
         };
         let rebase = match (self.export, self.jump_is_real) {
             (false, true) => Rebase::JumpIsReal,
@@ -82,22 +82,22 @@ impl RebaseArguments {
         let adds = registers.rebase(rebase, self.force, runtime::now::<Timestamp>(), &limits)?;
         feed::save(&registers, &mut store)?;
         store.commit()?;
-        let said = match rebase {
+        let effect = match rebase {
             Rebase::JumpIsReal | Rebase::ExportJumpIsReal => {
-                "the register is believed since it jumped, and goes on from there"
+                "the register is believed from the jump on, and continues from there"
             }
             Rebase::NewExportLevel => {
-                "the next export register that is read is a new one's first; what it counted before counts nowhere"
+                "the next export register that is read is the first of a new one. What it counted before is ignored"
             }
             Rebase::NewLevel { closing: Some(_), opening: Some(_) } => {
-                "the new device's registers go on from the old one's closing register; no energy is lost"
+                "the new device's registers continue the old one's closing register. No energy is lost"
             }
             Rebase::NewLevel { closing: None, opening: Some(_) } => {
-                "the new device's registers go on from the last one that was read; what the old one counted after that is not \
+                "the new device's registers continue the last one that was read. What the old device counted after that is not \
                  billed"
             }
             Rebase::NewLevel { opening: None, .. } => {
-                "the next register that is read is the new device's first; what it counted before is not billed"
+                "the next register that is read is the new device's first. What it counted before is not billed"
             }
         };
         let added = kilowatt_hours(adds);
@@ -106,7 +106,7 @@ impl RebaseArguments {
         } else {
             format!("This adds {added} kWh to the bill")
         };
-        writeln!(std::io::stdout(), "taken down: {said}. {bill}")?;
+        writeln!(std::io::stdout(), "stored: {effect}. {bill}")?;
         Ok(())
     }
 }

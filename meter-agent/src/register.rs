@@ -1,30 +1,35 @@
-//! Registers as meters really give them, pure: measurements in, readings at slot boundaries or named anomalies out.
+//! Registers as meters really report them, pure: measurements in, readings at slot boundaries or named anomalies out.
 //!
 //! What must stay true:
-//! * the billed register never falls, and it never holds energy that no believable register told;
-//! * a register that does not follow from the last one is left out until it comes back or until somebody says what
-//!   happened ([`Registers::rebase`]); what was used meanwhile is then in the register, or said not to be. What follows, and
-//!   what comes back, is the rule in `register/track.rs`; it is judged by rates, and time alone makes nothing believable;
-//! * replays are looked at as live meters are, but for the clock;
+//! * the billed register never falls, and it never holds energy that no believable register reported;
+//! * a register that does not follow from the last one is left out until it returns, or until an operator states what
+//!   happened ([`Registers::rebase`]). What was used meanwhile is then in the register, or stated not to be. What follows, and
+//!   what returns, is the rule in `register/track.rs`: it judges rates, and time alone makes nothing believable;
+//! * replays pass the same checks as live meters, but for the clock;
 //! * watt-hours are exact decimals. A reading is rounded down, so what it leaves out is in the next one;
 //! * import and export are two channels. Neither is ever taken from the other.
 
 use std::fmt;
 use std::time::Duration;
 
-use protocol::unit::{MAX_SLOT_WH, Register, Slot, SlotLength, Timestamp};
+use protocol::unit::{Register, Slot, SlotLength, Timestamp};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
-use self::track::{Change, Taken, Track};
+use self::track::{Belief, Change, Track};
 use crate::measurement::{Measurement, Quantity};
-use crate::meter::Reading;
+use crate::reading::Reading;
 
 mod anomaly;
+mod limits;
+mod rebase;
 mod track;
 
 pub use self::anomaly::{Anomaly, Channel, Fault};
+pub use self::limits::Limits;
+pub(crate) use self::rebase::kilowatt_hours;
+pub use self::rebase::{Rebase, RebaseError};
 
 /// Before this, 2024-01-01, no agent ran: a clock that says so was never set.
 const EARLIEST: Timestamp = Timestamp(1_704_067_200);
@@ -35,40 +40,6 @@ const FAR_AHEAD: u64 = 86_400;
 /// How long the clock has to say so.
 const SURE: Duration = Duration::from_hours(1);
 
-/// What is believed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// The roster's slots.
-    pub slot: SlotLength,
-    /// The most that the connection carries, in watts.
-    pub most_watts: Decimal,
-    /// How far from a slot's start a register may have been read to count as read then, in seconds.
-    pub tolerance: u32,
-    /// How far the meter's clock may be ahead of the host's, in seconds.
-    pub ahead: u32,
-    /// The longest pause between two powers that still says what was used between them, in seconds.
-    pub hold: u32,
-}
-
-impl Limits {
-    /// The defaults: as much as a slot can carry, a sixth of a slot, five minutes, five minutes.
-    pub fn new(slot: SlotLength) -> Self {
-        let most_watts = Decimal::from(MAX_SLOT_WH) * Decimal::from(3_600) / Decimal::from(slot.seconds());
-        Self { slot, most_watts, tolerance: slot.seconds() / 6, ahead: 300, hold: 300 }
-    }
-
-    /// What the connection carries in so many seconds, in watt-hours.
-    fn carried(&self, seconds: u64) -> Decimal {
-        let energy = self.most_watts.checked_mul(Decimal::from(seconds)).unwrap_or(Decimal::MAX);
-        energy / Decimal::from(3_600)
-    }
-
-    /// What it carries in a slot, and no less than a kilowatt-hour: a coarse register stands still and then steps.
-    fn slot_energy(&self) -> Decimal {
-        self.carried(self.slot.seconds().into()).max(Decimal::from(1_000))
-    }
-}
-
 /// The host's clocks as a measurement came in; a replay has none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Clock {
@@ -78,122 +49,13 @@ pub struct Clock {
     pub uptime: Duration,
 }
 
-/// A slot's registers. It does not print them.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Boundary {
-    /// The slot that begins.
-    pub at: Slot,
-    /// The billed import register.
-    pub import: Register,
-    /// The export register, if the meter tells it and it was believed.
-    pub export: Option<Register>,
-    /// It does not go on from the last one as registers do: somebody said what is between, or the clock was wrong before.
-    pub anew: bool,
-}
-
-impl Boundary {
-    /// What the meter takes of it.
-    pub fn reading(&self) -> Reading {
-        Reading { at: self.at, register: self.import, export: self.export }
-    }
-}
-
-impl From<Reading> for Boundary {
-    fn from(reading: Reading) -> Self {
-        let Reading { at, register, export } = reading;
-        Self { at, import: register, export, anew: false }
-    }
-}
-
-impl fmt::Debug for Boundary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Boundary").field("at", &self.at).finish_non_exhaustive()
-    }
-}
-
-/// What a measurement gave.
+/// What a measurement gives.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Vetted {
+pub struct Assessment {
     /// Registers at slots' starts, in order.
-    pub boundaries: Vec<Boundary>,
+    pub readings: Vec<Reading>,
     /// What was wrong.
     pub anomalies: Vec<Anomaly>,
-}
-
-/// What somebody says of a register that does not follow; kilowatt-hours are watt-hours here.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Rebase {
-    /// The register was reset, or the device swapped.
-    NewLevel {
-        /// The old device's last import register; without it, what it counted after its last reading is not billed.
-        closing: Option<Decimal>,
-        /// The new device's first import register; without it, the next one that is read.
-        opening: Option<Decimal>,
-    },
-    /// The import register jumped, and what it says was used.
-    JumpIsReal,
-    /// The export register was reset; the import register was not.
-    NewExportLevel,
-    /// The export register jumped, and what it says was fed in.
-    ExportJumpIsReal,
-}
-
-/// Why a rebase was refused.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum RebaseError {
-    /// There is nothing to go on from.
-    #[error(
-        "no register was ever read here, so the next one is simply the first: there is nothing to rebase"
-    )]
-    Nothing,
-    /// A second one before anything was read.
-    #[error(
-        "a rebase was taken down already and nothing was read since: start the agent, and look at what it says; to say \
-         something else in its place, add --force"
-    )]
-    Again,
-    /// There is no jump.
-    #[error(
-        "no register is held back that is above the last one that was believed, so there is no jump to be real; for a reset \
-         or a swap, leave --jump-is-real out"
-    )]
-    NoJump,
-    /// A register that comes back by itself.
-    #[error(
-        "the last register was {} Wh too high and the meter's will reach it by itself: there is nothing to rebase. To bill \
-         these {} Wh for good all the same, add --force",
-        by.normalize(), by.normalize()
-    )]
-    Heals {
-        /// Watt-hours.
-        by: Decimal,
-    },
-    /// A closing register below what was read already.
-    #[error("the closing register is {below} Wh below the last one that was read; is it the old device's?")]
-    Closing {
-        /// By how many watt-hours.
-        below: Decimal,
-    },
-    /// A closing register further above what was read than the connection carries.
-    #[error(
-        "the closing register is {} kWh above the last one that was read, and the connection carries {} kWh in that time at \
-         most: it is given in kWh; if that much was used, add --force",
-        kilowatt_hours(*adds), kilowatt_hours(*most)
-    )]
-    Implausible {
-        /// By how many watt-hours.
-        adds: Decimal,
-        /// How many there may be.
-        most: Decimal,
-    },
-    /// A register that there can't be.
-    #[error("the register is below zero or beyond the largest there can be; it is given in kWh")]
-    Beyond,
-}
-
-/// Watt-hours in kilowatt-hours, to the watt-hour.
-pub(crate) fn kilowatt_hours(watt_hours: Decimal) -> Decimal {
-    (watt_hours / Decimal::from(1_000)).round_dp(3).normalize()
 }
 
 /// A meter's registers, as far as they were believed.
@@ -242,18 +104,23 @@ struct Point {
 }
 
 impl Registers {
-    /// Takes a measurement, and gives the slots' starts that it settles.
-    pub fn observe(&mut self, measurement: &Measurement, clock: Option<Clock>, limits: &Limits) -> Vetted {
-        let mut vetted = Vetted::default();
+    /// Assesses a measurement, and gives the slots' starts that it settles.
+    pub fn observe(
+        &mut self,
+        measurement: &Measurement,
+        clock: Option<Clock>,
+        limits: &Limits,
+    ) -> Assessment {
+        let mut assessment = Assessment::default();
         if let Some(clock) = clock {
-            vetted.anomalies.extend(self.step_of(clock));
-            vetted.anomalies.extend(self.look_back(measurement.at, clock));
+            assessment.anomalies.extend(self.step_of(clock));
+            assessment.anomalies.extend(self.look_back(measurement.at, clock));
         }
-        match self.vet(measurement, clock, limits, &mut vetted.anomalies) {
-            Ok(point) => self.settle(point, limits, &mut vetted),
-            Err(anomaly) => vetted.anomalies.push(anomaly),
+        match self.vet(measurement, clock, limits, &mut assessment.anomalies) {
+            Ok(point) => self.settle(point, limits, &mut assessment),
+            Err(anomaly) => assessment.anomalies.push(anomaly),
         }
-        vetted
+        assessment
     }
 
     /// When the last measurement was that was believed.
@@ -261,7 +128,7 @@ impl Registers {
         self.before.map(|point| point.at)
     }
 
-    /// Goes on from what a batch ended with, where nothing else is known.
+    /// Continues from what a batch ended with, where nothing else is known.
     #[must_use]
     pub fn or_from(self, last: Option<(Slot, Register)>, slot: SlotLength) -> Self {
         match last {
@@ -274,9 +141,9 @@ impl Registers {
         }
     }
 
-    /// Takes up a register that does not follow from the last one; gives the watt-hours that this adds to what is billed,
-    /// as far as they are known. What is beyond what the connection can carry has to be forced, and so has a second word
-    /// before a register was read.
+    /// Accepts a register that does not follow from the last one; gives the watt-hours that this adds to what is billed,
+    /// as far as they are known. More than the connection can carry has to be forced, and so has a second statement before
+    /// a register was read.
     ///
     /// # Errors
     ///
@@ -346,7 +213,7 @@ impl Registers {
             if wall < EARLIEST {
                 return Err(Anomaly::ClockUnset);
             }
-            if at.since(wall) > limits.ahead.into() {
+            if at.since(wall) > limits.ahead {
                 return Err(Anomaly::Ahead(at.since(wall)));
             }
         }
@@ -361,21 +228,21 @@ impl Registers {
             _ => {}
         }
         let (import, export) = channels(*import, *export);
-        let exported = export.map(|export| self.export.take(at, export, limits));
-        let imported = self.import.take(at, import, limits);
+        let exported = export.map(|export| self.export.assess(at, export, limits));
+        let imported = self.import.assess(at, import, limits);
         let export = match exported.transpose() {
-            Ok(taken) => taken.map(|taken| note(Channel::Export, taken, anomalies)),
+            Ok(belief) => belief.map(|belief| note(Channel::Export, belief, anomalies)),
             Err(fault) => {
                 anomalies.push(Anomaly::Doubted { channel: Channel::Export, fault });
                 None
             }
         };
-        let taken = imported.map_err(|fault| Anomaly::Doubted { channel: Channel::Import, fault })?;
-        self.blind |= taken.unmeasured > 0;
-        if taken.said {
+        let belief = imported.map_err(|fault| Anomaly::Doubted { channel: Channel::Import, fault })?;
+        self.blind |= belief.unmeasured > 0;
+        if belief.stated {
             self.anew.get_or_insert(at);
         }
-        let import = note(Channel::Import, taken, anomalies);
+        let import = note(Channel::Import, belief, anomalies);
         if self.device.is_none() {
             self.device.clone_from(device);
         }
@@ -383,9 +250,9 @@ impl Registers {
     }
 
     /// Gives the boundaries between the last point and this one that either was read close enough to.
-    fn settle(&mut self, point: Point, limits: &Limits, vetted: &mut Vetted) {
+    fn settle(&mut self, point: Point, limits: &Limits, assessment: &mut Assessment) {
         let length = u64::from(limits.slot.seconds());
-        let tolerance = u64::from(limits.tolerance);
+        let tolerance = limits.tolerance;
         let last = point.at.0 / length;
         let candidates = match self.before {
             None => vec![(last, None)],
@@ -412,33 +279,33 @@ impl Registers {
             if let Some((distance, chosen)) = nearest
                 && distance <= tolerance
             {
-                self.give(slot, &chosen, vetted);
+                self.give(slot, &chosen, assessment);
             }
         }
         if let Some(before) = self.before
             && before.at.0 / length < last
         {
-            self.count_off(point.at.0 - last * length, last * length - before.at.0, limits, vetted);
+            self.count_off(point.at.0 - last * length, last * length - before.at.0, limits, assessment);
         }
         self.before = Some(point);
     }
 
     /// Counts a slot that began between two registers of which neither is near enough to its start: one is an accident, more
     /// are how the meter is read.
-    fn count_off(&mut self, after: u64, ahead: u64, limits: &Limits, vetted: &mut Vetted) {
+    fn count_off(&mut self, after: u64, ahead: u64, limits: &Limits, assessment: &mut Assessment) {
         let (off, tolerance) = (after.min(ahead), limits.tolerance);
-        if off <= tolerance.into() {
+        if off <= tolerance {
             self.off = 0;
             return;
         }
         self.off = self.off.saturating_add(1);
         if self.off > 1 {
-            vetted.anomalies.push(Anomaly::OffStarts { slots: self.off, off, tolerance });
+            assessment.anomalies.push(Anomaly::OffStarts { slots: self.off, off, tolerance });
         }
     }
 
-    fn give(&mut self, slot: u64, point: &Point, vetted: &mut Vetted) {
-        let (Ok(at), Some(import)) = (u32::try_from(slot).map(Slot), whole(point.import)) else { return };
+    fn give(&mut self, slot: u64, point: &Point, assessment: &mut Assessment) {
+        let (Ok(at), Some(register)) = (u32::try_from(slot).map(Slot), whole(point.import)) else { return };
         let skipped = self.given.map_or(0, |given| at.0.saturating_sub(given.0 + 1));
         if self.given.is_some_and(|given| at <= given) || (self.blind && self.given.is_some() && skipped == 0)
         {
@@ -447,11 +314,11 @@ impl Registers {
         if let Some(given) = self.given
             && skipped > 0
         {
-            vetted.anomalies.push(Anomaly::Missing { first: Slot(given.0 + 1), slots: skipped });
+            assessment.anomalies.push(Anomaly::Missing { first: Slot(given.0 + 1), slots: skipped });
         }
         (self.given, self.blind) = (Some(at), false);
         let anew = self.anew.take_if(|since| *since <= point.at).is_some();
-        vetted.boundaries.push(Boundary { at, import, export: point.export.and_then(whole), anew });
+        assessment.readings.push(Reading { at, register, export: point.export.and_then(whole), anew });
     }
 }
 
@@ -468,8 +335,8 @@ fn channels(import: Quantity, export: Option<Quantity>) -> (Quantity, Option<Qua
     }
 }
 
-fn note(channel: Channel, taken: Taken, anomalies: &mut Vec<Anomaly>) -> Decimal {
-    let Taken { billed, after, unmeasured, .. } = taken;
+fn note(channel: Channel, belief: Belief, anomalies: &mut Vec<Anomaly>) -> Decimal {
+    let Belief { billed, after, unmeasured, .. } = belief;
     if after > 0 {
         anomalies.push(Anomaly::Recovered { channel, after });
     }

@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use tracing::{Level, info, warn};
 
 use crate::config::Config;
-use crate::feed::{Fed, Feed};
+use crate::feed::{Feed, Supply};
 use crate::meter::Meter;
+use crate::source::SourceError;
 
 /// Milliseconds until a changed backlog is reported in the status, and until the same status is reported again: meters are
 /// many.
@@ -74,13 +75,13 @@ pub async fn run_configured(
     let source = config.source.open(directory, roster.slot(), &identity.meter)?;
     let mut store = FileStore::open(&directory.join(&config.store), CACHE)?;
     let link = config.broker.settings(directory, &format!("meter-{}", identity.meter))?;
-    let pace = config.pace.to_pace()?;
+    let pace = config.pace.clone();
     let limits = config.registers.to_limits(roster.slot())?;
     let mut meter = Meter::open(identity, roster, config.floor.clone(), pace, &mut store, now())?;
     if config.levelled {
         meter = meter.with_levelled(&store, now())?;
     }
-    let feed = source.feed(directory, limits, &store)?;
+    let feed = Feed::open(source, limits, &store)?;
     let agent = Agent { meter, store, link, feed, until_done };
     agent.run(watch::Sender::new(Progress::default()), shutdown).await
 }
@@ -122,7 +123,7 @@ struct Running<S> {
 }
 
 impl<S: Store + Send> Role for Running<S> {
-    type Input = Fed;
+    type Input = Result<Supply, SourceError>;
     type Outgoing = Outgoing;
 
     const TICK: Duration = Duration::from_millis(200);
@@ -160,21 +161,22 @@ impl<S: Store + Send> Role for Running<S> {
         !self.feed.waits_for_receipts() || self.meter.lag() < WINDOW
     }
 
-    async fn input(&mut self) -> Fed {
+    async fn input(&mut self) -> Self::Input {
         self.feed.next().await
     }
 
-    fn process(&mut self, Fed { boundaries, ended, keep }: Fed) -> anyhow::Result<Vec<Outgoing>> {
+    fn process(&mut self, supply: Self::Input) -> anyhow::Result<Vec<Outgoing>> {
+        let Supply { readings, ended, keep } = supply?;
         let mut sends = Vec::new();
-        for boundary in boundaries {
+        for reading in readings {
             self.state.readings += 1;
             telemetry::count("wattveil_readings_total", 1);
-            let seal = || self.meter.take_up(&boundary, now(), &mut self.store, &mut self.rng);
+            let seal = || self.meter.observe(reading, now(), &mut self.store, &mut self.rng);
             match telemetry::timed("seal", seal)? {
                 Ok(sealed) => sends.extend(sealed),
                 Err(error) => {
                     telemetry::count("wattveil_readings_refused_total", 1);
-                    warn!(error = &error as &dyn std::error::Error, "reading refused");
+                    warn!(error = &error as &dyn std::error::Error, "reading rejected");
                 }
             }
         }
@@ -206,7 +208,7 @@ impl<S: Store + Send> Role for Running<S> {
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
-        self.feed.tell_rest();
+        self.feed.finish();
         Ok(self.feed.save(&mut self.store)?)
     }
 }

@@ -1,4 +1,4 @@
-//! Live sources hear what meters tell, over files, sockets and brokers; serial ports are in `serial.rs`.
+//! Live sources read what meters report, over files, sockets and brokers; serial ports are in `serial.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
 
@@ -13,7 +13,7 @@ use meter_agent::measurement::{Measurement, Quantity};
 use meter_agent::source::input::{Input, Line};
 use meter_agent::source::message::Preset;
 use meter_agent::source::telegram::TelegramError;
-use meter_agent::source::{Heard, Live, SourceError};
+use meter_agent::source::{Live, SourceError, SourceResult};
 use runtime::link::{Message, Publisher, Settings};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -30,12 +30,12 @@ fn telegrams(input: Input) -> Live {
     Live::Telegrams(input, Line::P1, Offset::constant(1))
 }
 
-async fn next(hears: &mut Receiver<Heard>) -> Heard {
-    timeout(PATIENCE, hears.recv()).await.expect("in time").expect("the source listens")
+async fn next(results: &mut Receiver<SourceResult>) -> SourceResult {
+    timeout(PATIENCE, results.recv()).await.expect("in time").expect("the source reads")
 }
 
-async fn told(hears: &mut Receiver<Heard>) -> Measurement {
-    next(hears).await.expect("a measurement")
+async fn reported(results: &mut Receiver<SourceResult>) -> Measurement {
+    next(results).await.expect("a measurement")
 }
 
 fn register(watt_hours: &str) -> Quantity {
@@ -55,31 +55,34 @@ async fn a_file_is_read_to_its_end() {
     for name in names {
         file.write_all(&std::fs::read(shipped().join(name)).unwrap()).unwrap();
     }
-    let mut hears = telegrams(Input::File("all.txt".into())).listen(directory.path());
+    let mut results = telegrams(Input::File(directory.path().join("all.txt"))).start();
     // the fourth tells a total, not the tariffs of the one before, and no device number of its own
     for wanted in ["246913578", "crc", "2957", "tariffs", "2002", "12345678.9"] {
-        let heard = next(&mut hears).await;
+        let result = next(&mut results).await;
         match wanted {
             "crc" => {
-                assert!(matches!(heard, Err(SourceError::Telegram(TelegramError::Crc { .. }))), "{heard:?}");
+                assert!(
+                    matches!(result, Err(SourceError::Telegram(TelegramError::Crc { .. }))),
+                    "{result:?}"
+                );
             }
             "tariffs" => {
-                let tariffs = matches!(heard, Err(SourceError::Telegram(TelegramError::Tariffs { .. })));
-                assert!(tariffs, "{heard:?}");
+                let tariffs = matches!(result, Err(SourceError::Telegram(TelegramError::Tariffs { .. })));
+                assert!(tariffs, "{result:?}");
             }
-            _ => assert!(heard.unwrap().import == register(wanted), "{wanted}"),
+            _ => assert!(result.unwrap().import == register(wanted), "{wanted}"),
         }
     }
-    assert!(timeout(PATIENCE, hears.recv()).await.expect("in time").is_none());
+    assert!(timeout(PATIENCE, results.recv()).await.expect("in time").is_none());
 }
 
-/// A file that is not there is said, once, and is the end.
+/// A file that is not there is reported, once, and is the end.
 #[tokio::test]
 async fn a_file_that_is_not_there_is_said() {
-    let mut hears = telegrams(Input::File("/no/such/file".into())).listen(Path::new("."));
-    let lost = next(&mut hears).await.unwrap_err();
+    let mut results = telegrams(Input::File("/no/such/file".into())).start();
+    let lost = next(&mut results).await.unwrap_err();
     assert_eq!(lost.to_string(), "cannot read file:/no/such/file");
-    assert!(hears.recv().await.is_none());
+    assert!(results.recv().await.is_none());
 }
 
 /// A file that gives nothing, as a terminal or a pipe may, keeps no program from ending.
@@ -89,38 +92,38 @@ fn a_file_that_gives_nothing_holds_nobody_up() {
     let pipe = directory.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let hears = runtime.block_on(async {
-        let hears = Live::Lines(Input::File("pipe".into())).listen(directory.path());
+    let results = runtime.block_on(async {
+        let results = Live::Lines(Input::File(pipe.clone())).start();
         tokio::time::sleep(Duration::from_millis(200)).await;
-        hears
+        results
     });
     let (ended, ends) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        drop(hears);
+        drop(results);
         drop(runtime);
         ended.send(()).unwrap();
     });
     ends.recv_timeout(PATIENCE).expect("the runtime ends while nobody has opened the pipe");
 }
 
-/// A socket that is closed in the middle of a telegram is opened again, and what was cut off is said.
+/// A socket that is closed in the middle of a telegram is opened again, and what was cut off is reported.
 #[tokio::test]
 async fn a_socket_is_opened_again() {
     let converter = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = converter.local_addr().unwrap().to_string();
-    let mut hears = telegrams(Input::Tcp(address.clone())).listen(Path::new("."));
+    let mut results = telegrams(Input::Tcp(address.clone())).start();
     let (mut meter, _) = converter.accept().await.unwrap();
     meter.write_all(&[&NL5[500..], D0, &NL5[..99]].concat()).await.unwrap();
-    assert!(told(&mut hears).await.import == register("12345678.9"));
+    assert!(reported(&mut results).await.import == register("12345678.9"));
     drop(meter);
-    assert!(matches!(next(&mut hears).await, Err(SourceError::Telegram(TelegramError::Cut))));
+    assert!(matches!(next(&mut results).await, Err(SourceError::Telegram(TelegramError::Cut))));
     assert_eq!(
-        next(&mut hears).await.unwrap_err().to_string(),
+        next(&mut results).await.unwrap_err().to_string(),
         format!("tcp:{address} was closed by the other end")
     );
     let (mut meter, _) = timeout(PATIENCE, converter.accept()).await.expect("again").unwrap();
     meter.write_all(NL5).await.unwrap();
-    assert!(told(&mut hears).await.import == register("246913578"));
+    assert!(reported(&mut results).await.import == register("246913578"));
 }
 
 /// Messages of a broker are read by a preset, and a bad one costs itself only.
@@ -138,14 +141,14 @@ async fn messages_are_read() {
     // retained, so that it does not matter who is first
     publish(r#"{"ENERGY":{"Total":1.5}}"#).await.unwrap();
     publisher.flush().await;
-    let mut hears = Live::Messages(Box::new(settings("source")), field.clone()).listen(Path::new("."));
-    assert!(told(&mut hears).await.import == register("1500"));
+    let mut results = Live::Messages(Box::new(settings("source")), field.clone()).start();
+    assert!(reported(&mut results).await.import == register("1500"));
     publish("offline").await.unwrap();
-    let bad = next(&mut hears).await.unwrap_err();
+    let bad = next(&mut results).await.unwrap_err();
     assert_eq!(bad.to_string(), "the message on `tele/kitchen/SENSOR` is not JSON");
     publish(r#"{"ENERGY":{"Total":1.501,"ExportActive":0.25}}"#).await.unwrap();
-    let last = told(&mut hears).await;
+    let last = reported(&mut results).await;
     assert!(last.import == register("1501") && last.export == Some(register("250")));
-    drop(hears);
+    drop(results);
     broker.stop().await;
 }

@@ -11,11 +11,10 @@ use jiff::tz::Offset;
 use meter_agent::config::RegistersConfig;
 use meter_agent::feed::Feed;
 use meter_agent::measurement::Quantity;
-use meter_agent::register::Boundary;
-use meter_agent::source::config::{Source, SourceConfig};
+use meter_agent::reading::Reading;
 use meter_agent::source::sml::SmlError;
 use meter_agent::source::telegram::TelegramError;
-use meter_agent::source::{Heard, SourceError};
+use meter_agent::source::{Source, SourceConfig, SourceError, SourceResult};
 use protocol::id::MeterId;
 use protocol::unit::SlotLength;
 use sml_rs::transport::encode_streaming;
@@ -111,21 +110,21 @@ impl Device {
         config.open(self.directory.path(), slot, &meter).unwrap()
     }
 
-    /// What is heard of it, before anything of it is believed.
-    fn heard(&self, kind: &str, line: &str) -> Receiver<Heard> {
+    /// What it reports, before anything of it is believed.
+    fn results(&self, kind: &str, line: &str) -> Receiver<SourceResult> {
         let Source::Live(live) = self.source(kind, line) else { panic!("{kind} is live") };
-        live.listen(self.directory.path())
+        live.start()
     }
 }
 
-async fn next(hears: &mut Receiver<Heard>) -> Heard {
-    timeout(PATIENCE, hears.recv()).await.expect("in time").expect("the source listens")
+async fn next(results: &mut Receiver<SourceResult>) -> SourceResult {
+    timeout(PATIENCE, results.recv()).await.expect("in time").expect("the source reads")
 }
 
-/// The next register that is told, after anything that was none.
-async fn told(hears: &mut Receiver<Heard>) -> Quantity {
+/// The next register that is reported, after anything that was none.
+async fn reported(results: &mut Receiver<SourceResult>) -> Quantity {
     loop {
-        if let Ok(measurement) = next(hears).await {
+        if let Ok(measurement) = next(results).await {
             return measurement.import;
         }
     }
@@ -153,29 +152,29 @@ async fn every_dialect_is_read() {
         ("sml", "line = \"9600 8N1\"", transmission(SML), "12345678.9"),
     ] {
         let mut device = Device::new();
-        let mut hears = device.heard(kind, line);
+        let mut results = device.results(kind, line);
         // it begins wherever the meter happens to be
         device.write(&bytes[bytes.len() / 2..]).await;
         for _ in 0..3 {
             device.write(&bytes).await;
-            assert!(told(&mut hears).await == register(wanted), "{kind} {line}");
+            assert!(reported(&mut results).await == register(wanted), "{kind} {line}");
         }
     }
 }
 
-/// A bad CRC on the line is said, and costs its telegram only.
+/// A bad CRC on the line is reported, and costs its telegram only.
 #[tokio::test]
 async fn a_changed_byte_is_found() {
     let mut device = Device::new();
-    let mut hears = device.heard("p1", "");
+    let mut results = device.results("p1", "");
     let changed = NL5.replace("123456.789", "123456.788");
     device.write([&changed, NL5].concat().as_bytes()).await;
-    let fault = next(&mut hears).await;
+    let fault = next(&mut results).await;
     assert!(matches!(fault, Err(SourceError::Telegram(TelegramError::Crc { .. }))), "{fault:?}");
-    assert!(told(&mut hears).await == register("246913578"));
+    assert!(reported(&mut results).await == register("246913578"));
 }
 
-/// A device that is pulled out in the middle of a telegram, and plugged in again, is opened again: what was cut off is said,
+/// A device that is pulled out in the middle of a telegram, and plugged in again, is opened again: what was cut off is reported,
 /// and the first whole telegram is read.
 #[tokio::test]
 async fn a_device_goes_away_and_comes_back() {
@@ -183,23 +182,23 @@ async fn a_device_goes_away_and_comes_back() {
         [("p1", D0.as_bytes().to_vec(), "12345678.9"), ("sml", transmission(SML), "12345678.9")]
     {
         let mut device = Device::new();
-        let mut hears = device.heard(kind, "");
+        let mut results = device.results(kind, "");
         device.write(&bytes).await;
-        assert!(told(&mut hears).await == register(wanted));
+        assert!(reported(&mut results).await == register(wanted));
         device.write(&bytes[..bytes.len() - 7]).await;
         // a line that hangs up drops what nobody has read
         tokio::time::sleep(Duration::from_millis(300)).await;
         device.pull_out();
-        let mut said = Vec::new();
-        while !matches!(said.last(), Some(SourceError::Lost { .. })) {
-            said.push(next(&mut hears).await.unwrap_err());
+        let mut errors = Vec::new();
+        while !matches!(errors.last(), Some(SourceError::Lost(..))) {
+            errors.push(next(&mut results).await.unwrap_err());
         }
-        assert!(said.last().unwrap().to_string().starts_with("cannot read serial:"), "{said:?}");
+        assert!(errors.last().unwrap().to_string().starts_with("cannot read serial:"), "{errors:?}");
         let cut = [SourceError::Telegram(TelegramError::Cut), SourceError::Sml(SmlError::Cut)];
-        assert!(cut.iter().any(|cut| cut.to_string() == said[0].to_string()), "{said:?}");
+        assert!(cut.iter().any(|cut| cut.to_string() == errors[0].to_string()), "{errors:?}");
         device.plug_in();
         device.write(&bytes).await;
-        assert!(told(&mut hears).await == register(wanted), "{kind}");
+        assert!(reported(&mut results).await == register(wanted), "{kind}");
     }
 }
 
@@ -214,36 +213,36 @@ async fn nothing_measured_is_lost() {
     let mut device = Device::new();
     let limits = RegistersConfig::default().to_limits(SlotLength::try_from(900).unwrap()).unwrap();
     let source = device.source("p1", "");
-    let mut feed = source.feed(device.directory.path(), limits, &MemoryStore::default()).unwrap();
-    let mut boundaries: Vec<Boundary> = Vec::new();
+    let mut feed = Feed::open(source, limits, &MemoryStore::default()).unwrap();
+    let mut readings: Vec<Reading> = Vec::new();
     for (slots, low, high) in [(0, "000010.000", "000020.000"), (1, "000010.125", "000020.000")] {
         device.write(telegram(at(slots), low, high).as_bytes()).await;
-        boundaries.extend(fed(&mut feed).await);
+        readings.extend(next_readings(&mut feed).await);
     }
     device.write(&telegram(at(2), "000010.250", "000020.000").as_bytes()[..300]).await;
     tokio::select! {
-        fed = fed(&mut feed) => panic!("{fed:?} of a cut telegram"),
+        readings = next_readings(&mut feed) => panic!("{readings:?} of a cut telegram"),
         () = tokio::time::sleep(Duration::from_millis(300)) => device.pull_out(),
     }
     device.plug_in();
     for (slots, low, high) in [(5, "000010.500", "000020.001"), (6, "000010.500", "000020.251")] {
         device.write(telegram(at(slots), low, high).as_bytes()).await;
-        boundaries.extend(fed(&mut feed).await);
+        readings.extend(next_readings(&mut feed).await);
     }
-    let first = boundaries[0].at.0;
+    let first = readings[0].at.0;
     let seen: Vec<(u32, u64)> =
-        boundaries.iter().map(|boundary| (boundary.at.0 - first, boundary.import.watt_hours())).collect();
+        readings.iter().map(|reading| (reading.at.0 - first, reading.register.watt_hours())).collect();
     assert_eq!(seen, [(0, 30_000), (1, 30_125), (5, 30_501), (6, 30_751)]);
 }
 
-/// The slots' starts that the next telegram gives.
-async fn fed(feed: &mut Feed) -> Vec<Boundary> {
+/// The readings that the next telegram gives.
+async fn next_readings(feed: &mut Feed) -> Vec<Reading> {
     let next = async {
         loop {
-            let fed = feed.next().await;
-            assert!(!fed.ended, "a serial port has no end");
-            if !fed.boundaries.is_empty() {
-                return fed.boundaries;
+            let supply = feed.next().await.unwrap();
+            assert!(!supply.ended, "a serial port has no end");
+            if !supply.readings.is_empty() {
+                return supply.readings;
             }
         }
     };

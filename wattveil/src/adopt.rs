@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use meter_agent::config::{PaceConfig, SourceConfig};
+use meter_agent::config::SourceConfig;
+use meter_agent::meter::Pace;
 use meter_agent::source::input::Input;
 use protocol::certificate::MeterCertificate;
 use protocol::roster::Roster;
@@ -128,7 +129,7 @@ impl AdoptArguments {
                 login: enrolment.login,
                 authority: enrolment.authority,
             },
-            pace: PaceConfig::default(),
+            pace: Pace::default(),
             source: SourceConfig::Lines { input: Input::File("-".into()) },
             levelled: false,
         };

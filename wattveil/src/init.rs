@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use meter_agent::config::{PaceConfig, SourceConfig};
+use meter_agent::config::SourceConfig;
+use meter_agent::meter::Pace;
 use meter_agent::source::input::Input;
 use protocol::hpke_box::Suite;
 use protocol::levelled::CAUTION;
@@ -289,10 +290,10 @@ impl InitArguments {
     }
 
     /// A ciphertext costs the same whatever its batch holds: in mode `levelled` a batch is a day.
-    fn pace(&self, slot: SlotLength) -> PaceConfig {
-        let usual = PaceConfig::default();
+    fn pace(&self, slot: SlotLength) -> Pace {
+        let usual = Pace::default();
         let day = u32::try_from(DAY / u64::from(slot.seconds())).unwrap_or(usual.batch_slots);
-        PaceConfig { batch_slots: if self.levelled.is_some() { day } else { usual.batch_slots }, ..usual }
+        Pace { batch_slots: if self.levelled.is_some() { day } else { usual.batch_slots }, ..usual }
     }
 
     fn warn(&self, plan: &Plan, listen: &SocketAddr, text: &mut String) {

@@ -108,7 +108,7 @@ fn the_meter_agents_example_is_whole() {
         &text,
         &full,
         &["pace"],
-        &["batch_slots", "resend_first", "resend_last", "retention_days"],
+        &["batch_slots", "resend_first", "resend_last", "retention"],
     );
 }
 

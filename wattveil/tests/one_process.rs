@@ -11,8 +11,9 @@ use broker::Broker;
 use deployment::{Deployment, Plan, Setup};
 use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace as MeterPace};
+use meter_agent::register::Limits;
 use meter_agent::service::{Agent, Progress};
-use meter_agent::source::Series;
+use meter_agent::source::{Replay, Series, Source};
 use protocol::hpke_box::Suite;
 use protocol::id::{GroupId, MeterId, QueryId};
 use protocol::policy::Policy;
@@ -130,7 +131,7 @@ impl House {
         let mut shown = Vec::new();
         for (home, keys) in self.deployment.meters.iter().enumerate() {
             let mut store = MemoryStore::default();
-            let pace = MeterPace { resend_first: 1_000, ..MeterPace::default() };
+            let pace = MeterPace { resend_first: Duration::from_secs(1), ..MeterPace::default() };
             let identity = self.deployment.meter_identity(keys);
             let (roster, floor) = (self.deployment.roster.clone(), self.deployment.floor());
             let meter = Meter::open(identity, roster, floor, pace, &mut store, runtime::now()).unwrap();
@@ -141,7 +142,8 @@ impl House {
                 energies: self.homes.rows.iter().map(|row| WattHours(row[home])).collect(),
             };
             let register = Register::try_from(1_000).unwrap();
-            let feed = Feed::replay(series.readings(register).collect(), 0.0);
+            let replay = Source::Replay(Replay::new(series.readings(register).collect(), 0.0));
+            let feed = Feed::open(replay, Limits::new(hour()), &store).unwrap();
             let link = self.link(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
             let agent = Agent { meter, store, link, feed, until_done: false };
             let progress = watch::Sender::default();

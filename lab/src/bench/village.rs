@@ -1,7 +1,7 @@
 //! A village in memory: all roles, no network, no disk; every call is timed, so that each role's share of the work shows.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aggregator_worker::aggregator::{self, Aggregator};
 use meter_agent::meter::{self, Meter, Reading};
@@ -102,7 +102,11 @@ impl Village {
         let mut homes = BTreeMap::new();
         for keys in &deployment.meters {
             let mut store = MemoryStore::default();
-            let pace = meter::Pace { batch_slots: batch, resend_first: 3_600_000, ..meter::Pace::default() };
+            let pace = meter::Pace {
+                batch_slots: batch,
+                resend_first: Duration::from_hours(1),
+                ..meter::Pace::default()
+            };
             let identity = deployment.meter_identity(keys);
             let (roster, floor) = (deployment.roster.clone(), deployment.floor());
             let role = Meter::open(identity, roster, floor, pace, &mut store, now)?;
@@ -135,7 +139,7 @@ impl Village {
             for (home, name) in names.iter().enumerate() {
                 let (import, exported) = registers[home];
                 let (register, export) = (Register::try_from(import)?, Some(Register::try_from(exported)?));
-                let reading = Reading { at: Slot(slot), register, export };
+                let reading = Reading { export, ..Reading::new(Slot(slot), register) };
                 let Some(Party { role, store }) = self.meters.get_mut(name) else { continue };
                 let began = Instant::now();
                 let sends = role.observe(reading, self.now, store, &mut self.rng)??;

@@ -11,8 +11,9 @@ use anyhow::Context as _;
 use broker::{Broker, QueueSize, Role};
 use meter_agent::feed::Feed;
 use meter_agent::meter::{Meter, Pace};
+use meter_agent::register::Limits;
 use meter_agent::service::{Agent, Progress};
-use meter_agent::source::Series;
+use meter_agent::source::{Replay, Series, Source};
 use protocol::topic::Outgoing;
 use protocol::unit::Register;
 use rand::rngs::StdRng;
@@ -274,7 +275,7 @@ impl AgentTask {
         link: Settings,
     ) -> anyhow::Result<Self> {
         let mut store = FileStore::open(&directory.join(format!("{}.redb", keys.home)), CACHE)?;
-        let pace = Pace { resend_first: 5_000, batch_slots, ..Pace::default() };
+        let pace = Pace { batch_slots, ..Pace::default() };
         let identity = deployment.meter_identity(keys);
         let meter =
             Meter::open(identity, deployment.roster.clone(), deployment.floor(), pace, &mut store, now())?;
@@ -282,8 +283,9 @@ impl AgentTask {
         let [a, b, ..] = *keys.meter.as_bytes();
         let register = Register::try_from(u64::from(a) * 100_000 + u64::from(b))?;
         let readings = home.readings(register).take(slots + 1).collect();
-        let agent =
-            Agent { meter, store, link, feed: Feed::replay(readings, slots_per_second), until_done: false };
+        let replay = Source::Replay(Replay::new(readings, slots_per_second));
+        let feed = Feed::open(replay, Limits::new(deployment.roster.slot()), &store)?;
+        let agent = Agent { meter, store, link, feed, until_done: false };
         let (progress, receiver) = watch::channel(Progress::default());
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(agent.run(progress, until(stopping)));

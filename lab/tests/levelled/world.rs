@@ -1,6 +1,7 @@
 //! A small deployment in memory: real roles, their stores, and a network that loses, doubles and reorders; parties that crash.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aggregator_worker::aggregator::{self, Aggregator, LevelledPace};
 use deployment::{self, Deployment};
@@ -207,8 +208,8 @@ impl World {
                 let identity = deployment.meter_identity(&deployment.meters[index]);
                 let pace = meter::Pace {
                     batch_slots: scene.batch,
-                    resend_first: 2_000,
-                    resend_last: 6_000,
+                    resend_first: Duration::from_secs(2),
+                    resend_last: Duration::from_secs(6),
                     ..meter::Pace::default()
                 };
                 let meter = Meter::open(identity, roster, deployment.floor(), pace, store, *now).unwrap();
@@ -233,7 +234,7 @@ impl World {
         for (step, energy) in (0..).zip([0].into_iter().chain(energies)) {
             register += energy.unsigned_abs();
             let at = Slot(FIRST * u32::from(WINDOW) + step);
-            let reading = Reading { at, register: Register::try_from(register).unwrap(), export: None };
+            let reading = Reading::new(at, Register::try_from(register).unwrap());
             self.act(Name::Meter(index), |role, now, store, rng| {
                 let Role::Meter(meter) = role else { unreachable!() };
                 Handled::sending(meter.observe(reading, now, store, rng).unwrap().unwrap())

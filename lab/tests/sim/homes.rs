@@ -75,7 +75,7 @@ impl Homes {
             || !(at.0 + u32::try_from(home).expect("a few homes")).is_multiple_of(3);
         let register = u64::try_from(7_000 + exported).expect("energies are positive");
         let export = told.then(|| Register::try_from(register).expect("registers stay small"));
-        Reading { at, register: self.register(home, at), export }
+        Reading { export, ..Reading::new(at, self.register(home, at)) }
     }
 
     /// What a home exports in a slot.

@@ -1,5 +1,7 @@
 //! A party: a real role, its store, its randomness; up or down.
 
+use std::time::Duration;
+
 use aggregator_worker::aggregator::{self, Aggregator};
 use deployment::Deployment;
 use meter_agent::meter::{self, Meter};
@@ -34,8 +36,8 @@ impl Paces {
         Self {
             meter: meter::Pace {
                 batch_slots,
-                resend_first: 300_000,
-                resend_last: 3_600_000,
+                resend_first: Duration::from_mins(5),
+                resend_last: Duration::from_hours(1),
                 ..meter::Pace::default()
             },
             aggregator: aggregator::Pace { receipt_every: 60_000, patience: 6 * 3_600_000 },

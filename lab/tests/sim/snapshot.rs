@@ -2,8 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
 
-use meter_agent::meter::open_batch::Reading;
-use meter_agent::meter::{Meter, Pace};
+use meter_agent::meter::{Meter, Pace, Reading};
 use protocol::field::Fe;
 use protocol::share::ShareMessage;
 use protocol::topic::Channel;
@@ -26,7 +25,7 @@ fn shares(world: &World, energy: u64) -> Vec<Fe> {
     let first = roster.slot().slot_at(now.timestamp()).unwrap();
     let mut sends = Vec::new();
     for (slot, register) in [(first, 1_000), (Slot(first.0 + 1), 1_000 + energy)] {
-        let reading = Reading { at: slot, register: Register::try_from(register).unwrap(), export: None };
+        let reading = Reading::new(slot, Register::try_from(register).unwrap());
         sends = meter.observe(reading, now, &mut store, &mut rng).unwrap().unwrap();
     }
     let messages = sends.iter().filter(|send| matches!(send.topic.channel, Channel::Share(..)));

@@ -44,7 +44,7 @@ mod tests {
         Measurement { at: Timestamp(at), import, export: Some(import), device: None }
     }
 
-    /// The length that an interval is given, and when its beginning is told apart.
+    /// The length that an interval is given, and when its beginning is given apart.
     fn begun(at: u64, seconds: u32, last: Option<u64>) -> (u32, Option<u64>) {
         let mut measurement = energy(at, seconds);
         let first = begin(&mut measurement, last.map(Timestamp));
@@ -60,7 +60,7 @@ mod tests {
         (import, first.map(|first| first.at.0))
     }
 
-    /// Jitter moves a beginning, in both channels; a gap is told apart; what overlaps or comes late is left as it is.
+    /// Jitter moves a beginning, in both channels; a gap is given apart; what overlaps or comes late is left as it is.
     #[test]
     fn intervals_begin_where_the_last_ended() {
         assert_eq!(begun(1_800, 900, None), (900, Some(900)));

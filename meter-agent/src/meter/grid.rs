@@ -9,10 +9,10 @@
 use grid::sum::{GridKey, Loads};
 use protocol::grid::{LoadVector, seal_deal};
 use protocol::hedge::hedged;
-use protocol::id::{Hash, MeterId, Rid};
+use protocol::id::{Hash, Rid};
 use protocol::roster::Roster;
-use protocol::signature::{Signed, SigningKey, hash};
-use protocol::unit::{Moment, Slot, SlotRange, WattHours};
+use protocol::signature::{Signed, hash};
+use protocol::unit::{Slot, SlotRange, WattHours};
 use protocol::wire;
 use rand::{CryptoRng, Rng as _};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,11 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 use zeroize::Zeroizing;
 
+use super::Step;
+use super::error::MeterError;
 use super::open_batch::FullBatch;
-use super::outbox::{Carries, Entry, Outbox};
-use super::{Identity, MeterError};
+use super::outbox::{Cargo, Entry, Outbox};
+use super::party::Party;
 
 const GRID: Table = Table("grid");
 const OPEN: &[u8] = b"open";
@@ -40,6 +42,13 @@ struct OpenInterval {
     export: WattHours,
 }
 
+impl OpenInterval {
+    /// The slot after the last one.
+    fn end(&self) -> Option<u32> {
+        self.first.checked_add(u32::try_from(self.energies.len()).ok()?)
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_nothing(energy: &WattHours) -> bool {
     energy.0 == 0
@@ -54,7 +63,7 @@ struct KeyRow {
 }
 
 /// A key that was dealt to aggregators.
-struct Dealt {
+struct DealtKey {
     aggregators: Hash,
     deal: Hash,
     key: GridKey,
@@ -63,36 +72,27 @@ struct Dealt {
 /// The grid path at a meter.
 pub(super) struct Grid {
     open: OpenInterval,
-    dealt: Option<Dealt>,
-    /// Intervals that wait to be encrypted.
-    queued: usize,
+    dealt: Option<DealtKey>,
+    /// Intervals that wait to be encrypted, oldest first.
+    queued: Vec<OpenInterval>,
 }
 
 impl Grid {
-    /// Takes up where the store left off.
+    /// Continues from what the store holds.
     pub(super) fn load(store: &dyn Store) -> Result<Self, MeterError> {
-        let open = match store.get(GRID, OPEN)? {
-            Some(bytes) => {
-                wire::decode(&bytes).map_err(|_| MeterError::Damaged("the open interval can't be read"))?
-            }
-            None => OpenInterval::default(),
-        };
-        let dealt = match store.get(GRID, KEY)? {
-            Some(bytes) => {
-                let bytes = Zeroizing::new(bytes);
-                let row: KeyRow =
-                    wire::decode(&bytes).map_err(|_| MeterError::Damaged("the grid key can't be read"))?;
-                let seed = Zeroizing::new(row.seed.into_array());
-                Some(Dealt { aggregators: row.aggregators, deal: row.deal, key: GridKey::from_seed(&seed) })
-            }
-            None => None,
-        };
-        let queued = store::entries(QUEUE, store)?.len();
-        Ok(Self { open, dealt, queued })
+        let open = MeterError::read(GRID, OPEN, "the open interval", store)?.unwrap_or_default();
+        let row: Option<KeyRow> = MeterError::read(GRID, KEY, "the grid key", store)?;
+        let dealt = row.map(|KeyRow { aggregators, deal, seed }| {
+            let seed = Zeroizing::new(seed.into_array());
+            DealtKey { aggregators, deal, key: GridKey::from_seed(&seed) }
+        });
+        let queued = store::entries(QUEUE, store)?;
+        let queued = queued.iter().map(|(_, bytes)| MeterError::decode(bytes, "a queued interval"));
+        Ok(Self { open, dealt, queued: queued.collect::<Result<_, _>>()? })
     }
 
-    /// Takes a batch that was measured; an interval of `slots` slots that it completes is queued.
-    pub(super) fn take(
+    /// Adds a batch that was measured; an interval of `slots` slots that it completes is queued.
+    pub(super) fn add(
         &mut self,
         batch: &FullBatch,
         slots: Option<u32>,
@@ -102,9 +102,7 @@ impl Grid {
         let exports = batch.exports.iter().copied().chain(std::iter::repeat(WattHours(0)));
         for ((slot, energy), export) in batch.slots.numbers().zip(&batch.energies).zip(exports) {
             let open = &mut self.open;
-            let follows = open.energies.len() < slots as usize
-                && u32::try_from(open.energies.len())
-                    .is_ok_and(|len| open.first.checked_add(len) == Some(slot));
+            let follows = open.energies.len() < slots as usize && open.end() == Some(slot);
             if !follows || slot.is_multiple_of(slots) {
                 *open = OpenInterval { first: slot, ..OpenInterval::default() };
             }
@@ -115,8 +113,7 @@ impl Grid {
             }
             if open.energies.len() == slots as usize {
                 store.put(QUEUE, &open.first.to_be_bytes(), &wire::encode(&*open))?;
-                self.queued += 1;
-                *open = OpenInterval::default();
+                self.queued.push(std::mem::take(open));
             }
         }
         store.put(GRID, OPEN, &wire::encode(&self.open))
@@ -124,46 +121,51 @@ impl Grid {
 
     /// Whether there is anything to seal under a roster.
     pub(super) fn is_due(&self, roster: &Roster) -> bool {
-        let dealt = self.dealt.as_ref().is_some_and(|dealt| dealt.aggregators == aggregators(roster));
-        roster.policy().interval_slots(roster.slot()).is_some() && (!dealt || self.queued > 0)
+        let path = roster.policy().interval_slots(roster.slot()).is_some();
+        path && (!self.has_key_for(roster) || !self.queued.is_empty())
+    }
+
+    fn has_key_for(&self, roster: &Roster) -> bool {
+        self.dealt.as_ref().is_some_and(|dealt| dealt.aggregators == aggregators(roster))
     }
 
     /// Deals a key if these aggregators have none yet, and encrypts the intervals that wait.
     pub(super) fn seal<R: CryptoRng>(
         &mut self,
-        identity: &Identity,
-        roster: &Roster,
-        now: Moment,
-        (outbox, store): (&mut Outbox, &mut dyn Store),
-        rng: &mut R,
-    ) -> Result<Vec<u64>, MeterError> {
+        party: &Party,
+        outbox: &mut Outbox,
+        step: &mut Step<'_, R>,
+    ) -> Result<Vec<(u64, Entry)>, MeterError> {
+        let (roster, meter, key) = (party.roster(), party.identity.meter, &party.identity.key);
         let mut sealed = Vec::new();
-        if self.dealt.as_ref().is_none_or(|dealt| dealt.aggregators != aggregators(roster)) {
-            let (dealt, seqs) = deal(identity, roster, now, (outbox, store), rng)?;
+        if !self.has_key_for(roster) {
+            let (dealt, entries) = deal(party, outbox, step)?;
             self.dealt = Some(dealt);
-            sealed.extend(seqs);
+            sealed.extend(entries);
         }
         let Some(dealt) = &self.dealt else { return Ok(sealed) };
-        for (row, bytes) in store::entries(QUEUE, store)? {
-            let interval: OpenInterval =
-                wire::decode(&bytes).map_err(|_| MeterError::Damaged("a queued interval can't be read"))?;
-            store.remove(QUEUE, &row)?;
-            self.queued -= 1;
-            let seq = outbox.next_seq(store)?;
+        for interval in std::mem::take(&mut self.queued) {
+            step.store.remove(QUEUE, &interval.first.to_be_bytes())?;
+            let seq = outbox.next_seq(step.store)?;
             let energies = interval.energies.iter().map(|energy| energy.0).collect();
-            let end = interval.first.checked_add(u32::try_from(interval.energies.len()).unwrap_or(u32::MAX));
-            let slots = end.and_then(|end| SlotRange::new(Slot(interval.first), Slot(end)).ok());
+            let slots = interval.end().and_then(|end| SlotRange::new(Slot(interval.first), Slot(end)).ok());
             let (Some(slots), Some(loads)) = (slots, Loads::new(energies, interval.export.0)) else {
-                return Err(MeterError::Damaged("a queued interval holds no loads"));
+                return Err(MeterError::damaged("the loads of a queued interval"));
             };
-            let rng = &mut hedged(rng, &identity.key, &[b"vector", roster.hash().as_bytes(), &bytes]);
-            let ciphertext = dealt.key.encrypt(&loads, slots, roster, rng);
-            let vector = vector(identity.meter, seq, slots, dealt.deal, ciphertext, roster, &identity.key);
+            let contents = Zeroizing::new(wire::encode(&interval));
+            let rng = &mut hedged(step.rng, key, &[b"vector", roster.hash().as_bytes(), &contents]);
+            let vector = LoadVector {
+                roster_epoch: roster.document().epoch,
+                meter,
+                seq,
+                slots,
+                deal: dealt.deal,
+                ciphertext: ByteBuf::from(dealt.key.encrypt(&loads, slots, roster, rng)),
+            };
+            let vector = Signed::sign(vector, key, &roster.context());
             let rid = Rid::from(*vector.hash().as_bytes());
-            let messages =
-                roster.points().into_iter().map(|point| (point, vector.bytes().to_vec())).collect();
-            outbox.insert(seq, &Entry { carries: Carries::Vector, rid, messages }, now, store)?;
-            sealed.push(seq);
+            let messages = roster.points().into_iter().map(|point| (point, vector.bytes().to_vec()));
+            sealed.push((seq, Entry { cargo: Cargo::Vector, rid, messages: messages.collect() }));
         }
         Ok(sealed)
     }
@@ -179,45 +181,29 @@ fn aggregators(roster: &Roster) -> Hash {
     hash("dealt to", &[&name])
 }
 
-fn vector(
-    meter: MeterId,
-    seq: u64,
-    slots: SlotRange,
-    deal: Hash,
-    ciphertext: Vec<u8>,
-    roster: &Roster,
-    key: &SigningKey,
-) -> Signed<LoadVector> {
-    let roster_epoch = roster.document().epoch;
-    let vector = LoadVector { roster_epoch, meter, seq, slots, deal, ciphertext: ByteBuf::from(ciphertext) };
-    Signed::sign(vector, key, &roster.context())
-}
-
 /// Makes a key and deals it.
 fn deal<R: CryptoRng>(
-    identity: &Identity,
-    roster: &Roster,
-    now: Moment,
-    (outbox, store): (&mut Outbox, &mut dyn Store),
-    rng: &mut R,
-) -> Result<(Dealt, Vec<u64>), MeterError> {
-    let rng = &mut hedged(rng, &identity.key, &[b"deal", roster.hash().as_bytes()]);
+    party: &Party,
+    outbox: &mut Outbox,
+    step: &mut Step<'_, R>,
+) -> Result<(DealtKey, Vec<(u64, Entry)>), MeterError> {
+    let (roster, identity) = (party.roster(), &party.identity);
+    let rng = &mut hedged(step.rng, &identity.key, &[b"deal", roster.hash().as_bytes()]);
     let mut seed = Zeroizing::new([0; 32]);
     rng.fill_bytes(&mut *seed);
     let key = GridKey::from_seed(&seed);
     let plaintexts = key.deal(roster, rng);
-    // The chunks take as many numbers as the longest deal has, and no other record comes between.
-    let first = outbox.next_seq(store)?;
-    let sealed =
-        seal_deal(&plaintexts, (identity.meter, first), &identity.key, roster, now.timestamp(), rng)?;
+    // The chunks have as many numbers as the longest deal, and no other record comes between.
+    let first = outbox.next_seq(step.store)?;
+    let now = step.now.timestamp();
+    let sealed = seal_deal(&plaintexts, (identity.meter, first), &identity.key, roster, now, rng)?;
     let rid = Rid::from(*sealed.hash.as_bytes());
-    let mut seqs = Vec::new();
+    let mut entries = Vec::new();
     for (index, messages) in sealed.messages.into_iter().enumerate() {
-        let seq = if index == 0 { first } else { outbox.next_seq(store)? };
-        outbox.insert(seq, &Entry { carries: Carries::Deal, rid, messages }, now, store)?;
-        seqs.push(seq);
+        let seq = if index == 0 { first } else { outbox.next_seq(step.store)? };
+        entries.push((seq, Entry { cargo: Cargo::Deal, rid, messages }));
     }
     let row = KeyRow { aggregators: aggregators(roster), deal: sealed.hash, seed: ByteArray::new(*seed) };
-    store.put(GRID, KEY, &Zeroizing::new(wire::encode(&row)))?;
-    Ok((Dealt { aggregators: aggregators(roster), deal: sealed.hash, key }, seqs))
+    step.store.put(GRID, KEY, &Zeroizing::new(wire::encode(&row)))?;
+    Ok((DealtKey { aggregators: row.aggregators, deal: sealed.hash, key }, entries))
 }

@@ -12,8 +12,8 @@ use protocol::unit::{MAX_SLOT_WH, Register, Slot, SlotRange, WattHours};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
 
-use super::MeterError;
-use crate::register::Boundary;
+use super::error::MeterError;
+use crate::reading::Reading;
 
 /// The open batch's table: one row.
 const OPEN: Table = Table("open");
@@ -21,28 +21,11 @@ const OPEN: Table = Table("open");
 /// So many slots without a reading, a day at most and six hours at least, are a gap that a clock may come back into.
 const LONG: u32 = 24;
 
-/// A reading: the cumulative registers at the start of a slot. It does not print them.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Reading {
-    /// The slot that begins when the registers are read.
-    pub at: Slot,
-    /// The import register, which is billed.
-    pub register: Register,
-    /// The export register, if the meter told it: it goes into load vectors, never into a bill.
-    pub export: Option<Register>,
-}
-
-impl fmt::Debug for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reading").field("at", &self.at).finish_non_exhaustive()
-    }
-}
-
-/// Why a reading was refused; nothing is lost by it, the next good register covers the energy.
+/// Why a reading was rejected. Nothing is lost: the next good register covers the energy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReadingError {
     /// Not later than the last one.
-    #[error("the reading at slot {found} is not after the last one at slot {last}")]
+    #[error("expected a reading after the last one at slot {last}; found one at slot {found}")]
     NotAfter {
         /// Its slot.
         found: Slot,
@@ -50,7 +33,7 @@ pub enum ReadingError {
         last: Slot,
     },
     /// A register that runs backwards: a reset, another device, or a glitch.
-    #[error("the register at slot {at} is {by} Wh below the last one: was the meter reset or swapped?")]
+    #[error("the register at slot {at} is {by} Wh below the last one. Was the meter reset or swapped?")]
     Backwards {
         /// Its slot.
         at: Slot,
@@ -59,8 +42,7 @@ pub enum ReadingError {
     },
     /// More energy than the slots since the last reading can carry.
     #[error(
-        "the register rose by {energy} Wh in {slots} slots up to slot {at}, and {slots} times {MAX_SLOT_WH} Wh is the most: left \
-         out until as many slots can have carried it; is it a jump of the register?"
+        "the register rose by {energy} Wh in {slots} slots up to slot {at}; expected at most {MAX_SLOT_WH} Wh a slot. The          reading is left out until enough slots have passed. Did the register jump?"
     )]
     Jump {
         /// Its slot.
@@ -155,14 +137,13 @@ impl fmt::Debug for OpenBatch {
 }
 
 impl OpenBatch {
-    /// Takes up where the store left off.
+    /// Continues from what the store holds.
     ///
     /// # Errors
     ///
     /// [`MeterError`].
     pub fn load(store: &dyn Store) -> Result<Self, MeterError> {
-        let Some(bytes) = store.get(OPEN, b"")? else { return Ok(Self::default()) };
-        protocol::wire::decode(&bytes).map_err(|_| MeterError::Damaged("the open batch can't be read"))
+        Ok(MeterError::read(OPEN, b"", "the open batch", store)?.unwrap_or_default())
     }
 
     pub(super) fn save(&self, store: &mut dyn Store) -> Result<(), StoreError> {
@@ -174,70 +155,44 @@ impl OpenBatch {
         self.last
     }
 
-    /// Takes a slot's start, as [`Self::observe`] or as [`Self::observe_anew`], as it goes on from the last one.
+    /// Adds a reading and gives the batch it completes, which ends at a multiple of `batch_slots` or before a gap.
     ///
     /// # Errors
     ///
     /// [`ReadingError`], with the batch unchanged.
-    pub fn take_up(
+    pub fn observe(
         &mut self,
-        boundary: &Boundary,
+        reading: &Reading,
         batch_slots: u32,
     ) -> Result<Option<FullBatch>, ReadingError> {
-        let observe = if boundary.anew { Self::observe_anew } else { Self::observe };
-        observe(self, boundary.reading(), batch_slots)
-    }
-
-    /// Takes a reading and gives the batches it completes, which end at multiples of `batch_slots` or before a gap.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadingError`], with the batch unchanged.
-    fn observe(&mut self, reading: Reading, batch_slots: u32) -> Result<Option<FullBatch>, ReadingError> {
         let Some((last, before)) = self.last else {
             self.gap = Some(Gap { after: None, until: reading.at });
             return Ok(self.go_on_from(reading));
         };
+        if let Some(Gap { after, until }) = self.gap
+            && reading.anew
+            && reading.at < until
+            && after.is_none_or(|after| reading.at > after)
+        {
+            // the clock was ahead and was set back into the gap that it had made
+            energy(reading, Slot(0), before)?;
+            // what was measured at a wrong time, and is not sealed yet, is in the register
+            (self.energies, self.exports) = (Vec::new(), Vec::new());
+            self.wrong.extend(SlotRange::new(until, last));
+            self.gap = Some(Gap { after, until: reading.at });
+            return Ok(self.go_on_from(reading));
+        }
         let energy = energy(reading, last, before)?;
         let slots = reading.at.0 - last.0;
-        if energy > u64::from(slots).saturating_mul(MAX_SLOT_WH.unsigned_abs()) {
+        // an operator may have stated that it is any amount above the last one
+        if !reading.anew && energy > u64::from(slots).saturating_mul(MAX_SLOT_WH.unsigned_abs()) {
             return Err(ReadingError::Jump { at: reading.at, slots, energy });
         }
-        Ok(self.take(reading, slots, energy, batch_slots))
+        Ok(self.add(reading, slots, energy, batch_slots))
     }
 
-    /// Takes a reading of which somebody said how it goes on from the last one, or that is the first one after a clock was set
-    /// back: it may be any amount above the last one, and in a long gap before it.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadingError`], with the batch unchanged.
-    fn observe_anew(
-        &mut self,
-        reading: Reading,
-        batch_slots: u32,
-    ) -> Result<Option<FullBatch>, ReadingError> {
-        let Some((last, before)) = self.last else { return self.observe(reading, batch_slots) };
-        match self.gap {
-            Some(Gap { after, until })
-                if reading.at < until && after.is_none_or(|after| reading.at > after) =>
-            {
-                energy(reading, Slot(0), before)?;
-                // what was measured at a wrong time, and is not sealed yet, is in the register
-                (self.energies, self.exports) = (Vec::new(), Vec::new());
-                self.wrong.extend(SlotRange::new(until, last));
-                self.gap = Some(Gap { after, until: reading.at });
-                Ok(self.go_on_from(reading))
-            }
-            _ => {
-                let energy = energy(reading, last, before)?;
-                Ok(self.take(reading, reading.at.0 - last.0, energy, batch_slots))
-            }
-        }
-    }
-
-    fn take(&mut self, reading: Reading, slots: u32, energy: u64, batch_slots: u32) -> Option<FullBatch> {
-        let Reading { at, export, .. } = reading;
+    fn add(&mut self, reading: &Reading, slots: u32, energy: u64, batch_slots: u32) -> Option<FullBatch> {
+        let Reading { at, export, .. } = *reading;
         let last = at.0.checked_sub(slots).map(Slot)?;
         let known = i64::try_from(energy).ok().filter(|energy| *energy <= MAX_SLOT_WH && slots == 1);
         let known = known.filter(|_| !self.wrong.iter().any(|wrong| wrong.contains(last)));
@@ -260,7 +215,7 @@ impl OpenBatch {
     }
 
     /// Ends the batch and begins one behind a gap.
-    fn go_on_from(&mut self, reading: Reading) -> Option<FullBatch> {
+    fn go_on_from(&mut self, reading: &Reading) -> Option<FullBatch> {
         let cut = self.flush();
         (self.last, self.export) = (Some((reading.at, reading.register)), reading.export);
         cut
@@ -289,8 +244,8 @@ impl OpenBatch {
 }
 
 /// What a reading has above the last one.
-fn energy(reading: Reading, last: Slot, before: Register) -> Result<u64, ReadingError> {
-    let Reading { at, register, .. } = reading;
+fn energy(reading: &Reading, last: Slot, before: Register) -> Result<u64, ReadingError> {
+    let Reading { at, register, .. } = *reading;
     if at <= last {
         return Err(ReadingError::NotAfter { found: at, last });
     }
@@ -303,7 +258,11 @@ mod tests {
     use super::*;
 
     fn reading(at: u32, register: u64) -> Reading {
-        Reading { at: Slot(at), register: Register::try_from(register).unwrap(), export: None }
+        Reading::new(Slot(at), Register::try_from(register).unwrap())
+    }
+
+    fn anew(at: u32, register: u64) -> Reading {
+        Reading { anew: true, ..reading(at, register) }
     }
 
     fn exporting(at: u32, import: u64, export: Option<u64>) -> Reading {
@@ -315,7 +274,7 @@ mod tests {
         let mut open = OpenBatch::default();
         let mut batches = Vec::new();
         for (at, import, export) in readings {
-            batches.extend(open.observe(exporting(*at, *import, *export), 4).unwrap());
+            batches.extend(open.observe(&exporting(*at, *import, *export), 4).unwrap());
             // as it would be after a restart
             let bytes = protocol::wire::encode(&open);
             assert!(protocol::wire::decode::<OpenBatch>(&bytes).unwrap() == open);
@@ -390,7 +349,7 @@ mod tests {
         let mut open = OpenBatch::default();
         let mut batches = Vec::new();
         for (at, register) in [(6, 100), (7, 110), (8, 130), (9, 130), (12, 190), (13, 200), (14, 205)] {
-            batches.extend(open.observe(reading(at, register), 4).unwrap());
+            batches.extend(open.observe(&reading(at, register), 4).unwrap());
         }
         batches.extend(open.flush());
         let shape: Vec<_> = batches
@@ -411,7 +370,7 @@ mod tests {
         let through = |readings: &[Reading]| {
             let mut open = OpenBatch::default();
             for reading in readings {
-                assert!(open.observe(*reading, 100).unwrap().is_none());
+                assert!(open.observe(reading, 100).unwrap().is_none());
             }
             open.flush()
         };
@@ -429,17 +388,17 @@ mod tests {
     #[test]
     fn gaps_are_bounded() {
         let mut open = OpenBatch::default();
-        open.observe(reading(4, 1_000), 4).unwrap();
-        open.observe(reading(5, 1_010), 4).unwrap();
+        open.observe(&reading(4, 1_000), 4).unwrap();
+        open.observe(&reading(5, 1_010), 4).unwrap();
         let (mut before, most) = (open.clone(), 1_010 + 3 * 32_767);
-        let error = open.observe(reading(8, most + 1), 4).unwrap_err();
+        let error = open.observe(&reading(8, most + 1), 4).unwrap_err();
         let wanted =
-            "the register rose by 98302 Wh in 3 slots up to slot 8, and 3 times 32767 Wh is the most";
+            "the register rose by 98302 Wh in 3 slots up to slot 8; expected at most 32767 Wh a slot";
         assert!(error.to_string().starts_with(wanted) && open == before, "{error}");
-        assert!(before.observe(reading(8, most), 4).is_ok());
-        let said = open.observe_anew(reading(6, 7_000_000), 4).unwrap().unwrap();
+        assert!(before.observe(&reading(8, most), 4).is_ok());
+        let said = open.observe(&anew(6, 7_000_000), 4).unwrap().unwrap();
         assert_eq!((said.slots.end(), said.close.watt_hours()), (Slot(5), 1_010));
-        assert_eq!(open.observe(reading(7, 7_000_100), 4).unwrap(), None);
+        assert_eq!(open.observe(&reading(7, 7_000_100), 4).unwrap(), None);
         assert!(open.flush().unwrap().energies == [WattHours(100)]);
     }
 
@@ -449,21 +408,21 @@ mod tests {
     fn clocks_that_were_ahead_come_back() {
         let mut open = OpenBatch::default();
         for at in [100, 101, 9_000, 9_001, 9_002] {
-            open.observe(reading(at, u64::from(at)), 100).unwrap();
+            open.observe(&reading(at, u64::from(at)), 100).unwrap();
         }
         for at in [100, 101, 9_000, 9_001] {
             let before = open.clone();
-            open.observe_anew(reading(at, 9_100), 100).unwrap_err();
+            open.observe(&anew(at, 9_100), 100).unwrap_err();
             assert_eq!(open, before);
         }
-        open.observe(reading(103, 9_100), 100).unwrap_err();
-        open.observe_anew(reading(103, 9_001), 100).unwrap_err();
-        assert_eq!(open.observe_anew(reading(103, 9_100), 100).unwrap(), None);
+        open.observe(&reading(103, 9_100), 100).unwrap_err();
+        open.observe(&anew(103, 9_001), 100).unwrap_err();
+        assert_eq!(open.observe(&anew(103, 9_100), 100).unwrap(), None);
         let bytes = protocol::wire::encode(&open);
         assert!(protocol::wire::decode::<OpenBatch>(&bytes).unwrap() == open);
         let mut slots = Vec::new();
         for at in (104..110).chain(8_998..9_006) {
-            let full = open.observe(reading(at, 9_000 + u64::from(at)), 1).unwrap();
+            let full = open.observe(&reading(at, 9_000 + u64::from(at)), 1).unwrap();
             slots.extend(full.map(|full| full.slots.start().0));
         }
         assert_eq!(slots, [103, 104, 105, 106, 107, 108, 8_998, 8_999, 9_002, 9_003, 9_004]);
@@ -473,14 +432,14 @@ mod tests {
     #[test]
     fn bad_registers_change_nothing() {
         let mut open = OpenBatch::default();
-        open.observe(reading(4, 1_000), 4).unwrap();
-        open.observe(reading(5, 1_010), 4).unwrap();
+        open.observe(&reading(4, 1_000), 4).unwrap();
+        open.observe(&reading(5, 1_010), 4).unwrap();
         let before = open.clone();
         for (at, register) in [(5, 1_020), (6, 0), (6, 1_009), (6, 1_010 + 32_768)] {
-            open.observe(reading(at, register), 4).unwrap_err();
+            open.observe(&reading(at, register), 4).unwrap_err();
             assert_eq!(open, before);
         }
-        assert!(open.observe(reading(7, 1_030), 4).unwrap().is_some(), "the gap cuts the batch");
+        assert!(open.observe(&reading(7, 1_030), 4).unwrap().is_some(), "the gap cuts the batch");
         assert_eq!(open.last(), Some((Slot(7), reading(7, 1_030).register)));
     }
 }

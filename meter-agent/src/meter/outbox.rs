@@ -1,8 +1,8 @@
 //! The outbox: sealed, signed bytes that wait for receipts, on disk; and batches that wait to be sealed.
 //!
 //! What must stay true, whatever steps the clock makes:
-//! * a record goes by age only when it has been too old for a day in which time went by: a clock that is ahead for a while, or
-//!   one step of it, lets nothing go;
+//! * a record is dropped by age only when it has been too old for a day in which time passed: a clock that is ahead for a
+//!   while, or one step of it, drops nothing;
 //! * a pause is as long as it was meant to be: when the clock goes back, what is due goes back with it.
 //!
 //! Rows: `record` seq → what it carries; `message` seq ‖ point → the bytes; `queue` first slot → a batch not yet sealed.
@@ -20,17 +20,18 @@ use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use store::{Store, StoreError, Table};
 
+use super::error::MeterError;
 use super::open_batch::FullBatch;
-use super::{MeterError, Owed, Pace};
+use super::pace::{Pace, Repeat};
 
 const RECORD: Table = Table("record");
 const MESSAGE: Table = Table("message");
 const QUEUE: Table = Table("queue");
 const NUMBER: Table = Table("number");
 
-/// What messages carry, which says where they go.
+/// What messages carry, which decides where they are sent.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) enum Carries {
+pub(super) enum Cargo {
     /// Shares of a batch.
     Shares,
     /// A load vector.
@@ -39,11 +40,11 @@ pub(super) enum Carries {
     Deal,
 }
 
-/// What goes into the outbox under one number.
+/// What is put into the outbox under one number.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// What it carries.
-    pub(super) carries: Carries,
+    pub(super) cargo: Cargo,
     /// Its name.
     pub(super) rid: Rid,
     /// A message for each aggregator that is to have it.
@@ -52,14 +53,14 @@ pub(super) struct Entry {
 
 impl From<SealedBatch> for Entry {
     fn from(sealed: SealedBatch) -> Self {
-        Self { carries: Carries::Shares, rid: sealed.rid, messages: sealed.messages }
+        Self { cargo: Cargo::Shares, rid: sealed.rid, messages: sealed.messages }
     }
 }
 
-/// What is known of an entry.
+/// An entry's row.
 #[derive(Clone, Debug, Deserialize_tuple, Serialize_tuple)]
-struct Sealed {
-    carries: Carries,
+struct Row {
+    cargo: Cargo,
     rid: Rid,
     at: u64,
 }
@@ -70,21 +71,15 @@ const GRACE: u64 = 86_400_000;
 /// Milliseconds between two looks that count as time that went by; what is above is a step of the clock, or a stop.
 const LOOK: u64 = 60_000;
 
-/// When a message is to be sent again.
-#[derive(Clone, Copy, Debug)]
-struct Repeat {
-    due: Moment,
-    tries: u32,
-}
-
 /// The outbox.
 #[derive(Debug)]
 pub(super) struct Outbox {
     /// The outbox's birth in seconds, in the upper half; the counter of the next record in the lower.
     next: u64,
-    records: BTreeMap<u64, Sealed>,
+    records: BTreeMap<u64, Row>,
     waiting: BTreeMap<(u64, Point), Repeat>,
-    queued: usize,
+    /// Batches that wait to be sealed, oldest first.
+    queued: Vec<FullBatch>,
     /// When what is due was last looked at.
     looked: Moment,
     /// When ages were last looked at, and for how many milliseconds some record has been too old.
@@ -92,54 +87,44 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Takes up where the store left off; everything that waits is due now.
-    pub(super) fn load(store: &mut dyn Store, now: Moment) -> Result<Self, MeterError> {
+    /// Continues from what the store holds; everything that waits is due now.
+    pub(super) fn load(store: &dyn Store, now: Moment) -> Result<Self, MeterError> {
         let next = match store.get(NUMBER, b"")? {
-            Some(bytes) => {
-                let bytes = <[u8; 8]>::try_from(&bytes[..]);
-                u64::from_be_bytes(
-                    bytes.map_err(|_| MeterError::Damaged("the record counter can't be read"))?,
-                )
-            }
+            Some(bytes) => number(&bytes).ok_or_else(|| MeterError::damaged("the record counter"))?,
             // A new outbox of an old meter must not repeat the numbers of the one that was lost.
             None => now.timestamp().0 << 32,
         };
-        let mut outbox = Self {
-            next,
-            records: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            queued: 0,
-            looked: now,
-            overdue: (now, 0),
-        };
+        let mut records = BTreeMap::new();
         for (key, value) in store::entries(RECORD, store)? {
-            let seq = seq_of(&key)?;
-            let sealed = wire::decode(&value).map_err(|_| MeterError::Damaged("a record can't be read"))?;
-            outbox.records.insert(seq, sealed);
+            let seq = number(&key).ok_or_else(|| MeterError::damaged("a record's key"))?;
+            records.insert(seq, MeterError::decode(&value, "a record")?);
         }
+        let mut waiting = BTreeMap::new();
         for (key, _) in store::entries(MESSAGE, store)? {
             let point = key.get(8).and_then(|x| Point::try_from(*x).ok());
-            let point = point.ok_or(MeterError::Damaged("a message's key can't be read"))?;
-            outbox.waiting.insert((seq_of(&key)?, point), Repeat { due: now, tries: 0 });
+            let key = number(&key).zip(point).ok_or_else(|| MeterError::damaged("a message's key"))?;
+            waiting.insert(key, Repeat::at(now));
         }
-        outbox.queued = store::entries(QUEUE, store)?.len();
-        Ok(outbox)
+        let queued = store::entries(QUEUE, store)?;
+        let queued = queued.iter().map(|(_, bytes)| MeterError::decode(bytes, "a queued batch"));
+        let queued = queued.collect::<Result<_, _>>()?;
+        Ok(Self { next, records, waiting, queued, looked: now, overdue: (now, 0) })
     }
 
     pub(super) fn backlog(&self) -> usize {
-        self.waiting.len() + self.queued
+        self.waiting.len() + self.queued.len()
     }
 
-    pub(super) fn queued(&self) -> usize {
-        self.queued
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queued.is_empty()
     }
 
     pub(super) fn sealed(&self) -> u64 {
         self.next & u64::from(u32::MAX)
     }
 
-    pub(super) fn owed(&self) -> Owed {
-        let mut owed = Owed::new();
+    pub(super) fn owed(&self) -> BTreeMap<Point, usize> {
+        let mut owed = BTreeMap::new();
         for (_, point) in self.waiting.keys() {
             *owed.entry(*point).or_default() += 1;
         }
@@ -147,21 +132,18 @@ impl Outbox {
     }
 
     /// Keeps a full batch until it can be sealed.
-    pub(super) fn queue(&mut self, batch: &FullBatch, store: &mut dyn Store) -> Result<(), StoreError> {
-        self.queued += 1;
-        store.put(QUEUE, &batch.slots.start().0.to_be_bytes(), &wire::encode(batch))
+    pub(super) fn queue(&mut self, batch: FullBatch, store: &mut dyn Store) -> Result<(), StoreError> {
+        store.put(QUEUE, &batch.slots.start().0.to_be_bytes(), &wire::encode(&batch))?;
+        self.queued.push(batch);
+        Ok(())
     }
 
-    /// Takes all batches that wait to be sealed, oldest first.
-    pub(super) fn take_queued(&mut self, store: &mut dyn Store) -> Result<Vec<FullBatch>, MeterError> {
-        let mut batches = Vec::new();
-        for (key, value) in store::entries(QUEUE, store)? {
-            batches
-                .push(wire::decode(&value).map_err(|_| MeterError::Damaged("a queued batch can't be read"))?);
-            store.remove(QUEUE, &key)?;
+    /// Takes all batches that wait to be sealed out of the queue, oldest first.
+    pub(super) fn take_queued(&mut self, store: &mut dyn Store) -> Result<Vec<FullBatch>, StoreError> {
+        for batch in &self.queued {
+            store.remove(QUEUE, &batch.slots.start().0.to_be_bytes())?;
         }
-        self.queued = 0;
-        Ok(batches)
+        Ok(std::mem::take(&mut self.queued))
     }
 
     /// The next record's number.
@@ -180,11 +162,11 @@ impl Outbox {
         now: Moment,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        let record = Sealed { carries: entry.carries, rid: entry.rid, at: now.0 };
+        let record = Row { cargo: entry.cargo, rid: entry.rid, at: now.0 };
         store.put(RECORD, &seq.to_be_bytes(), &wire::encode(&record))?;
         for (point, payload) in &entry.messages {
             store.put(MESSAGE, &message_key(seq, *point), payload)?;
-            self.waiting.insert((seq, *point), Repeat { due: now, tries: 0 });
+            self.waiting.insert((seq, *point), Repeat::at(now));
         }
         self.records.insert(seq, record);
         Ok(())
@@ -195,14 +177,14 @@ impl Outbox {
         let back = self.looked.since(now);
         if back > 0 {
             for repeat in self.waiting.values_mut() {
-                repeat.due = Moment(repeat.due.0.saturating_sub(back));
+                repeat.set_back(back);
             }
         }
         self.looked = now;
         self.waiting.iter().filter(|(_, r)| r.due <= now).map(|(key, _)| *key).take(most).collect()
     }
 
-    /// Notes that a message was sent: the next time is twice as far, with a jitter of a quarter.
+    /// Notes that a message was sent.
     pub(super) fn sent<R: CryptoRng>(
         &mut self,
         seq: u64,
@@ -212,11 +194,7 @@ impl Outbox {
         rng: &mut R,
     ) {
         if let Some(repeat) = self.waiting.get_mut(&(seq, point)) {
-            let wait =
-                pace.resend_first.saturating_mul(1 << repeat.tries.min(40)).min(pace.resend_last).max(1);
-            let jitter = rng.next_u64() % (wait / 2 + 1);
-            repeat.due = now.plus(wait - wait / 4 + jitter);
-            repeat.tries += 1;
+            repeat.sent(now, pace, rng);
         }
     }
 
@@ -244,7 +222,7 @@ impl Outbox {
         rid: &Rid,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        if self.records.get(&seq).is_some_and(|sealed| sealed.rid == *rid) {
+        if self.records.get(&seq).is_some_and(|row| row.rid == *rid) {
             self.drop_for(point, seq, store)?;
         }
         Ok(())
@@ -274,8 +252,8 @@ impl Outbox {
         retention: u64,
         store: &mut dyn Store,
     ) -> Result<(), StoreError> {
-        let over = |sealed: &Sealed| now.since(Moment(sealed.at)) > retention;
-        let gone: Vec<u64> = self.records.iter().filter(|(_, s)| over(s)).map(|(seq, _)| *seq).collect();
+        let over = |row: &Row| now.since(Moment(row.at)) > retention;
+        let gone: Vec<u64> = self.records.iter().filter(|(_, row)| over(row)).map(|(seq, _)| *seq).collect();
         let (looked, been) = self.overdue;
         let been = if gone.is_empty() { 0 } else { been + now.since(looked).min(LOOK) };
         self.overdue = (now, been);
@@ -291,18 +269,15 @@ impl Outbox {
     }
 
     /// What an entry carries, if it still waits.
-    pub(super) fn carries(&self, seq: u64) -> Option<Carries> {
-        self.records.get(&seq).map(|sealed| sealed.carries)
+    pub(super) fn cargo(&self, seq: u64) -> Option<Cargo> {
+        self.records.get(&seq).map(|row| row.cargo)
     }
 
     /// The aggregators that an entry waits for.
-    pub(super) fn points_of(&self, seq: u64) -> Vec<Point> {
-        let (Some(first), Some(last)) =
-            (Point::first(1).pop(), Point::first(protocol::shamir::MAX_PARTIES).pop())
-        else {
-            return Vec::new();
-        };
-        self.waiting.range((seq, first)..=(seq, last)).map(|((_, point), _)| *point).collect()
+    fn points_of(&self, seq: u64) -> Vec<Point> {
+        let first = Point::try_from(1).expect("points begin at 1");
+        let of_entry = self.waiting.range((seq, first)..).take_while(|((of, _), _)| *of == seq);
+        of_entry.map(|((_, point), _)| *point).collect()
     }
 }
 
@@ -315,9 +290,9 @@ fn message_key(seq: u64, point: Point) -> Vec<u8> {
     [&seq.to_be_bytes()[..], &[u8::from(point)]].concat()
 }
 
-fn seq_of(key: &[u8]) -> Result<u64, MeterError> {
-    let bytes = key.get(..8).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u64::from_be_bytes).ok_or(MeterError::Damaged("a record's key can't be read"))
+/// The number that a key begins with.
+fn number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(..8)?.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -341,22 +316,6 @@ mod tests {
         outbox
     }
 
-    /// The pause doubles from the first to the last, give or take a quarter, and time never runs out of it.
-    #[test]
-    fn pauses_double_and_are_bounded() {
-        let mut store = MemoryStore::default();
-        let mut outbox = outbox(1, &mut store);
-        let pace = Pace { resend_first: 5_000, resend_last: 3_600_000, ..Pace::default() };
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let key = outbox.due(START, 1)[0];
-        for tries in 0..100_u32 {
-            outbox.sent(key.0, key.1, START, &pace, &mut rng);
-            let pause = outbox.waiting[&key].due.since(START);
-            let wait = (5_000_u64 << tries.min(20)).min(3_600_000);
-            assert!((wait - wait / 4..=wait + wait / 4).contains(&pause), "{pause} ms after {tries} tries");
-        }
-    }
-
     /// A record goes with its last message; what was not acknowledged waits, also after a restart, and is due at once.
     #[test]
     fn records_go_with_their_last_message() {
@@ -371,7 +330,7 @@ mod tests {
         outbox.acknowledge_one(two, first + 1, &Rid::from([9; 32]), &mut store).unwrap();
         assert_eq!(outbox.records.len(), 2, "another record's name acknowledges nothing");
         store.commit().unwrap();
-        let mut again = Outbox::load(&mut store, START).unwrap();
+        let mut again = Outbox::load(&store, START).unwrap();
         assert_eq!((again.owed(), again.next), (outbox.owed(), outbox.next));
         assert_eq!(again.due(START, 10).len(), 3);
     }
@@ -382,7 +341,7 @@ mod tests {
         const YEAR: u64 = 365 * 86_400_000;
         let mut store = MemoryStore::default();
         let mut outbox = outbox(3, &mut store);
-        let retention = Pace::default().retention;
+        let retention = 92 * 86_400_000;
         for ahead in 0..100 {
             outbox.expire(START.plus(YEAR * (1 + ahead % 2)), retention, &mut store).unwrap();
             outbox.expire(START.plus(ahead), retention, &mut store).unwrap();

@@ -87,7 +87,7 @@ pub enum Anomaly {
         /// Seconds from the latest of them to the nearest register.
         off: u64,
         /// How many there may be.
-        tolerance: u32,
+        tolerance: u64,
     },
     /// Slots began without a reading.
     Missing {
@@ -173,11 +173,6 @@ impl Anomaly {
             _ => &[],
         }
     }
-
-    /// Whether it is only worth a line for whoever looks for it.
-    pub fn is_everyday(&self) -> bool {
-        matches!(self, Self::Repeated)
-    }
 }
 
 /// What to type when a register does not come back by itself.
@@ -219,7 +214,7 @@ impl fmt::Display for Anomaly {
                 f,
                 "{slots} slots began and no register was read near enough to their starts: the nearest was {off} s off, and \
                  {tolerance} s are allowed. Without such registers nothing is sent: have the meter read when a slot begins, \
-                 or set registers.tolerance_s, to half a slot at most"
+                 or set registers.tolerance, to half a slot at most"
             ),
             Self::Missing { first, slots } => write!(
                 f,

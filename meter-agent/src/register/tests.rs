@@ -27,11 +27,11 @@ fn measured(seconds: u64, import: Quantity) -> Measurement {
 fn run(registers: &mut Registers, all: &[Measurement]) -> (Vec<(u64, u64)>, Vec<&'static str>) {
     let (mut given, mut names) = (Vec::new(), Vec::new());
     for measurement in all {
-        let vetted = registers.observe(measurement, None, &limits());
+        let assessment = registers.observe(measurement, None, &limits());
         given.extend(
-            vetted.boundaries.iter().map(|b| (u64::from(b.at.0) - START / SLOT, b.import.watt_hours())),
+            assessment.readings.iter().map(|b| (u64::from(b.at.0) - START / SLOT, b.register.watt_hours())),
         );
-        names.extend(vetted.anomalies.iter().map(Anomaly::name));
+        names.extend(assessment.anomalies.iter().map(Anomaly::name));
     }
     (given, names)
 }
@@ -174,8 +174,8 @@ fn clocks_are_watched() {
     let mut registers = Registers::default();
     let mut at = |measured: u64, wall: u64, uptime: u64| {
         let clock = Clock { wall: Timestamp(START + wall), uptime: Duration::from_secs(uptime) };
-        let vetted = registers.observe(&register(measured, measured / 100), Some(clock), &limits());
-        vetted.anomalies.iter().map(Anomaly::name).collect::<Vec<_>>()
+        let assessment = registers.observe(&register(measured, measured / 100), Some(clock), &limits());
+        assessment.anomalies.iter().map(Anomaly::name).collect::<Vec<_>>()
     };
     assert_eq!(at(0, 0, 10), [""; 0]);
     assert_eq!(at(900, 901, 911), [""; 0]);
@@ -185,8 +185,8 @@ fn clocks_are_watched() {
     assert_eq!(at(4_600, 4_600, 1_010), ["clock_step", "missing"]);
     assert_eq!(at(1_100, 1_100, 1_110), ["clock_step", "late"]);
     let unset = Clock { wall: Timestamp(86_400), uptime: Duration::ZERO };
-    let vetted = Registers::default().observe(&register(0, 1), Some(unset), &limits());
-    assert_eq!(vetted.anomalies, [Anomaly::ClockUnset]);
+    let assessment = Registers::default().observe(&register(0, 1), Some(unset), &limits());
+    assert_eq!(assessment.anomalies, [Anomaly::ClockUnset]);
 }
 
 /// Interval energies make a register; one that is missing or told twice is named, and its slot does not look measured.
@@ -221,16 +221,17 @@ fn powers_make_two_registers() {
     let mut last = None;
     for step in 0..=30 {
         let watts = if step < 15 { "1000" } else { "-500" };
-        let vetted =
+        let assessment =
             registers.observe(&measured(step * 60, Quantity::Power(decimal(watts))), None, &limits());
-        assert_eq!(vetted.anomalies, []);
-        last = vetted.boundaries.last().copied().or(last);
+        assert_eq!(assessment.anomalies, []);
+        last = assessment.readings.last().copied().or(last);
     }
     // 14 minutes at 1 kW, half a minute's worth of the edge; the same for the export
     let last = last.unwrap();
-    assert_eq!((last.import.watt_hours(), last.export.unwrap().watt_hours()), (241, 129));
-    let vetted = registers.observe(&measured(1_800 + 301, Quantity::Power(decimal("1"))), None, &limits());
-    assert!(vetted.anomalies.contains(&Anomaly::Unmeasured { channel: Channel::Import, seconds: 301 }));
+    assert_eq!((last.register.watt_hours(), last.export.unwrap().watt_hours()), (241, 129));
+    let assessment =
+        registers.observe(&measured(1_800 + 301, Quantity::Power(decimal("1"))), None, &limits());
+    assert!(assessment.anomalies.contains(&Anomaly::Unmeasured { channel: Channel::Import, seconds: 301 }));
 }
 
 /// The export register is kept apart, and its faults leave import alone.
@@ -243,9 +244,9 @@ fn export_is_a_channel_of_its_own() {
     let mut registers = Registers::default();
     let mut seen = Vec::new();
     for measurement in [both(0, 100, 50), both(900, 110, 20), both(1_800, 120, 60)] {
-        let vetted = registers.observe(&measurement, None, &limits());
-        let shown = |b: &Boundary| (b.import.watt_hours(), b.export.map(Register::watt_hours));
-        seen.push((vetted.boundaries.iter().map(shown).collect::<Vec<_>>(), vetted.anomalies));
+        let assessment = registers.observe(&measurement, None, &limits());
+        let shown = |b: &Reading| (b.register.watt_hours(), b.export.map(Register::watt_hours));
+        seen.push((assessment.readings.iter().map(shown).collect::<Vec<_>>(), assessment.anomalies));
     }
     let decrease = Anomaly::Doubted { channel: Channel::Export, fault: Fault::Decrease(Decimal::from(30)) };
     let recovered = Anomaly::Recovered { channel: Channel::Export, after: 1 };
@@ -279,8 +280,8 @@ fn a_jump_that_stays_is_never_believed_by_waiting() {
         let limits = Limits { most_watts: watts.into(), ..limits() };
         let mut registers = Registers::default();
         let mut see = |slot: u64, watt_hours: u64| {
-            let vetted = registers.observe(&register(slot * SLOT, watt_hours), None, &limits);
-            (vetted.boundaries.len(), vetted.anomalies.first().map(Anomaly::name))
+            let assessment = registers.observe(&register(slot * SLOT, watt_hours), None, &limits);
+            (assessment.readings.len(), assessment.anomalies.first().map(Anomaly::name))
         };
         assert_eq!([see(0, 278_000), see(1, 278_100)], [(1, None); 2]);
         for slot in 2..3_000 {
@@ -343,10 +344,10 @@ fn the_limit_is_one_of_any_stretch_of_time() {
         let mut names = Vec::new();
         let mut highest = Decimal::ZERO;
         for measurement in measurements {
-            let vetted = registers.observe(measurement, None, &limits);
-            names.extend(vetted.anomalies.iter().map(Anomaly::name));
-            for boundary in vetted.boundaries {
-                highest = highest.max(boundary.import.watt_hours().into());
+            let assessment = registers.observe(measurement, None, &limits);
+            names.extend(assessment.anomalies.iter().map(Anomaly::name));
+            for boundary in assessment.readings {
+                highest = highest.max(boundary.register.watt_hours().into());
             }
         }
         (highest, names)
@@ -439,8 +440,8 @@ fn a_closing_register_has_to_be_plausible() {
 fn a_word_marks_its_boundary() {
     let mut registers = Registers::default();
     let see = |registers: &mut Registers, seconds, watt_hours: u32| {
-        let boundaries = registers.observe(&register(seconds, watt_hours), None, &limits()).boundaries;
-        boundaries.iter().map(|b| (b.import.watt_hours(), b.anew)).collect::<Vec<_>>()
+        let readings = registers.observe(&register(seconds, watt_hours), None, &limits()).readings;
+        readings.iter().map(|b| (b.register.watt_hours(), b.anew)).collect::<Vec<_>>()
     };
     assert_eq!(see(&mut registers, 0, 100), [(100, false)]);
     assert_eq!(say(&mut registers, Rebase::JumpIsReal), Err(RebaseError::NoJump));
@@ -463,9 +464,9 @@ fn export_is_rebased_alone() {
     assert_eq!(say(&mut registers, Rebase::ExportJumpIsReal), Err(RebaseError::NoJump));
     say(&mut registers, Rebase::NewExportLevel).unwrap();
     let mut shown = |seconds, import, export| {
-        let vetted = registers.observe(&both(seconds, import, export), None, &limits());
-        let b = vetted.boundaries[0];
-        (b.import.watt_hours(), b.export.map(Register::watt_hours), b.anew)
+        let assessment = registers.observe(&both(seconds, import, export), None, &limits());
+        let b = assessment.readings[0];
+        (b.register.watt_hours(), b.export.map(Register::watt_hours), b.anew)
     };
     assert_eq!(shown(2_700, 130, 7), (130, Some(50_000), false));
     assert_eq!(shown(3_600, 140, 9), (140, Some(50_002), false));
@@ -479,13 +480,13 @@ fn a_clock_that_was_ahead_is_forgotten() {
     let mut registers = Registers::default();
     let mut at = |wall: u64, uptime: u64, watt_hours: u64| {
         let clock = Clock { wall: Timestamp(START + wall), uptime: Duration::from_secs(uptime) };
-        let vetted = registers.observe(&register(wall, watt_hours), Some(clock), &limits());
-        let given: Vec<_> = vetted
-            .boundaries
+        let assessment = registers.observe(&register(wall, watt_hours), Some(clock), &limits());
+        let given: Vec<_> = assessment
+            .readings
             .iter()
-            .map(|b| (u64::from(b.at.0) - START / SLOT, b.import.watt_hours(), b.anew))
+            .map(|b| (u64::from(b.at.0) - START / SLOT, b.register.watt_hours(), b.anew))
             .collect();
-        (given, vetted.anomalies.iter().map(Anomaly::name).collect::<Vec<_>>())
+        (given, assessment.anomalies.iter().map(Anomaly::name).collect::<Vec<_>>())
     };
     assert_eq!(at(0, 0, 100), (vec![(0, 100, false)], vec![]));
     assert_eq!(at(YEAR, 900, 200).1, ["clock_step", "missing"]);

@@ -24,7 +24,9 @@ use protocol::unit::{MAX_REGISTER_WH, Timestamp};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Limits, RebaseError};
+use super::anomaly::Fault;
+use super::limits::Limits;
+use super::rebase::RebaseError;
 use crate::measurement::Quantity;
 
 /// After so many readings at another level that agree with each other, the register will hardly come back.
@@ -40,27 +42,27 @@ const CLOSING: u64 = 86_400;
 #[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Track {
     /// The last register that was believed.
-    last: Option<Seen>,
+    last: Option<Sample>,
     /// What makes the billed register of the device's: it changes with each rebase only.
     offset: Decimal,
     /// Registers that were not believed, since the last one that was.
     doubt: Option<Doubt>,
     /// The next register is a new device's and carries on from this billed one.
     adopt: Option<Decimal>,
-    /// Somebody said where the next register goes on from: the slot that it ends may carry more than slots can.
+    /// An operator stated what the next register continues: the slot that it ends may carry more than slots can.
     #[serde(rename = "leap")]
-    said: bool,
+    stated: bool,
     /// What interval energies and powers come to.
     tally: Tally,
     /// The new device's register at the change, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     opening: Option<Decimal>,
     /// Nothing was read since a rebase.
-    #[serde(default, skip_serializing_if = "is_false")]
-    unheard: bool,
+    #[serde(rename = "unheard", default, skip_serializing_if = "is_false")]
+    unread: bool,
     /// The last believed register that was below [`Track::last`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    earlier: Option<Seen>,
+    earlier: Option<Sample>,
     /// What is missing in the bucket, in watt-hours.
     #[serde(default, skip_serializing_if = "Decimal::is_zero")]
     spent: Decimal,
@@ -72,14 +74,14 @@ fn is_false(flag: &bool) -> bool {
 }
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
-struct Seen {
+struct Sample {
     at: Timestamp,
     raw: Decimal,
 }
 
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 struct Doubt {
-    seen: Seen,
+    seen: Sample,
     /// All of them.
     count: u32,
     /// Those of the latest one's level.
@@ -92,8 +94,8 @@ struct Doubt {
 /// Registers that go on from each other, and not from the last believed one.
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
 struct Level {
-    first: Seen,
-    latest: Seen,
+    first: Sample,
+    latest: Sample,
     readings: u32,
     /// It goes on from the register before the last believed one, which was too high.
     heals: bool,
@@ -109,18 +111,18 @@ struct Tally {
 
 /// A register that was believed.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) struct Taken {
+pub(super) struct Belief {
     /// The billed register in watt-hours.
     pub(super) billed: Decimal,
     /// How many were not believed before it.
     pub(super) after: u32,
     /// Seconds before it that nobody measured.
     pub(super) unmeasured: u64,
-    /// It goes on from where somebody said.
-    pub(super) said: bool,
+    /// It continues what an operator stated.
+    pub(super) stated: bool,
 }
 
-/// What somebody says of a new level.
+/// What an operator states of a new level.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 pub(super) struct Change {
     /// The old device's last register.
@@ -129,7 +131,7 @@ pub(super) struct Change {
     pub(super) opening: Option<Decimal>,
     /// Whatever it comes to.
     pub(super) force: bool,
-    /// When it is said.
+    /// When it is stated.
     pub(super) now: Timestamp,
 }
 
@@ -149,33 +151,33 @@ impl fmt::Debug for Track {
 impl Track {
     /// Goes on from a billed register of which nothing else is known.
     pub(super) fn from_billed(at: Timestamp, billed: Decimal) -> Self {
-        Self { last: Some(Seen { at, raw: billed }), ..Self::default() }
+        Self { last: Some(Sample { at, raw: billed }), ..Self::default() }
     }
 
-    /// Takes what the meter told.
+    /// Assesses what the meter reported.
     ///
     /// # Errors
     ///
     /// [`Fault`]; then nothing but the doubt has changed.
-    pub(super) fn take(
+    pub(super) fn assess(
         &mut self,
         at: Timestamp,
         quantity: Quantity,
         limits: &Limits,
-    ) -> Result<Taken, Fault> {
-        self.unheard = false;
+    ) -> Result<Belief, Fault> {
+        self.unread = false;
         let (raw, tally, unmeasured) = match quantity {
             Quantity::Register(raw) => (raw, self.tally, 0),
             Quantity::Energy { energy, seconds } => self.tally.energy(at, energy, seconds, limits)?,
             Quantity::Power(watts) => self.tally.power(at, watts, limits)?,
         };
-        let billed = self.follow(Seen { at, raw }, quantity, limits)?;
+        let billed = self.follow(Sample { at, raw }, quantity, limits)?;
         self.tally = tally;
         let after = self.doubt.take().map_or(0, |doubt| doubt.count);
-        Ok(Taken { billed, after, unmeasured, said: std::mem::take(&mut self.said) })
+        Ok(Belief { billed, after, unmeasured, stated: std::mem::take(&mut self.stated) })
     }
 
-    fn follow(&mut self, seen: Seen, quantity: Quantity, limits: &Limits) -> Result<Decimal, Fault> {
+    fn follow(&mut self, seen: Sample, quantity: Quantity, limits: &Limits) -> Result<Decimal, Fault> {
         let raw = seen.raw;
         if raw.is_sign_negative() && !raw.is_zero() {
             self.note(seen, None);
@@ -216,11 +218,11 @@ impl Track {
     }
 
     /// What the next register goes on from, with the offset of its device: nothing at the first one of a device.
-    fn base(&self) -> Option<(Seen, Decimal)> {
+    fn base(&self) -> Option<(Sample, Decimal)> {
         let last = self.last?;
         match (self.adopt, self.opening) {
             (None, _) => Some((last, self.offset)),
-            (Some(billed), Some(opening)) => Some((Seen { raw: opening, ..last }, billed - opening)),
+            (Some(billed), Some(opening)) => Some((Sample { raw: opening, ..last }, billed - opening)),
             (Some(_), None) => None,
         }
     }
@@ -228,8 +230,8 @@ impl Track {
     /// A register that can't go on from the last one.
     fn misfit(
         &mut self,
-        seen: Seen,
-        base: Seen,
+        seen: Sample,
+        base: Sample,
         misfit: &Misfit,
         quantity: Quantity,
         limits: &Limits,
@@ -251,7 +253,7 @@ impl Track {
     }
 
     /// Notes a register that does not follow, with its level; one that stays is another matter than one that comes and goes.
-    fn doubted(&mut self, seen: Seen, base: Seen, fault: Option<Fault>, limits: &Limits) -> Fault {
+    fn doubted(&mut self, seen: Sample, base: Sample, fault: Option<Fault>, limits: &Limits) -> Fault {
         let known = self.level_of(seen, limits);
         let level = match known {
             Some((_, level)) => Level { latest: seen, readings: level.readings.saturating_add(1), ..level },
@@ -270,7 +272,7 @@ impl Track {
         }
     }
 
-    fn note(&mut self, seen: Seen, level: Option<(Option<usize>, Level)>) {
+    fn note(&mut self, seen: Sample, level: Option<(Option<usize>, Level)>) {
         let mut levels = self.levels();
         let agreeing = level.map_or(0, |(_, level)| level.readings);
         match level {
@@ -303,7 +305,7 @@ impl Track {
     }
 
     /// The level that a register goes on from, or that it is a part of.
-    fn level_of(&self, seen: Seen, limits: &Limits) -> Option<(usize, Level)> {
+    fn level_of(&self, seen: Sample, limits: &Limits) -> Option<(usize, Level)> {
         let goes_on = |level: &Level| {
             let (low, high) =
                 if seen.at >= level.latest.at { (level.latest, seen) } else { (seen, level.latest) };
@@ -315,7 +317,7 @@ impl Track {
     }
 
     /// Whether a register that could go on from the last believed one goes on from another level instead.
-    fn is_of_a_level(&self, seen: Seen, base: Seen, limits: &Limits) -> bool {
+    fn is_of_a_level(&self, seen: Sample, base: Sample, limits: &Limits) -> bool {
         let Some((_, level)) = self.level_of(seen, limits) else { return false };
         let (fall, rise) = (base.raw - level.first.raw, seen.raw - base.raw);
         let at_once = seen.at.since(level.latest.at) <= limits.slot.seconds().into();
@@ -325,7 +327,7 @@ impl Track {
     }
 
     /// Whether a register that is below the last believed one goes on from the one before that.
-    fn is_older(&self, seen: Seen, base: Seen, limits: &Limits) -> bool {
+    fn is_older(&self, seen: Sample, base: Sample, limits: &Limits) -> bool {
         let quantity = Quantity::Register(seen.raw);
         self.adopt.is_none()
             && !seen.raw.is_zero()
@@ -335,12 +337,12 @@ impl Track {
                 .is_some_and(|earlier| step(earlier, Decimal::ZERO, seen, quantity, limits).is_ok())
     }
 
-    /// Says how a new level of the device's register goes on from the old one, in watt-hours; gives what that adds to the
-    /// billed register at once. What was said before and came true of no reading counts no more.
+    /// States how a new level of the device's register continues the old one, in watt-hours; gives what that adds to the
+    /// billed register at once. An earlier statement that no reading confirmed counts no more.
     pub(super) fn rebase(&mut self, change: Change, limits: &Limits) -> Result<Decimal, RebaseError> {
         let Change { closing, opening, force, now } = change;
         let last = self.last.ok_or(RebaseError::Nothing)?;
-        if self.unheard && !force {
+        if self.unread && !force {
             return Err(RebaseError::Again);
         }
         let levels = self.levels();
@@ -369,11 +371,11 @@ impl Track {
             return Err(RebaseError::Beyond);
         }
         (self.adopt, self.opening, self.doubt) = (Some(billed), opening, None);
-        (self.unheard, self.said) = (true, true);
+        (self.unread, self.stated) = (true, true);
         Ok(adds)
     }
 
-    /// Says that a jump is energy that was used; gives how much of it there is as yet.
+    /// States that a jump is energy that was used; gives how much of it there is so far.
     pub(super) fn believe_jump(&mut self) -> Result<Decimal, RebaseError> {
         self.last.ok_or(RebaseError::Nothing)?;
         let (base, offset) = self.base().ok_or(RebaseError::NoJump)?;
@@ -383,7 +385,7 @@ impl Track {
         billed.filter(|billed| *billed <= Decimal::from(MAX_REGISTER_WH)).ok_or(RebaseError::Beyond)?;
         (self.last, self.offset, self.spent) = (Some(level.first), offset, Decimal::ZERO);
         (self.adopt, self.opening, self.doubt, self.earlier) = (None, None, None, None);
-        (self.unheard, self.said) = (true, true);
+        (self.unread, self.stated) = (true, true);
         Ok(level.latest.raw - base.raw)
     }
 
@@ -392,7 +394,7 @@ impl Track {
         self.last.is_some()
     }
 
-    /// Takes what is known to be of `at`: the clock was ahead when it was measured.
+    /// Dates what is known at `at` at the latest: the clock was ahead when it was measured.
     pub(super) fn set_back(&mut self, at: Timestamp) {
         for seen in [&mut self.last, &mut self.earlier].into_iter().flatten() {
             seen.at = seen.at.min(at);
@@ -406,9 +408,9 @@ impl Track {
 
 /// What is missing in the bucket after a step from one register to another, if it is a plausible one.
 fn step(
-    from: Seen,
+    from: Sample,
     spent: Decimal,
-    to: Seen,
+    to: Sample,
     quantity: Quantity,
     limits: &Limits,
 ) -> Result<Decimal, Misfit> {
@@ -465,7 +467,7 @@ impl Tally {
         };
         let elapsed = at.since(until);
         let next = Self { until: Some(at), power: Some(watts), ..self };
-        if elapsed > limits.hold.into() {
+        if elapsed > limits.pause {
             return Ok((self.total, next, elapsed));
         }
         let twice = before.checked_add(watts).and_then(|sum| sum.checked_mul(Decimal::from(elapsed)));

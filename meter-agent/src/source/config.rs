@@ -8,17 +8,19 @@ use protocol::id::MeterId;
 use protocol::unit::{MAX_REGISTER_WH, Register, Slot, SlotLength};
 use runtime::link::Endpoint;
 use serde::{Deserialize, Serialize};
-use store::Store;
 use tracing::warn;
 
 use super::csv::{self, CellQuantity, Format};
 use super::input::{Input, Line};
+use super::live::Live;
 use super::message::{Field, PRESETS, Preset};
-use super::{Live, synthetic};
-use crate::feed::{Base, Feed};
+use super::replay::{Base, Replay};
+use super::synthetic;
 use crate::measurement::Unit;
-use crate::meter::{MeterError, Reading};
-use crate::register::Limits;
+use crate::reading::Reading;
+
+/// The most slots of a synthetic home: 28 years of quarter-hours.
+const MAX_SYNTHETIC: u32 = 1_000_000;
 
 /// Where readings come from.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -30,8 +32,8 @@ pub enum SourceConfig {
         file: PathBuf,
         /// The home's column.
         column: String,
-        /// The register before the first interval, in watt-hours, where the cells are energies. Without it they go on from the
-        /// last register that was taken, and begin at 0 where there is none.
+        /// The register before the first interval, in watt-hours, where the cells are energies. Without it they continue the
+        /// last reading, and begin at 0 where there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         register: Option<u64>,
         /// Slots a second; 0 is as fast as receipts allow.
@@ -85,7 +87,7 @@ pub enum SourceConfig {
     },
     /// JSON messages of a broker.
     Mqtt {
-        /// The broker, which is always to be said: the one that the agent sends to carries nothing but its own topics.
+        /// The broker. It is always another one than the agent sends to, which carries nothing but its own topics.
         broker: Option<Endpoint>,
         /// A family of devices whose messages are known.
         preset: Option<String>,
@@ -120,35 +122,13 @@ fn central_europe() -> i8 {
     1
 }
 
-/// A source whose configuration is what it should be.
+/// A source whose configuration is valid.
 #[derive(Debug)]
 pub enum Source {
-    /// Readings that there are already.
-    Replay(Feed),
-    /// A meter that is to be listened to.
+    /// Readings that are known already.
+    Replay(Replay),
+    /// A meter that reports live.
     Live(Box<Live>),
-}
-
-impl Source {
-    /// What feeds the role with it.
-    ///
-    /// # Errors
-    ///
-    /// [`MeterError`] if the store is damaged.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn feed(self, directory: &Path, limits: Limits, store: &dyn Store) -> Result<Feed, MeterError> {
-        match self {
-            Self::Replay(feed) => feed.looking(limits, store),
-            Self::Live(live) => {
-                let at_once = live.is_at_once();
-                let feed = Feed::live(live.listen(directory), limits, store)?;
-                Ok(if at_once { feed.at_once() } else { feed })
-            }
-        }
-    }
 }
 
 impl SourceConfig {
@@ -158,56 +138,55 @@ impl SourceConfig {
     ///
     /// A file that can't be read, a column that it does not have, a topic that is missing.
     pub fn open(&self, directory: &Path, slot: SlotLength, meter: &MeterId) -> anyhow::Result<Source> {
-        let live = |live| Ok(Source::Live(Box::new(live)));
-        match self {
+        let live = match self {
             Self::Csv { file, column, register, slots_per_second, own_time, format } => {
                 let path = directory.join(file);
                 let (readings, base) = read_csv(&path, column, *register, slot, format)
-                    .with_context(|| format!("the load data {} was refused", path.display()))?;
+                    .with_context(|| format!("cannot use the load data {}", path.display()))?;
                 anyhow::ensure!(
-                    !(*own_time && *slots_per_second != 0.0),
-                    "own_time and slots_per_second are two speeds: say one of them"
+                    !*own_time || *slots_per_second == 0.0,
+                    "expected one of own_time and slots_per_second; found both. Leave one out"
                 );
-                let feed = if *own_time {
-                    Feed::at_own_time(readings, slot)
+                let replay = if *own_time {
+                    Replay::at_own_time(readings, slot)
                 } else {
-                    Feed::replay(readings, checked_speed(*slots_per_second)?)
+                    Replay::new(readings, checked_speed(*slots_per_second)?)
                 };
-                Ok(Source::Replay(feed.based(base)))
+                return Ok(Source::Replay(replay.based(base)));
             }
             Self::Synthetic { seed, index, start, slots, slots_per_second } => {
+                anyhow::ensure!(
+                    *slots <= MAX_SYNTHETIC && start.checked_add(*slots).is_some(),
+                    "expected at most {MAX_SYNTHETIC} slots and a last slot of at most {}, for example `start = 490992` and \
+                     `slots = 672`; found `start = {start}` and `slots = {slots}`",
+                    u32::MAX
+                );
                 let home = synthetic::home(*seed, *index, Slot(*start), *slots, slot);
                 let readings = home.readings(Register::try_from(0)?).collect();
-                Ok(Source::Replay(Feed::replay(readings, checked_speed(*slots_per_second)?)))
+                return Ok(Source::Replay(Replay::new(readings, checked_speed(*slots_per_second)?)));
             }
-            Self::Lines { input } => {
-                input.check(directory)?;
-                live(Live::Lines(input.clone()))
-            }
+            Self::Lines { input } => Live::Lines(input.within(directory)?),
             Self::P1 { input, line, winter_offset } => {
-                input.check(directory)?;
-                let offset = Offset::from_hours(*winter_offset)
-                    .ok()
-                    .with_context(|| format!("a winter_offset of {winter_offset} hours is none"))?;
-                live(Live::Telegrams(input.clone(), *line, offset))
+                let offset = Offset::from_hours(*winter_offset).ok().with_context(|| {
+                    format!("expected winter_offset in hours, for example `winter_offset = 1`; found {winter_offset}")
+                })?;
+                Live::Telegrams(input.within(directory)?, *line, offset)
             }
-            Self::Sml { input, line } => {
-                input.check(directory)?;
-                live(Live::Sml(input.clone(), *line))
-            }
+            Self::Sml { input, line } => Live::Sml(input.within(directory)?, *line),
             Self::Mqtt { broker, .. } => {
                 let endpoint = broker.as_ref().context(
-                    "an mqtt source needs its broker: the one that the agent sends to lets a meter read nothing but what is meant \
-                     for it. Say where the devices publish: broker = { address = \"192.168.1.10:1883\" }, with user and \
-                     password_file if it asks for them",
+                    "expected the broker of the devices in [source.mqtt], for example \
+                     `broker = { address = \"192.168.1.10:1883\" }`, with user and password_file if it requires them; found \
+                     none. The broker that the agent sends to lets a meter read its own topics only",
                 )?;
                 let settings = endpoint.settings(directory, &format!("source-{meter}"))?;
-                live(Live::Messages(Box::new(settings), self.field()?))
+                Live::Messages(Box::new(settings), self.field()?)
             }
-        }
+        };
+        Ok(Source::Live(Box::new(live)))
     }
 
-    /// Where an MQTT source has its values: the preset's places, with what is said otherwise.
+    /// Where an MQTT source has its values: the preset's places, unless the configuration names others.
     fn field(&self) -> anyhow::Result<Field> {
         let Self::Mqtt { preset, device, topic, import, export, time, unit, .. } = self else {
             anyhow::bail!("only an mqtt source has messages");
@@ -216,18 +195,18 @@ impl SourceConfig {
             Some(name) => {
                 let known = Preset::named(name).with_context(|| {
                     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-                    format!("there is no preset `{name}`; there are {}", names.join(", "))
+                    format!("expected a preset, one of {}; found `{name}`", names.join(", "))
                 })?;
                 anyhow::ensure!(
                     device.is_some() || topic.is_some(),
-                    "the preset `{name}` needs the device's name in its topic, such as device = \"kitchen\""
+                    "expected the device's name with the preset `{name}`, for example `device = \"kitchen\"`; found none"
                 );
                 Some(known.field(device.as_deref().unwrap_or_default()))
             }
             None => None,
         };
         let missing = |what: &str| {
-            format!("an mqtt source needs a preset, or topic, import and unit; there is no {what}")
+            format!("expected a preset, or topic, import and unit, in [source.mqtt]; found no {what}")
         };
         let or_known = |own: &Option<String>, known: Option<String>| own.clone().or(known);
         // a preset's export is of its own quantity: beside a power, a register would be read as watts
@@ -246,13 +225,13 @@ impl SourceConfig {
         for pointer in pointers.into_iter().flatten() {
             anyhow::ensure!(
                 pointer.is_empty() || pointer.starts_with('/'),
-                "`{pointer}` is not a JSON pointer, such as /ENERGY/Total"
+                "expected a JSON pointer, for example `/ENERGY/Total`; found `{pointer}`"
             );
         }
         let levels = field.topic.split('/').any(|level| level == "+" || level == "#" || level.is_empty());
         anyhow::ensure!(
             !levels && !field.topic.contains('\0'),
-            "`{}` is not one device's topic: a wildcard would mix several meters",
+            "expected the topic of one device, for example `tele/kitchen/SENSOR`; found `{}`. A wildcard would mix several meters",
             field.topic
         );
         Ok(field)
@@ -261,7 +240,10 @@ impl SourceConfig {
 
 fn checked_speed(slots_per_second: f64) -> anyhow::Result<f64> {
     let sane = slots_per_second == 0.0 || (1e-6..=1e9).contains(&slots_per_second);
-    anyhow::ensure!(sane, "{slots_per_second} slots a second is no speed; 0 is as fast as receipts allow");
+    anyhow::ensure!(
+        sane,
+        "expected slots_per_second from 0.000001 to 1000000000, or 0 for as fast as receipts allow; found {slots_per_second}"
+    );
     Ok(slots_per_second)
 }
 
@@ -276,21 +258,21 @@ fn read_csv(
     if csv::ends_within_a_line(path)? {
         warn!(
             file = %path.display(),
-            "the file does not end with the end of a line: its last row is taken as it stands; was the file cut off in it?"
+            "the last line of the file has no end. Its row is used as it is. Was the file cut off?"
         );
     }
     if format.quantity == CellQuantity::Register {
         anyhow::ensure!(
             register.is_none(),
-            "register is said, and the cells are registers themselves: leave it out, or say format.quantity = \"energy\""
+            "expected no `register`, because the cells are registers; found one. Leave it out, or set format.quantity = \"energy\""
         );
         let read = csv::read_registers(text, column, slot, format)?;
         let apart = read.readings.windows(2).map(|pair| pair[1].at.0 - pair[0].at.0).min();
         if let Some(apart @ 2..) = apart {
             anyhow::bail!(
-                "the registers are {} s apart or more and the roster's slots are {} s: no slot's energy would be known, and no record \
-                 made. Replay registers of every slot's start, or make a roster of longer slots (wattveil init --slot-minutes 15, 30 \
-                 or 60)",
+                "expected a register at every slot's start; found registers {} s apart or more, and slots of {} s. No slot's energy \
+                 would be known. Replay more registers, or make a roster with longer slots (wattveil init --slot-minutes 15, 30 or \
+                 60)",
                 u64::from(apart) * u64::from(slot.seconds()),
                 slot.seconds()
             );
@@ -300,7 +282,7 @@ fn read_csv(
                 home = column,
                 readings = read.readings.len(),
                 missing = read.missing,
-                "the home is incomplete: what it used over the gaps is billed by its registers' difference only"
+                "registers are missing: the energy of the gaps is billed by the registers' difference only"
             );
         }
         return Ok((read.readings, Base::Measured));
@@ -311,18 +293,17 @@ fn read_csv(
     let home = home.ok_or_else(|| csv::no_column(column, &names))?;
     anyhow::ensure!(
         home.slot == slot,
-        "the data's intervals are {} s, the roster's slots {} s: replay data of such intervals, or make a roster of such slots \
+        "expected intervals of {} s, as the roster's slots; found {} s. Replay other data, or make a roster with these slots \
          (wattveil init --slot-minutes {})",
-        home.slot.seconds(),
         slot.seconds(),
+        home.slot.seconds(),
         home.slot.seconds() / 60
     );
-    let base = if register.is_some() { Base::Said } else { Base::Open };
+    let base = if register.is_some() { Base::Stated } else { Base::Open };
     let readings: Vec<Reading> = home.readings(Register::try_from(register.unwrap_or(0))?).collect();
     anyhow::ensure!(
         readings.len() == home.energies.len() + 1,
-        "the register would pass the largest there can be, {MAX_REGISTER_WH} Wh, in interval {} of {}: is register, in Wh, what it \
-         should be?",
+        "the register would exceed the largest, {MAX_REGISTER_WH} Wh, in interval {} of {}. Is `register` right, in Wh?",
         readings.len(),
         home.energies.len()
     );
@@ -338,7 +319,7 @@ mod tests {
         config.field()
     }
 
-    /// A preset needs a device; each of its places can be said otherwise; without one, all is to be said.
+    /// A preset needs a device; each of its places can be changed; without a preset, all are required.
     #[test]
     fn presets_can_be_changed() {
         let field = mqtt("preset = \"tasmota\"\ndevice = \"cellar\"\nimport = \"/SML/total_in\"").unwrap();
@@ -346,13 +327,16 @@ mod tests {
         let own = mqtt("topic = \"a/b\"\nimport = \"\"\nunit = \"kW\"").unwrap();
         assert!(own.unit.is_power());
         for (text, message) in [
-            ("preset = \"toaster\"", "there is no preset `toaster`; there are tasmota, shelly-3em"),
-            ("preset = \"tasmota\"", "needs the device's name in its topic, such as device = \"kitchen\""),
-            ("topic = \"a\"\nunit = \"Wh\"", "there is no import"),
+            ("preset = \"toaster\"", "expected a preset, one of tasmota, shelly-3em"),
+            (
+                "preset = \"tasmota\"",
+                "with the preset `tasmota`, for example `device = \"kitchen\"`; found none",
+            ),
+            ("topic = \"a\"\nunit = \"Wh\"", "found no import"),
             ("topic = \"a/+\"\nimport = \"/x\"\nunit = \"Wh\"", "a wildcard would mix several meters"),
             (
                 "topic = \"a\"\nimport = \"x\"\nunit = \"Wh\"",
-                "`x` is not a JSON pointer, such as /ENERGY/Total",
+                "expected a JSON pointer, for example `/ENERGY/Total`; found `x`",
             ),
         ] {
             let error = mqtt(text).unwrap_err().to_string();
@@ -381,14 +365,14 @@ mod tests {
         format!("{:#}", opened(text, directory).expect_err(text))
     }
 
-    /// What could only fail silently later is refused before a role starts.
+    /// What could only fail silently later is rejected before a role starts.
     #[test]
-    fn what_gives_nothing_is_refused_at_once() {
+    fn what_gives_nothing_is_rejected_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let here = directory.path();
         for kind in ["lines", "p1", "sml"] {
             let message = refused(&format!("[{kind}]\ninput = \"file:none.txt\""), here);
-            assert!(message.contains("none.txt; say a file that is there"), "{message}");
+            assert!(message.contains("none.txt. Configure a file that exists"), "{message}");
             assert!(refused(&format!("[{kind}]\ninput = \"file:.\""), here).contains("cannot read"));
             std::fs::write(here.join("some.txt"), "").unwrap();
             assert!(opened(&format!("[{kind}]\ninput = \"file:some.txt\""), here).is_ok());
@@ -410,15 +394,18 @@ mod tests {
         let hours = "interval_start,a\n2026-01-01T00:00Z,1\n2026-01-01T01:00Z,1\n";
         let message = refused(&csv(hours, ""), here);
         assert!(
-            message.contains("3600 s, the roster's slots 900 s") && message.contains("--slot-minutes 60"),
+            message.contains("900 s, as the roster's slots; found 3600 s")
+                && message.contains("--slot-minutes 60"),
             "{message}"
         );
         let coarse = "time,a\n2026-01-01T00:00Z,1\n2026-01-01T00:30Z,2\n2026-01-01T01:00Z,3\n";
         let registers = "[csv.format]\nquantity = \"register\"\nallow_missing = true";
         let message = refused(&csv(coarse, registers), here);
-        assert!(message.contains("1800 s apart or more and the roster's slots are 900 s"), "{message}");
+        assert!(message.contains("1800 s apart or more, and slots of 900 s"), "{message}");
+        let message = refused("[synthetic]\nseed = 1\nindex = 0\nstart = 1\nslots = 4294967295", here);
+        assert!(message.contains("expected at most 1000000 slots"), "{message}");
         let message = refused(&csv(coarse, &format!("register = 5\n{registers}")), here);
-        assert!(message.contains("the cells are registers themselves"), "{message}");
+        assert!(message.contains("because the cells are registers"), "{message}");
     }
 
     /// A file that was cut off in its last line is seen, a whole one and an empty one are not taken for it.

@@ -1,8 +1,8 @@
 //! Load data from a CSV file: a column of times, and one column of energies or of registers a home.
 //!
-//! Nothing is guessed: an empty cell, a repeated or missing interval, a number that is none is refused with its line
-//! and column. Where a register may be missing ([`Format::allow_missing`]), what was used over the gap is in the next one;
-//! an hour that comes twice must then be there twice and whole, or have offsets.
+//! Nothing is guessed: an empty cell, a repeated or missing interval, a number that is none is rejected with its line
+//! and column. Where a register may be missing ([`Format::allow_missing`]), what was used over the gap is in the next one.
+//! An hour that comes twice must then be there twice and whole, or have offsets.
 
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
 
-use super::Series;
+use super::series::Series;
 use crate::measurement::Unit;
-use crate::meter::Reading;
+use crate::reading::Reading;
 
 /// What the cells of a file are.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,7 +27,7 @@ pub struct Format {
     pub quantity: CellQuantity,
     /// `Wh` or `kWh`.
     pub unit: Unit,
-    /// The zone of times without an offset, such as `Europe/Berlin`; without it every time needs an offset.
+    /// The zone of times without an offset, for example `Europe/Berlin`; without it every time needs an offset.
     pub zone: Option<String>,
     /// Registers may be missing: what was used over the gap is billed by the registers' difference.
     pub allow_missing: bool,
@@ -59,29 +59,15 @@ pub struct Readings {
     pub missing: usize,
 }
 
-/// Why a file of load data was refused.
+/// Why a file of load data was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
     /// The file can't be read.
-    #[error("cannot read {}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Not CSV, or rows of different length.
-    #[error("line {line}: {reason}")]
-    Row {
-        /// The line, from 1.
-        line: u64,
-        /// What was found.
-        reason: String,
-    },
+    #[error("cannot read {}", _0.display())]
+    Open(PathBuf, #[source] std::io::Error),
     /// A header that is not `interval_start,NAME,…`.
     #[error(
-        "line 1: the header must be `{wanted}` and then one name a home, separated by commas; found {found}"
+        "line 1: expected the header `{wanted}` and then one name a home, separated by commas; found {found}"
     )]
     Header {
         /// The first column's name that was wanted.
@@ -89,43 +75,34 @@ pub enum CsvError {
         /// What was found.
         found: String,
     },
-    /// A time that is none, or not the one that follows.
-    #[error("line {line}, column {column}: {reason}")]
-    Time {
+    /// A line that can't be read, or a cell of it.
+    #[error("line {line}{}: {reason}", column.as_ref().map(|name| format!(", column {name}")).unwrap_or_default())]
+    Line {
         /// The line, from 1.
         line: u64,
-        /// The column of times.
-        column: &'static str,
-        /// What was found and wanted.
+        /// The column, if the reason is a cell.
+        column: Option<String>,
+        /// What was expected and found.
         reason: String,
     },
-    /// A cell that is no energy or no register.
-    #[error("line {line}, column {column}: {reason}")]
-    Cell {
-        /// The line, from 1.
-        line: u64,
-        /// The home.
-        column: String,
-        /// What was found and wanted.
-        reason: String,
-    },
-    /// No such home.
-    #[error("there is no column `{wanted}`; there are {known}")]
-    Column {
-        /// The home that was asked for.
-        wanted: String,
-        /// Those that there are.
-        known: String,
-    },
+    /// No such home: its name, and those that there are.
+    #[error("expected a column `{0}`; found {1}")]
+    Column(String, String),
     /// No such zone.
-    #[error("`{0}` is not a time zone, such as Europe/Berlin")]
+    #[error("expected a time zone, for example `Europe/Berlin`; found `{0}`")]
     Zone(String),
     /// A unit that is neither.
-    #[error("the unit of a file is Wh or kWh, not {0:?}")]
+    #[error("expected the unit Wh or kWh; found {0:?}")]
     Unit(Unit),
     /// Fewer than two rows: the interval is unknown.
-    #[error("the file needs at least two rows, it has {0}")]
+    #[error("expected at least two rows; found {0}")]
     Short(usize),
+}
+
+impl CsvError {
+    fn cell(line: u64, column: &str, reason: String) -> Self {
+        Self::Line { line, column: Some(column.to_owned()), reason }
+    }
 }
 
 /// Reads every home's integer watt-hours of a file.
@@ -143,7 +120,7 @@ pub fn read_file(path: &Path) -> Result<Vec<Series>, CsvError> {
 ///
 /// [`CsvError::Open`].
 pub fn ends_within_a_line(path: &Path) -> Result<bool, CsvError> {
-    let refused = |source| CsvError::Open { path: path.into(), source };
+    let refused = |error| CsvError::Open(path.into(), error);
     let mut file = std::fs::File::open(path).map_err(refused)?;
     if !file.metadata().map_err(refused)?.is_file() || file.seek(SeekFrom::End(0)).map_err(refused)? == 0 {
         return Ok(false);
@@ -159,7 +136,7 @@ pub fn ends_within_a_line(path: &Path) -> Result<bool, CsvError> {
 ///
 /// [`CsvError::Open`].
 pub fn open(path: &Path) -> Result<impl Read, CsvError> {
-    let file = std::fs::File::open(path).map_err(|source| CsvError::Open { path: path.into(), source })?;
+    let file = std::fs::File::open(path).map_err(|error| CsvError::Open(path.into(), error))?;
     Ok(std::io::BufReader::new(file))
 }
 
@@ -212,7 +189,7 @@ pub fn read_registers(
     let Some(index) = table.names.iter().position(|name| name == column) else {
         return Err(no_column(column, &table.names));
     };
-    let refused = |line, reason| CsvError::Cell { line, column: column.to_owned(), reason };
+    let refused = |line, reason| CsvError::cell(line, column, reason);
     if format.allow_missing || table.rows.iter().all(|row| row.twice > 0) {
         whole_nights(&table.rows, slot)?;
     }
@@ -229,36 +206,40 @@ pub fn read_registers(
             if format.allow_missing {
                 continue;
             }
-            let reason = "the cell is empty; set format.allow_missing = true to bill over it by the registers' difference";
+            let reason = "expected a register; found an empty cell. To bill the gap by the registers' difference, set \
+                          format.allow_missing = true";
             return Err(refused(row.line, reason.to_owned()));
         }
         let register = register(cell, format.unit).ok_or_else(|| {
-            refused(row.line, format!("`{}` is not a register in {}", short(cell), unit_name(format.unit)))
+            let (name, cell) = (unit_name(format.unit), short(cell));
+            refused(row.line, format!("expected a register in {name}; found `{cell}`"))
         })?;
         if let Some(last) = readings.last() {
             let (was, is) = (last.register.watt_hours(), register.watt_hours());
             let slots = u64::from(at.0 - last.at.0);
             let most = slots.saturating_mul(MAX_SLOT_WH.unsigned_abs());
             if is < was {
+                let by = was - is;
                 let reason = format!(
-                    "the register is {} Wh below the one of line {above}: was the meter reset or swapped? End the file there, \
-                     replay it, type: meter-agent rebase --config FILE (see --help for a swap), and replay the rest as a file \
-                     of its own",
-                    was - is
+                    "the register is {by} Wh below the one of line {above}. Was the meter reset or swapped? End the file before \
+                     this line and replay it. Then type: meter-agent rebase --config FILE (see --help for a swap). Then replay \
+                     the rest as a file of its own"
                 );
                 return Err(refused(row.line, reason));
             }
             if is - was > most {
+                let by = is - was;
                 let reason = format!(
-                    "the register is {} Wh above the one of line {above}, more than the {most} Wh that {slots} slots can \
-                     carry",
-                    is - was
+                    "the register is {by} Wh above the one of line {above}; expected at most {most} Wh in {slots} slots. If it \
+                     is an error, correct the file. If the energy was used, end the file before this line and replay it. Then \
+                     replay the rest as a file of its own: the agent reports the jump. Then stop the agent, type: meter-agent \
+                     rebase --config FILE --jump-is-real, and replay the rest again"
                 );
                 return Err(refused(row.line, reason));
             }
         }
         above = row.line;
-        readings.push(Reading { at, register, export: None });
+        readings.push(Reading::new(at, register));
     }
     let [first, .., last] = readings[..] else { return Err(CsvError::Short(readings.len())) };
     let slots = (last.at.0 - first.at.0) as usize + 1;
@@ -267,7 +248,7 @@ pub fn read_registers(
 
 /// The error for a home that is not there.
 pub(crate) fn no_column(wanted: &str, names: &[String]) -> CsvError {
-    CsvError::Column { wanted: wanted.to_owned(), known: names.join(", ") }
+    CsvError::Column(wanted.to_owned(), names.join(", "))
 }
 
 struct Table {
@@ -292,14 +273,17 @@ impl Row {
     }
 
     fn refused(&self, reason: String) -> CsvError {
-        CsvError::Time { line: self.line, column: self.column, reason }
+        CsvError::cell(self.line, self.column, reason)
     }
 
     fn slot(&self, length: SlotLength) -> Result<Slot, CsvError> {
         let seconds = i64::from(length.seconds());
         let number = u32::try_from(self.at / seconds).ok().filter(|_| self.at % seconds == 0 && self.at >= 0);
-        let off =
-            || self.refused(format!("it is not at a multiple of {seconds} s of UTC, where a slot begins"));
+        let off = || {
+            self.refused(format!(
+                "expected a slot's start, at a multiple of {seconds} s of UTC; found another time"
+            ))
+        };
         number.map(Slot).ok_or_else(off)
     }
 }
@@ -325,7 +309,7 @@ impl Table {
             let cell = record.get(0).unwrap_or_default().trim();
             let before = rows.last().map(|row| row.at);
             let parsed = time(cell, zone.as_ref(), before);
-            let (at, twice) = parsed.map_err(|reason| CsvError::Time { line, column: times, reason })?;
+            let (at, twice) = parsed.map_err(|reason| CsvError::cell(line, times, reason))?;
             rows.push(Row { line, column: times, at, twice, record });
         }
         Ok(Self { names, rows })
@@ -356,20 +340,20 @@ fn one_line(line: u64, record: &StringRecord) -> Result<(), CsvError> {
     let broken = record.iter().position(|cell| cell.contains(['\n', '\r']));
     let Some(index) = broken else { return Ok(()) };
     let reason =
-        format!("the cell in column {} goes on over the line's end: is a quote left open in it?", index + 1);
-    Err(CsvError::Row { line, reason })
+        format!("the cell in column {} continues on the next line. Is a quote left open in it?", index + 1);
+    Err(CsvError::Line { line, column: None, reason })
 }
 
 fn row_error(error: &csv::Error) -> CsvError {
     let line = error.position().map_or(1, csv::Position::line);
     let reason = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} cells, the header has {expected_len}")
+            format!("expected {expected_len} cells, as in the header; found {len}")
         }
-        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8".to_owned(),
-        _ => "the row can't be read".to_owned(),
+        csv::ErrorKind::Utf8 { .. } => "expected text in UTF-8; found other bytes".to_owned(),
+        _ => format!("cannot read the row: {error}"),
     };
-    CsvError::Row { line, reason }
+    CsvError::Line { line, column: None, reason }
 }
 
 /// The Unix time of a cell, and the length of the hour that comes twice that it is in.
@@ -377,19 +361,21 @@ fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64
     if let Ok(time) = cell.parse::<jiff::Timestamp>() {
         return Ok((time.as_second(), 0));
     }
+    let found = short(cell);
     let Some(zone) = zone else {
-        let wanted = "is not a time with an offset, such as 2026-01-31T23:45:00+01:00";
-        let local = cell.parse::<DateTime>().is_ok();
-        let hint =
-            if local { "; if it is local time, set format.zone = \"Europe/Berlin\" or the like" } else { "" };
-        return Err(format!("`{}` {wanted}{hint}", short(cell)));
+        let hint = match cell.parse::<DateTime>() {
+            Ok(_) => ". If it is local time, set format.zone, for example to \"Europe/Berlin\"",
+            Err(_) => "",
+        };
+        return Err(format!(
+            "expected a time with an offset, for example 2026-01-31T23:45:00+01:00; found `{found}`{hint}"
+        ));
     };
     let local: DateTime = cell.parse().map_err(|_| {
-        format!("`{}` is not a time, such as 2026-01-31T23:45:00 or 2026-01-31 23:45", short(cell))
+        format!("expected a time, for example 2026-01-31T23:45:00 or 2026-01-31 23:45; found `{found}`")
     })?;
     let second = |offset: jiff::tz::Offset| {
-        let time =
-            offset.to_timestamp(local).map_err(|_| format!("`{}` is beyond all times", short(cell)))?;
+        let time = offset.to_timestamp(local).map_err(|error| format!("cannot read `{found}`: {error}"))?;
         Ok::<i64, String>(time.as_second())
     };
     match zone.to_ambiguous_zoned(local).offset() {
@@ -402,7 +388,7 @@ fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64
         AmbiguousOffset::Gap { .. } => {
             let name = zone.iana_name().unwrap_or("this zone");
             Err(format!(
-                "{local} does not exist in {name}: the clocks went forward over it; is it another zone's time?"
+                "{local} does not exist in {name}: the clocks went forward then. Is it the time of another zone?"
             ))
         }
     }
@@ -410,10 +396,10 @@ fn time(cell: &str, zone: Option<&TimeZone>, before: Option<i64>) -> Result<(i64
 
 fn energy(line: u64, column: &str, cell: &str, unit: Unit) -> Result<Decimal, CsvError> {
     let cell = cell.trim();
-    let refused = |reason| CsvError::Cell { line, column: column.to_owned(), reason };
+    let refused = |reason| CsvError::cell(line, column, reason);
     if cell.is_empty() {
-        let reason = "the cell is empty, and an energy that nobody knows can't be billed: fill it in, or replay the meter's \
-             registers (format.quantity = \"register\")";
+        let reason = "expected an energy; found an empty cell. Fill it in, or replay the meter's registers \
+                      (format.quantity = \"register\")";
         return Err(refused(reason.to_owned()));
     }
     let most = Decimal::from(MAX_SLOT_WH);
@@ -423,7 +409,7 @@ fn energy(line: u64, column: &str, cell: &str, unit: Unit) -> Result<Decimal, Cs
             Unit::Wh => format!("a whole number of watt-hours from 0 to {MAX_SLOT_WH}"),
             _ => format!("a number of kilowatt-hours from 0 to {}", most / Decimal::from(1_000)),
         };
-        refused(format!("`{}` is not {wanted}", short(cell)))
+        refused(format!("expected {wanted}; found `{}`", short(cell)))
     })
 }
 
@@ -454,9 +440,8 @@ fn intervals(rows: &[Row]) -> Result<(Slot, SlotLength), CsvError> {
         u32::try_from(second.at - first.at).ok().and_then(|seconds| SlotLength::try_from(seconds).ok());
     let slot = length.ok_or_else(|| {
         let reason = match second.at - first.at {
-            0 => "it stands twice".to_owned(),
-            seconds if seconds < 0 => "it is before the one of the line before".to_owned(),
-            seconds => format!("an interval of {seconds} s is not one of 900, 1800, 3600"),
+            ..=0 => disorder(second.at - first.at),
+            seconds => format!("expected an interval of 900, 1800 or 3600 s; found {seconds} s"),
         };
         second.refused(reason)
     })?;
@@ -476,8 +461,8 @@ fn whole_nights(rows: &[Row], slot: SlotLength) -> Result<(), CsvError> {
         let (first, wanted) = (&night[0], 2 * night[0].twice / slot);
         if wanted > 0 && usize::try_from(wanted) != Ok(night.len()) {
             return Err(first.refused(format!(
-                "it is in an hour that comes twice that night, of which {} rows are there and {wanted} would be; where rows may \
-                 be missing, nobody can say which hour this is: write these times with their offset, such as \
+                "the time is in an hour that comes twice that night: expected {wanted} rows of it, found {}. As rows may be \
+                 missing, it is unclear which hour this is. Write these times with their offset, for example \
                  2026-10-25T02:45:00+01:00",
                 night.len()
             )));
@@ -492,19 +477,26 @@ fn follows(before: &Row, row: &Row, slot: SlotLength, may_skip: bool) -> Result<
     if elapsed == seconds || (may_skip && elapsed > 0) {
         return Ok(());
     }
+    let missing = elapsed - seconds;
     let reason = match elapsed {
-        0 => "it stands twice".to_owned(),
-        elapsed if elapsed < 0 => "it is before the one of the line before".to_owned(),
+        ..=0 => disorder(elapsed),
         elapsed if elapsed % seconds != 0 => {
-            format!("an interval of {elapsed} s after ones of {seconds} s: intervals must not be mixed")
+            format!("expected an interval of {seconds} s, as before; found {elapsed} s")
         }
-        elapsed if before.twice > 0 => format!(
-            "{} s are missing before it; the clocks went back there, so that hour must stand twice",
-            elapsed - seconds
-        ),
-        elapsed => format!("{} s are missing before it; intervals are {seconds} s", elapsed - seconds),
+        _ if before.twice > 0 => {
+            format!(
+                "{missing} s are missing before it. The clocks went back then, so that hour must be there twice"
+            )
+        }
+        _ => format!("{missing} s are missing before it. Intervals are {seconds} s"),
     };
     Err(row.refused(reason))
+}
+
+/// What is wrong with a time that is not after the one of the line before.
+fn disorder(elapsed: i64) -> String {
+    if elapsed == 0 { "the time is there twice" } else { "the time is before that of the line before" }
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -590,8 +582,8 @@ mod tests {
         ] {
             let error = read(&times).unwrap_err().to_string();
             let wanted = format!(
-                "line {line}, column time: it is in an hour that comes twice that night, of which {rows} rows are there and 8 \
-                 would be"
+                "line {line}, column time: the time is in an hour that comes twice that night: expected 8 rows of it, found \
+                 {rows}."
             );
             assert!(error.starts_with(&wanted), "{error}");
         }

@@ -3,24 +3,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_serial::{DataBits, Parity, SerialPortBuilderExt as _, SerialStream, StopBits};
 
 use super::file::FileBytes;
-use super::{Heard, SourceError};
-
-/// The pauses before a port or a socket is opened again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_mins(1);
-
-/// After so long a silence a port or a socket is taken for dead.
-const SILENCE: Duration = Duration::from_mins(5);
 
 /// `file:PATH`, `tcp:HOST:PORT` or `serial:PATH`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,34 +25,24 @@ pub enum Input {
 
 /// Not an input.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is not file:PATH, tcp:HOST:PORT or serial:PATH, such as serial:/dev/ttyUSB0")]
+#[error("expected file:PATH, tcp:HOST:PORT or serial:PATH, for example `serial:/dev/ttyUSB0`; found `{0}`")]
 pub struct InputError(String);
-
-impl FromStr for Input {
-    type Err = InputError;
-
-    fn from_str(text: &str) -> Result<Self, InputError> {
-        let refused = || InputError(text.to_owned());
-        let port = |address: &str| {
-            address
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-        };
-        match text.split_once(':').ok_or_else(refused)? {
-            (_, "") => Err(refused()),
-            ("file", path) => Ok(Self::File(path.into())),
-            ("tcp", address) if port(address) => Ok(Self::Tcp(address.to_owned())),
-            ("serial", path) => Ok(Self::Serial(path.into())),
-            _ => Err(refused()),
-        }
-    }
-}
 
 impl TryFrom<String> for Input {
     type Error = InputError;
 
     fn try_from(text: String) -> Result<Self, InputError> {
-        text.parse()
+        let is_address = |address: &str| {
+            let parts = address.rsplit_once(':');
+            parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        };
+        Ok(match text.split_once(':') {
+            Some((_, "")) => return Err(InputError(text)),
+            Some(("file", path)) => Self::File(path.into()),
+            Some(("tcp", address)) if is_address(address) => Self::Tcp(address.to_owned()),
+            Some(("serial", path)) => Self::Serial(path.into()),
+            _ => return Err(InputError(text)),
+        })
     }
 }
 
@@ -94,7 +73,9 @@ pub struct Line {
 
 /// Not a line's settings.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is not BAUD and frame, such as `115200 8N1` (DSMR 4 and later) or `9600 7E1` (DSMR 2, D0)")]
+#[error(
+    "expected a speed and a frame, for example `115200 8N1` (DSMR 4 and later) or `9600 7E1` (DSMR 2, D0); found `{0}`"
+)]
 pub struct LineError(String);
 
 impl Line {
@@ -139,32 +120,29 @@ impl From<Line> for String {
 }
 
 /// Bytes as they come.
-type Bytes = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type Bytes = Box<dyn AsyncRead + Send + Unpin>;
 
 /// A file that can't be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{} {}; say a file that is there, or another input, such as serial:/dev/ttyUSB0", self.trouble(), path.display())]
+#[error(
+    "cannot read {}. Configure a file that exists and can be read, or another input, for example \
+     `input = \"serial:/dev/ttyUSB0\"`", path.display()
+)]
 pub struct FileError {
     path: PathBuf,
     source: io::Error,
 }
 
-impl FileError {
-    fn trouble(&self) -> &'static str {
-        if self.source.kind() == io::ErrorKind::NotFound { "there is no file" } else { "cannot read" }
-    }
-}
-
 impl Input {
-    /// Looks whether a file is there and can be read: one that is not would be a source that has ended.
+    /// The input with its file's path below `directory`, once it is clear that the file is there and can be read.
     ///
     /// # Errors
     ///
     /// [`FileError`].
-    pub fn check(&self, directory: &Path) -> Result<(), FileError> {
-        let Self::File(path) = self else { return Ok(()) };
+    pub fn within(&self, directory: &Path) -> Result<Self, FileError> {
+        let Self::File(path) = self else { return Ok(self.clone()) };
         if path.as_os_str() == "-" {
-            return Ok(());
+            return Ok(self.clone());
         }
         let path = directory.join(path);
         let look = || {
@@ -172,82 +150,21 @@ impl Input {
             if metadata.is_dir() {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            // a pipe is opened only once: whoever writes would see it closed
+            // a pipe is opened only once: its writer would see it closed
             if metadata.is_file() { std::fs::File::open(&path).map(drop) } else { Ok(()) }
         };
-        look().map_err(|source| FileError { path, source })
+        match look() {
+            Ok(()) => Ok(Self::File(path)),
+            Err(source) => Err(FileError { path, source }),
+        }
     }
 
-    async fn open(&self, directory: &Path, line: Line) -> io::Result<Bytes> {
+    pub(super) async fn open(&self, line: Line) -> io::Result<Bytes> {
         Ok(match self {
-            Self::File(path) if path.as_os_str() == "-" => Box::new(FileBytes::open(path.clone())?),
-            Self::File(path) => Box::new(FileBytes::open(directory.join(path))?),
+            Self::File(path) => Box::new(FileBytes::open(path.clone())?),
             Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
             Self::Serial(path) => Box::new(serial(path, line)?),
         })
-    }
-}
-
-/// Reads until the file ends or nobody listens any more; a port or a socket is opened again and again. `None` is the
-/// end of the bytes, after which others may begin.
-pub(super) async fn read(
-    input: &Input,
-    directory: &Path,
-    line: Line,
-    mut decode: impl FnMut(Option<&[u8]>) -> Vec<Heard>,
-    heard: &mpsc::Sender<Heard>,
-) {
-    let for_ever = !matches!(input, Input::File(_));
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let lost = match input.open(directory, line).await {
-            Ok(mut bytes) => {
-                let mut buffer = [0; 1024];
-                loop {
-                    let read = bytes.read(&mut buffer);
-                    let read = if for_ever {
-                        let silence =
-                            || Err(io::Error::new(io::ErrorKind::TimedOut, "not a byte for 5 minutes"));
-                        tokio::time::timeout(SILENCE, read).await.unwrap_or_else(|_| silence())
-                    } else {
-                        read.await
-                    };
-                    let told = match &read {
-                        Ok(0) | Err(_) => decode(None),
-                        Ok(length) => decode(Some(&buffer[..*length])),
-                    };
-                    for told in told {
-                        pause = FIRST_PAUSE;
-                        if heard.send(told).await.is_err() {
-                            return;
-                        }
-                    }
-                    match read {
-                        Ok(0) => break None,
-                        Ok(_) => {}
-                        Err(error) => break Some(error),
-                    }
-                }
-            }
-            Err(error) => Some(error),
-        };
-        if lost.is_some() || for_ever {
-            let input = input.to_string();
-            let error = match lost {
-                Some(source) => SourceError::Lost { input, source },
-                None => SourceError::Closed { input },
-            };
-            if heard.send(Err(error)).await.is_err() {
-                return;
-            }
-        }
-        if !for_ever {
-            return;
-        }
-        tokio::select! {
-            () = heard.closed() => return,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
-        }
     }
 }
 
@@ -262,16 +179,16 @@ fn serial(path: &Path, line: Line) -> io::Result<SerialStream> {
 mod tests {
     use super::*;
 
-    /// Inputs and lines are parsed once and print back; what they are not is said.
+    /// Inputs and lines are parsed once and print back; everything else is rejected.
     #[test]
     fn inputs_and_lines_round_trip() {
         for text in
             ["file:telegrams.txt", "tcp:192.0.2.7:23", "tcp:[::1]:2000", "serial:/dev/ttyUSB0", "file:-"]
         {
-            assert_eq!(text.parse::<Input>().unwrap().to_string(), text);
+            assert_eq!(Input::try_from(text.to_owned()).unwrap().to_string(), text);
         }
         for text in ["", "file:", "/dev/ttyUSB0", "tcp:host", "tcp::23", "tcp:host:99999", "udp:host:1"] {
-            assert!(text.parse::<Input>().is_err(), "{text}");
+            assert!(Input::try_from(text.to_owned()).is_err(), "{text}");
         }
         for text in ["115200 8N1", "9600 7E1", "300 7O1", "2400 8E1"] {
             assert_eq!(String::from(Line::try_from(text.to_owned()).unwrap()), text);

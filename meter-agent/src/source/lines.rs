@@ -1,4 +1,4 @@
-//! One JSON object a line: what a script of one's own prints.
+//! One JSON object a line: what one's own script prints.
 //!
 //! ```json
 //! {"time": "2026-01-31T23:45:00+01:00", "register_kwh": 12345.678, "export_kwh": 17.5, "device": "1EMH0012345678"}
@@ -13,48 +13,52 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Heard, SourceError};
 use crate::measurement::{Measurement, Quantity, Unit};
 
 /// The longest line.
 const LONGEST: usize = 4 << 10;
 
+/// A line that was left out.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("line {0}: {1}")]
+pub struct LineError(u64, LineFault);
+
 /// Why a line was left out.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LineFault {
     /// Not such an object.
-    #[error("not a reading: {0}")]
+    #[error("expected a reading as a JSON object; {0}")]
     Shape(String),
     /// Not one quantity.
-    #[error("a reading has one of register_wh, register_kwh, energy_wh, energy_kwh; this has {0}")]
+    #[error("expected one of register_wh, register_kwh, energy_wh, energy_kwh; found {0} of them")]
     Quantity(usize),
     /// Both exports.
-    #[error("a reading has at most one of export_wh, export_kwh")]
+    #[error("expected at most one of export_wh, export_kwh; found both")]
     Export,
     /// An interval without a length, or a register with one.
-    #[error("energy_… needs the `seconds` in which it was used, 1 to 86400; register_… has none")]
+    #[error("expected `seconds`, 1 to 86400, with energy_… and only there: it is the length of the interval")]
     Seconds,
     /// A number that is none.
-    #[error("{0}")]
+    #[error(transparent)]
     Number(#[from] NumberError),
     /// A time that is none.
     #[error(
-        "`{0}` is no time with an offset, such as \"2026-01-31T23:45:00+01:00\", and no Unix time in seconds"
+        "expected a time with an offset, for example \"2026-01-31T23:45:00+01:00\", or Unix time in seconds; found `{0}`"
     )]
     Time(String),
     /// A line without an end.
-    #[error("it is longer than {LONGEST} bytes")]
+    #[error("expected at most {LONGEST} bytes; found more")]
     TooLong,
 }
 
-/// Not a number that can be taken exactly.
+/// Not a number that can be read exactly.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NumberError {
     /// No number.
-    #[error("`{0}` is no number")]
+    #[error("expected a number, for example 12345.678; found `{0}`")]
     Not(String),
     /// One that JSON's readers round.
-    #[error("`{0}` has more than 15 digits, of which JSON readers keep no more: put it in quotes")]
+    #[error("`{0}` has more than 15 digits, and JSON readers keep no more. Put it in quotes")]
     Long(String),
 }
 
@@ -155,9 +159,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Takes some bytes, or the end, and gives what the lines that end in them tell; empty lines tell nothing.
-    pub(super) fn take(&mut self, bytes: Option<&[u8]>) -> Vec<Heard> {
-        let mut heard = Vec::new();
+    /// Decodes the lines that end in some bytes, or at the end; empty lines are skipped.
+    pub(super) fn decode(&mut self, bytes: Option<&[u8]>) -> Vec<Result<Measurement, LineError>> {
+        let mut results = Vec::new();
         for byte in bytes.unwrap_or(b"\n") {
             if *byte != b'\n' {
                 if self.bytes.len() < LONGEST {
@@ -169,7 +173,7 @@ impl Lines {
             }
             self.number += 1;
             let line = std::mem::take(&mut self.bytes);
-            let told = if std::mem::take(&mut self.skipping) {
+            let result = if std::mem::take(&mut self.skipping) {
                 Err(LineFault::TooLong)
             } else {
                 // some editors and shells begin a file with a byte order mark
@@ -180,9 +184,9 @@ impl Lines {
                     Err(_) => Err(LineFault::Shape("the text is not UTF-8".to_owned())),
                 }
             };
-            heard.push(told.map_err(|fault| SourceError::Line { line: self.number, fault }));
+            results.push(result.map_err(|fault| LineError(self.number, fault)));
         }
-        heard
+        results
     }
 }
 
@@ -195,12 +199,12 @@ mod tests {
     fn reads_lines_exactly() {
         let line =
             r#"{"time":"2026-11-22T06:00:00+01:00","register_kwh":12345.6789,"export_wh":"17","device":"x"}"#;
-        let told = read(line).unwrap();
-        assert_eq!((told.at, told.device.as_deref()), (Timestamp(1_795_323_600), Some("x")));
-        assert!(told.import == Quantity::Register("12345678.9".parse().unwrap()));
-        assert!(told.export == Some(Quantity::Register(17.into())));
-        let told = read(r#"{"time":1795323600,"energy_wh":0.1,"seconds":900}"#).unwrap();
-        assert!(told.import == Quantity::Energy { energy: "0.1".parse().unwrap(), seconds: 900 });
+        let read_line = read(line).unwrap();
+        assert_eq!((read_line.at, read_line.device.as_deref()), (Timestamp(1_795_323_600), Some("x")));
+        assert!(read_line.import == Quantity::Register("12345678.9".parse().unwrap()));
+        assert!(read_line.export == Some(Quantity::Register(17.into())));
+        let read_line = read(r#"{"time":1795323600,"energy_wh":0.1,"seconds":900}"#).unwrap();
+        assert!(read_line.import == Quantity::Energy { energy: "0.1".parse().unwrap(), seconds: 900 });
         for (text, wanted) in [
             ("1e3", "1000"),
             ("0.000123", "0.000123"),
@@ -212,52 +216,61 @@ mod tests {
         }
     }
 
-    /// What is wrong is said, with its line.
+    /// What is wrong is reported.
     #[test]
-    fn what_is_wrong_is_said() {
+    fn what_is_wrong_is_reported() {
         for (line, message) in [
-            ("7", "not a reading: invalid type: integer `7`, expected struct Fields at line 1 column 1"),
-            (r#"{"time":1,"#, "not a reading: EOF while parsing a value at line 1 column 10"),
+            (
+                "7",
+                "expected a reading as a JSON object; invalid type: integer `7`, expected struct Fields at line 1 column 1",
+            ),
+            (
+                r#"{"time":1,"#,
+                "expected a reading as a JSON object; EOF while parsing a value at line 1 column 10",
+            ),
             (
                 r#"{"time":1,"wh":5}"#,
-                "not a reading: unknown field `wh`, expected one of `time`, `register_wh`, `register_kwh`, `energy_wh`, \
+                "expected a reading as a JSON object; unknown field `wh`, expected one of `time`, `register_wh`, `register_kwh`, `energy_wh`, \
                  `energy_kwh`, `seconds`, `export_wh`, `export_kwh`, `device` at line 1 column 14",
             ),
             (
                 r#"{"time":1}"#,
-                "a reading has one of register_wh, register_kwh, energy_wh, energy_kwh; this has 0",
+                "expected one of register_wh, register_kwh, energy_wh, energy_kwh; found 0 of them",
             ),
             (
                 r#"{"time":1,"register_wh":1,"energy_wh":1}"#,
-                "a reading has one of register_wh, register_kwh, energy_wh, energy_kwh; this has 2",
+                "expected one of register_wh, register_kwh, energy_wh, energy_kwh; found 2 of them",
             ),
-            (r#"{"register_wh":1}"#, "not a reading: missing field `time` at line 1 column 17"),
+            (
+                r#"{"register_wh":1}"#,
+                "expected a reading as a JSON object; missing field `time` at line 1 column 17",
+            ),
             (
                 r#"{"time":"2026-11-22T06:00:00","register_wh":1}"#,
-                "`\"2026-11-22T06:00:00\"` is no time with an offset, such as \"2026-01-31T23:45:00+01:00\", and no Unix \
-                 time in seconds",
+                "expected a time with an offset, for example \"2026-01-31T23:45:00+01:00\", or Unix time in seconds; found \
+                 `\"2026-11-22T06:00:00\"`",
             ),
-            (r#"{"time":1,"register_wh":"1,5"}"#, "`1,5` is no number"),
+            (r#"{"time":1,"register_wh":"1,5"}"#, "expected a number, for example 12345.678; found `1,5`"),
             (
                 r#"{"time":1,"register_wh":null}"#,
-                "a reading has one of register_wh, register_kwh, energy_wh, energy_kwh; this has 0",
+                "expected one of register_wh, register_kwh, energy_wh, energy_kwh; found 0 of them",
             ),
-            (r#"{"time":1,"register_wh":true}"#, "`true` is no number"),
+            (r#"{"time":1,"register_wh":true}"#, "expected a number, for example 12345.678; found `true`"),
             (
                 r#"{"time":1,"register_wh":1234567890123.456}"#,
-                "`1234567890123.456` has more than 15 digits, of which JSON readers keep no more: put it in quotes",
+                "`1234567890123.456` has more than 15 digits, and JSON readers keep no more. Put it in quotes",
             ),
             (
                 r#"{"time":1,"energy_wh":1}"#,
-                "energy_… needs the `seconds` in which it was used, 1 to 86400; register_… has none",
+                "expected `seconds`, 1 to 86400, with energy_… and only there: it is the length of the interval",
             ),
             (
                 r#"{"time":1,"register_wh":1,"seconds":900}"#,
-                "energy_… needs the `seconds` in which it was used, 1 to 86400; register_… has none",
+                "expected `seconds`, 1 to 86400, with energy_… and only there: it is the length of the interval",
             ),
             (
                 r#"{"time":1,"register_wh":1,"export_wh":1,"export_kwh":1}"#,
-                "a reading has at most one of export_wh, export_kwh",
+                "expected at most one of export_wh, export_kwh; found both",
             ),
         ] {
             assert_eq!(read(line).unwrap_err().to_string(), message);
@@ -268,8 +281,8 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_reading() {
         let text = "\u{feff}{\"time\":1,\"register_wh\":1}\n{\"time\":2,\"register_wh\":1}\n";
-        let heard = Lines::default().take(Some(text.as_bytes()));
-        assert!(heard.len() == 2 && heard.iter().all(Result::is_ok), "{heard:?}");
+        let results = Lines::default().decode(Some(text.as_bytes()));
+        assert!(results.len() == 2 && results.iter().all(Result::is_ok), "{results:?}");
     }
 
     /// Lines are cut out of pieces of any size, numbered, and a bad one costs itself only.
@@ -279,15 +292,15 @@ mod tests {
         let text = format!("{good}\n\nnonsense\r\n{}\n{good}", "x".repeat(2 * LONGEST));
         for size in [1, 3, 1024, 100_000] {
             let mut lines = Lines::default();
-            let mut heard: Vec<_> =
-                text.as_bytes().chunks(size).flat_map(|piece| lines.take(Some(piece))).collect();
-            heard.extend(lines.take(None));
+            let mut results: Vec<_> =
+                text.as_bytes().chunks(size).flat_map(|piece| lines.decode(Some(piece))).collect();
+            results.extend(lines.decode(None));
             let shown: Vec<_> =
-                heard.iter().map(|heard| heard.as_ref().map_err(ToString::to_string)).collect();
+                results.iter().map(|result| result.as_ref().map_err(ToString::to_string)).collect();
             assert_eq!(shown.len(), 4);
             assert!(shown[0].is_ok() && shown[3].is_ok());
-            assert!(shown[1].as_ref().unwrap_err().starts_with("line 3: not a reading: "), "{shown:?}");
-            assert_eq!(shown[2].as_ref().unwrap_err(), "line 4: it is longer than 4096 bytes");
+            assert!(shown[1].as_ref().unwrap_err().starts_with("line 3: expected a reading"), "{shown:?}");
+            assert_eq!(shown[2].as_ref().unwrap_err(), "line 4: expected at most 4096 bytes; found more");
         }
     }
 }

@@ -1,21 +1,11 @@
 //! JSON messages of a broker in the home: what plugs, clamps and gateways publish.
 
-use std::time::Duration;
-
 use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tracing::info;
 
 use super::lines::{NumberError, exact, time};
-use super::{Heard, SourceError};
 use crate::measurement::{Measurement, Quantity, Unit};
-
-/// After so long a silence somebody is told: at the start, and later, since some devices tell their registers every five minutes.
-const FIRST_SILENCE: Duration = Duration::from_secs(30);
-const SILENCE: Duration = Duration::from_mins(10);
 
 /// Where a message has its values.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,31 +22,26 @@ pub struct Field {
     pub unit: Unit,
 }
 
-/// Why a message was left out.
+/// Why a message was left out; the text continues "the message on TOPIC".
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MessageFault {
     /// Not JSON.
     #[error("is not JSON")]
     Json,
     /// Nothing at the pointer.
-    #[error("has nothing at `{0}`; look at one with: mosquitto_sub -t TOPIC -C 1")]
+    #[error("has nothing at `{0}`. To see a message, type: mosquitto_sub -t TOPIC -C 1")]
     Pointer(String),
     /// A number that is none.
-    #[error("has no number at `{pointer}`: {source}")]
-    Number {
-        /// The pointer.
-        pointer: String,
-        /// What was found.
-        source: NumberError,
-    },
+    #[error("has no number at `{0}`: {1}")]
+    Number(String, NumberError),
     /// Exported power below zero.
     #[error(
-        "has a power below zero at `{0}`, where exported power is above it; where `import` is below zero while exporting, leave \
-         `export` out"
+        "has a power below zero at `{0}`; expected exported power as 0 or more. If the device reports export as `import` below \
+         zero, leave out `export`"
     )]
     Below(String),
     /// A time that is none.
-    #[error("has at `{0}` no time with an offset and no Unix time in seconds")]
+    #[error("has another value at `{0}`; expected a time with an offset or Unix time in seconds")]
     Time(String),
 }
 
@@ -173,7 +158,7 @@ impl Field {
     /// may say so.
     fn number(&self, json: &Value, pointer: &str) -> Result<Option<Decimal>, MessageFault> {
         let Some(value) = json.pointer(pointer).filter(|value| !value.is_null()) else { return Ok(None) };
-        let at = |source| MessageFault::Number { pointer: pointer.to_owned(), source };
+        let at = |error| MessageFault::Number(pointer.to_owned(), error);
         let number = nearest(value).map_err(at)?;
         let base = self.unit.to_base(number).ok_or_else(|| at(NumberError::Not(number.to_string())))?;
         Ok(Some(base))
@@ -195,43 +180,6 @@ fn nearest(value: &Value) -> Result<Decimal, NumberError> {
         }
         _ => exact(value),
     }
-}
-
-/// Listens until nobody does any more.
-pub(super) async fn listen(settings: runtime::link::Settings, field: &Field, heard: &mpsc::Sender<Heard>) {
-    let mut subscriber = runtime::link::Subscriber::connect(settings, vec![field.topic.clone()]);
-    let (subscribed, trouble) = (subscriber.subscribed(), subscriber.trouble());
-    info!(topic = field.topic, "waits for messages");
-    let (mut patience, mut silent) = (FIRST_SILENCE, Duration::ZERO);
-    loop {
-        let delivery = tokio::select! {
-            () = heard.closed() => break,
-            delivery = timeout(patience, subscriber.recv()) => delivery,
-        };
-        let Ok(delivery) = delivery else {
-            (silent, patience) = (silent + patience, SILENCE);
-            let trouble = trouble.borrow().clone().filter(|_| !*subscribed.borrow());
-            let why = match trouble {
-                Some(trouble) => format!(": there is no connection, {trouble}"),
-                None => "; is the topic the device's, and does it run? See what comes with: mosquitto_sub -v -t '#'".into(),
-            };
-            let error = SourceError::Silent { topic: field.topic.clone(), seconds: silent.as_secs(), why };
-            if heard.send(Err(error)).await.is_err() {
-                break;
-            }
-            continue;
-        };
-        (silent, patience) = (Duration::ZERO, SILENCE);
-        let Some(delivery) = delivery else { break };
-        let told = field.read(&delivery.payload, runtime::now::<Timestamp>());
-        let told = told.map_err(|fault| SourceError::Message { topic: delivery.topic.clone(), fault });
-        if heard.send(told).await.is_err() {
-            break;
-        }
-        // its register is in the next message too
-        subscriber.ack(delivery);
-    }
-    subscriber.close().await;
 }
 
 #[cfg(test)]
@@ -276,20 +224,20 @@ mod tests {
         ] {
             let field = Preset::named(preset).unwrap().field("kitchen");
             assert_eq!(field.topic, topic);
-            let told = field.read(payload.as_bytes(), NOW).unwrap();
-            assert_eq!(told.at, NOW);
-            assert!(told.import == Quantity::Register(import.parse().unwrap()), "{preset}");
+            let read = field.read(payload.as_bytes(), NOW).unwrap();
+            assert_eq!(read.at, NOW);
+            assert!(read.import == Quantity::Register(import.parse().unwrap()), "{preset}");
             assert!(
-                told.export == export.map(|export| Quantity::Register(export.parse().unwrap())),
+                read.export == export.map(|export| Quantity::Register(export.parse().unwrap())),
                 "{preset}"
             );
         }
         assert!(Preset::named("toaster").is_none());
     }
 
-    /// Any pointer, power with its sign, a time of the message's own; what is wrong is said.
+    /// Any pointer, power with its sign, a time of the message's own; what is wrong is reported.
     #[test]
-    fn fields_are_where_they_are_said_to_be() {
+    fn fields_are_where_the_configuration_places_them() {
         let field = Field {
             topic: "home/meter".into(),
             import: "/a/0/w".into(),
@@ -297,24 +245,33 @@ mod tests {
             time: Some("/t".into()),
             unit: Unit::KW,
         };
-        let told = field.read(br#"{"a":[{"w":-1.25}],"t":1795323600}"#, NOW).unwrap();
-        assert_eq!(told.at, Timestamp(1_795_323_600));
-        assert!(told.import == Quantity::Power((-1_250).into()));
+        let read = field.read(br#"{"a":[{"w":-1.25}],"t":1795323600}"#, NOW).unwrap();
+        assert_eq!(read.at, Timestamp(1_795_323_600));
+        assert!(read.import == Quantity::Power((-1_250).into()));
         for (payload, message) in [
             ("{", "is not JSON"),
-            (r#"{"a":[],"t":1}"#, "has nothing at `/a/0/w`; look at one with: mosquitto_sub -t TOPIC -C 1"),
-            (r#"{"a":[{"w":"on"}],"t":1}"#, "has no number at `/a/0/w`: `on` is no number"),
-            (r#"{"a":[{"w":1}]}"#, "has at `/t` no time with an offset and no Unix time in seconds"),
+            (
+                r#"{"a":[],"t":1}"#,
+                "has nothing at `/a/0/w`. To see a message, type: mosquitto_sub -t TOPIC -C 1",
+            ),
+            (
+                r#"{"a":[{"w":"on"}],"t":1}"#,
+                "has no number at `/a/0/w`: expected a number, for example 12345.678; found `on`",
+            ),
+            (
+                r#"{"a":[{"w":1}]}"#,
+                "has another value at `/t`; expected a time with an offset or Unix time in seconds",
+            ),
             (
                 r#"{"a":[{"w":1}],"t":"2026-11-22T06:00:00"}"#,
-                "has at `/t` no time with an offset and no Unix time in seconds",
+                "has another value at `/t`; expected a time with an offset or Unix time in seconds",
             ),
         ] {
             assert_eq!(field.read(payload.as_bytes(), NOW).unwrap_err().to_string(), message);
         }
     }
 
-    /// Whatever its sign, a power is told in the channel it belongs to; an export that is `null` is none; the digits that a
+    /// Whatever its sign, a power is read into the channel it belongs to; an export that is `null` is none; the digits that a
     /// device's arithmetic adds are not read.
     #[test]
     fn devices_are_read_as_they_are() {
@@ -333,8 +290,8 @@ mod tests {
             (r#"{"w":-1000,"out":null}"#, power(-1_000), None),
             (r#"{"w":-1000}"#, power(-1_000), None),
         ] {
-            let told = field.read(payload.as_bytes(), NOW).unwrap();
-            assert!(told.import == import && told.export == export, "{payload}");
+            let read = field.read(payload.as_bytes(), NOW).unwrap();
+            assert!(read.import == import && read.export == export, "{payload}");
         }
         let below = field.read(br#"{"w":0,"out":-5}"#, NOW).unwrap_err().to_string();
         assert!(below.contains("a power below zero at `/out`"), "{below}");
@@ -346,26 +303,8 @@ mod tests {
             ("12345.678900000001", "12345678.9"),
             ("4.35", "4350"),
         ] {
-            let told = field.read(format!("{{\"w\":{number}}}").as_bytes(), NOW).unwrap();
-            assert!(told.import == Quantity::Register(wanted.parse().unwrap()), "{number}");
+            let read = field.read(format!("{{\"w\":{number}}}").as_bytes(), NOW).unwrap();
+            assert!(read.import == Quantity::Register(wanted.parse().unwrap()), "{number}");
         }
-    }
-
-    /// A topic on which nothing comes is said, again and again, with what may be the matter.
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_said() {
-        let (heard, mut hears) = mpsc::channel(4);
-        // nobody listens on this port
-        let settings = runtime::link::Settings::new("127.0.0.1", 1, "source");
-        let field = Preset::named("tasmota").unwrap().field("kitchne");
-        let listening = tokio::spawn(async move { listen(settings, &field, &heard).await });
-        for seconds in [30, 630, 1_230] {
-            let said = hears.recv().await.unwrap().unwrap_err();
-            assert_eq!(said.name(), "silent");
-            let wanted = format!("no message came on `tele/kitchne/SENSOR` for {seconds} s");
-            assert!(said.to_string().starts_with(&wanted), "{said}");
-        }
-        drop(hears);
-        listening.await.unwrap();
     }
 }

@@ -1,9 +1,7 @@
 //! SML telegrams: what German meters send on their optical port.
 //!
-//! They tell registers with a unit and a power of ten, so they are exact; the time is the host's, since few of these meters
-//! know it.
-
-use std::fmt::Write as _;
+//! They report registers with a unit and a power of ten, so they are exact. The time is the host's, since few of these
+//! meters know it.
 
 use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
@@ -33,21 +31,21 @@ pub enum SmlError {
     #[error("a transmission was cut off before its end")]
     Cut,
     /// Bytes between transmissions that belong to none.
-    #[error("{0} bytes belong to no SML transmission; is this a meter's port, at 9600 baud, 8N1?")]
+    #[error("{0} bytes belong to no SML transmission. Is this a meter's port, at 9600 baud, 8N1?")]
     Noise(usize),
     /// More bytes than any transmission has.
     #[error("no transmission ended within {LONGEST} bytes")]
     TooLong,
     /// Not SML within.
-    #[error("the transmission is not SML: {0}")]
+    #[error("expected a transmission in SML; found bytes of another form ({0})")]
     Shape(String),
     /// No import register.
     #[error(
-        "the transmission has no import register 1-0:1.8.0; some meters tell it only once their PIN is entered"
+        "the transmission has no import register 1-0:1.8.0. Some meters report it only after their PIN was entered"
     )]
     NoImport,
     /// A register that can't be read.
-    #[error("the register 1-0:{0}.8.0 is no energy in watt-hours")]
+    #[error("expected an energy in watt-hours in the register 1-0:{0}.8.0; found another value")]
     Value(u8),
 }
 
@@ -65,30 +63,29 @@ impl std::fmt::Debug for Transmissions {
 }
 
 impl Transmissions {
-    /// Takes some bytes, and gives what the transmissions that end in them tell.
-    pub fn take(&mut self, bytes: &[u8], now: Timestamp) -> Vec<Result<Measurement, SmlError>> {
-        let mut told = Vec::new();
+    /// Reads the transmissions that end in some bytes. `None` is the end of the stream: what comes after it is no part of
+    /// what was cut off.
+    pub fn read(&mut self, bytes: Option<&[u8]>, now: Timestamp) -> Vec<Result<Measurement, SmlError>> {
+        let Some(bytes) = bytes else {
+            self.since = 0;
+            return self.decoder.finalize().map(|_| Err(SmlError::Cut)).into_iter().collect();
+        };
+        let mut results = Vec::new();
         for byte in bytes {
             self.since += 1;
             match self.decoder.push_byte(*byte) {
                 Ok(None) if self.since <= LONGEST => continue,
                 Ok(None) => {
                     self.decoder.reset();
-                    told.push(Err(SmlError::TooLong));
+                    results.push(Err(SmlError::TooLong));
                 }
-                Ok(Some(transmission)) => told.push(read(transmission, now)),
-                Err(DecodeErr::DiscardedBytes(bytes)) => told.push(Err(SmlError::Noise(bytes))),
-                Err(_) => told.push(Err(SmlError::Checksum)),
+                Ok(Some(transmission)) => results.push(read(transmission, now)),
+                Err(DecodeErr::DiscardedBytes(bytes)) => results.push(Err(SmlError::Noise(bytes))),
+                Err(_) => results.push(Err(SmlError::Checksum)),
             }
             self.since = 0;
         }
-        told
-    }
-
-    /// The stream has ended: what comes after it is no part of what was cut off.
-    pub fn finish(&mut self) -> Option<SmlError> {
-        self.since = 0;
-        self.decoder.finalize().map(|_| SmlError::Cut)
+        results
     }
 }
 
@@ -104,10 +101,7 @@ fn read(transmission: &[u8], now: Timestamp) -> Result<Measurement, SmlError> {
     };
     for list in lists {
         let Some(import) = find(list, IMPORT)? else { continue };
-        let mut device = String::new();
-        for byte in list.server_id {
-            write!(device, "{byte:02X}").expect("a String takes every byte");
-        }
+        let device = list.server_id.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
         return Ok(Measurement {
             at: now,
             import: Quantity::Register(import),
@@ -187,7 +181,7 @@ mod tests {
     const EIGHT: [u8; 9] = [0x59, 0, 0, 0, 0, 0x07, 0x5b, 0xcd, 0x15]; // i64 123,456,789
     const FIVE: [u8; 6] = [0x65, 0, 0, 0x30, 0x39, 0]; // one byte too many for a u32
 
-    /// Registers with their powers of ten are exact, and the meter's number is told; noise before is named.
+    /// Registers with their powers of ten are exact, and the meter's number is read; noise before is named.
     #[test]
     fn reads_registers_exactly() {
         let four = [0x65, 0, 0, 0x30, 0x39]; // u32 12,345
@@ -197,14 +191,14 @@ mod tests {
             entry(EXPORT, WATT_HOURS, 2, &four),
         ]);
         let mut transmissions = Transmissions::default();
-        let told = transmissions.take(&[&[1, 2, 3][..], &bytes, &bytes].concat(), NOW);
-        assert_eq!(told[0], Err(SmlError::Noise(3)));
-        assert_eq!(told.len(), 3);
-        for told in &told[1..] {
-            let told = told.as_ref().unwrap();
-            assert_eq!((told.at, told.device.as_deref()), (NOW, Some("0A01454D")));
-            assert!(told.import == Quantity::Register("12345678.9".parse().unwrap()));
-            assert!(told.export == Some(Quantity::Register(1_234_500.into())));
+        let results = transmissions.read(Some(&[&[1, 2, 3][..], &bytes, &bytes].concat()), NOW);
+        assert_eq!(results[0], Err(SmlError::Noise(3)));
+        assert_eq!(results.len(), 3);
+        for result in &results[1..] {
+            let read = result.as_ref().unwrap();
+            assert_eq!((read.at, read.device.as_deref()), (NOW, Some("0A01454D")));
+            assert!(read.import == Quantity::Register("12345678.9".parse().unwrap()));
+            assert!(read.export == Some(Quantity::Register(1_234_500.into())));
         }
     }
 
@@ -220,26 +214,26 @@ mod tests {
         ];
         let mut transmissions = Transmissions::default();
         for (bytes, wanted) in cases {
-            assert_eq!(transmissions.take(&bytes, NOW), [Err(wanted)]);
-            assert!(transmissions.take(&good, NOW)[0].is_ok());
+            assert_eq!(transmissions.read(Some(&bytes), NOW), [Err(wanted)]);
+            assert!(transmissions.read(Some(&good), NOW)[0].is_ok());
         }
         for at in 12..good.len() - 4 {
             let mut changed = good.clone();
             changed[at] ^= 0x40;
-            assert!(transmissions.take(&changed, NOW).iter().all(Result::is_err), "byte {at}");
+            assert!(transmissions.read(Some(&changed), NOW).iter().all(Result::is_err), "byte {at}");
             transmissions = Transmissions::default();
         }
         let bad = transmission(&[entry(IMPORT, WATT_HOURS, 0, &FIVE)]);
-        assert!(matches!(transmissions.take(&bad, NOW)[..], [Err(SmlError::Shape(_))]));
-        assert_eq!(transmissions.finish(), None);
+        assert!(matches!(transmissions.read(Some(&bad), NOW)[..], [Err(SmlError::Shape(_))]));
+        assert_eq!(transmissions.read(None, NOW), []);
         // wherever a stream ends, the next one is read from its beginning
         for end in 1..good.len() {
-            assert_eq!(transmissions.take(&good[..end], NOW), []);
-            assert_eq!(transmissions.finish(), Some(SmlError::Cut));
-            assert!(transmissions.take(&good, NOW)[0].is_ok(), "cut at {end}");
+            assert_eq!(transmissions.read(Some(&good[..end]), NOW), []);
+            assert_eq!(transmissions.read(None, NOW), [Err(SmlError::Cut)]);
+            assert!(transmissions.read(Some(&good), NOW)[0].is_ok(), "cut at {end}");
         }
         assert_eq!(
-            transmissions.take(&vec![0; 2 * LONGEST + 2], NOW),
+            transmissions.read(Some(&vec![0; 2 * LONGEST + 2]), NOW),
             [Err(SmlError::TooLong), Err(SmlError::TooLong)]
         );
     }

@@ -4,7 +4,7 @@ use protocol::unit::{Slot, SlotLength, WattHours};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Series;
+use super::series::Series;
 
 /// Home number `index` of a seed, over `slots` slots from `start`.
 ///

@@ -1,11 +1,11 @@
 //! A text telegram of a meter: P1 (DSMR and its kin) and IEC 62056-21 D0.
 //!
 //! It begins with `/`, has a data line for each [OBIS] address, such as `1-0:1.8.1(000002.074*kWh)`, and ends with `!`.
-//! Dialects that tell the time (`0-0:1.0.0`, since DSMR 4) put a CRC16/ARC of everything up to the `!` behind it; older ones
-//! and D0 have none, and then the text is all there is to go by.
+//! Dialects that report the time (`0-0:1.0.0`, since DSMR 4) put a CRC16/ARC of everything up to the `!` behind it. Older
+//! ones and D0 have none, and then only the text can be checked.
 //!
-//! Tolerant of what it does not need, strict with what it bills from: an unknown line is passed over, an import register
-//! that can't be read refuses the telegram.
+//! Tolerant of what it does not need, strict with what it bills from: an unknown line is skipped, an import register that
+//! can't be read rejects the telegram.
 //!
 //! [OBIS]: https://www.dlms.com/files/Blue-Book-Ed-122-Excerpt.pdf
 
@@ -32,14 +32,14 @@ pub enum TelegramError {
     #[error("a telegram was cut off before its `!`")]
     Cut,
     /// More bytes than any telegram has.
-    #[error("no telegram ended within {LONGEST} bytes; is this a meter's port, at the right speed?")]
+    #[error("no telegram ended within {LONGEST} bytes. Is this a meter's port, at the right speed?")]
     TooLong,
     /// Bytes that are no text.
-    #[error("the telegram is not text; is the port's speed or parity another?")]
+    #[error("expected a telegram in text; found other bytes. Are the port's speed and parity right?")]
     NotText,
     /// Another CRC than the telegram's.
     #[error(
-        "the telegram's CRC is {found:04X}, its text has {wanted:04X}: bytes were lost or changed on the way"
+        "expected the CRC {wanted:04X} of the telegram's text; found {found:04X}: bytes were lost or changed"
     )]
     Crc {
         /// What stands behind the `!`.
@@ -48,46 +48,29 @@ pub enum TelegramError {
         wanted: u16,
     },
     /// Something else than a CRC.
-    #[error("`{0}` stands where the telegram's CRC should")]
+    #[error("expected the telegram's CRC, four hexadecimal digits; found `{0}`")]
     NotCrc(String),
     /// A dialect that has a CRC, without one.
-    #[error("the telegram tells the time, as dialects with a CRC do, and has no CRC: it was cut off")]
+    #[error("the telegram has a time, as dialects with a CRC have, and no CRC: it was cut off")]
     NoCrc,
-    /// A value that can't be read.
-    #[error("line {line}: `{found}` is no energy, such as 000123.456*kWh")]
-    Value {
-        /// The line of the telegram, from 1.
-        line: usize,
-        /// The value.
-        found: String,
-    },
+    /// A value that can't be read, in a line of the telegram, from 1.
+    #[error("line {0}: expected an energy, for example `000123.456*kWh`; found `{1}`")]
+    Value(usize, String),
     /// One address twice.
-    #[error("line {line}: the register {address} stands twice")]
-    Twice {
-        /// The line of the telegram, from 1.
-        line: usize,
-        /// The address.
-        address: String,
-    },
+    #[error("line {0}: the register {1} is there twice")]
+    Twice(usize, String),
     /// A time that is none.
-    #[error("line {line}: `{found}` is no time, such as 261122060000W")]
-    Time {
-        /// The line of the telegram, from 1.
-        line: usize,
-        /// The value.
-        found: String,
-    },
+    #[error("line {0}: expected a time, for example `261122060000W`; found `{1}`")]
+    Time(usize, String),
     /// No import register.
-    #[error("the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like")]
+    #[error("expected an import register, 1.8.0 or 1.8.1 and so on; found none in the telegram")]
     NoImport,
     /// Import registers of several channels, and none of channel 0.
-    #[error(
-        "the telegram has import registers of channels {0} and {1}, and none of channel 0: which one is billed?"
-    )]
+    #[error("expected one import register; found those of channels {0} and {1}, and none of channel 0")]
     Channels(u8, u8),
     /// Other tariffs than before: a sum of others would jump.
     #[error(
-        "the telegram has the import registers {found}, and the one before had {before}: their sum is of something else, and is \
+        "expected the import registers {before}, as in the telegram before; found {found}. Their sum has another meaning and is \
          not billed. If the meter's tariffs were changed, stop the agent and type: meter-agent rebase --config FILE"
     )]
     Tariffs {
@@ -107,25 +90,15 @@ pub struct Telegrams {
 }
 
 impl Telegrams {
-    /// Takes some bytes, and gives the telegrams that end in them.
-    pub fn take(&mut self, bytes: &[u8]) -> Vec<Result<Vec<u8>, TelegramError>> {
+    /// Cuts off the telegrams that end in some bytes. `None` is the end of the stream: a last line may lack its end.
+    pub fn cut(&mut self, bytes: Option<&[u8]>) -> Vec<Result<Vec<u8>, TelegramError>> {
         let mut telegrams = Vec::new();
-        for byte in bytes {
+        for byte in bytes.unwrap_or(b"\n") {
             self.push(*byte, &mut telegrams);
         }
-        telegrams
-    }
-
-    /// The stream has ended: a last line may lack its end.
-    pub fn finish(&mut self) -> Vec<Result<Vec<u8>, TelegramError>> {
-        let mut telegrams = Vec::new();
-        if self.inside {
-            self.push(b'\n', &mut telegrams);
-            if self.inside {
-                telegrams.push(Err(TelegramError::Cut));
-            }
+        if bytes.is_none() && std::mem::take(self).inside {
+            telegrams.push(Err(TelegramError::Cut));
         }
-        (self.bytes, self.inside) = (Vec::new(), false);
         telegrams
     }
 
@@ -190,7 +163,7 @@ impl Address {
     }
 
     /// Whether it is of the electricity meter itself: not of a gas or water meter behind it, not of an older period. Some meters
-    /// tell their electricity in another channel than 0.
+    /// report their electricity in another channel than 0.
     fn is_ours(self) -> bool {
         let nothing_behind = self.channel.is_none_or(|channel| channel == 0) || self.medium == Some(1);
         self.medium.is_none_or(|medium| medium <= 1) && nothing_behind && self.period == 255
@@ -211,12 +184,12 @@ struct Direction {
 }
 
 impl Direction {
-    fn take(&mut self, line: usize, address: Address, value: &str) -> Result<(), TelegramError> {
+    fn add(&mut self, line: usize, address: Address, value: &str) -> Result<(), TelegramError> {
         let tariff = address.value.2;
         if self.seen.iter().any(|(seen, _)| *seen == tariff) {
-            return Err(TelegramError::Twice { line, address: address.to_string() });
+            return Err(TelegramError::Twice(line, address.to_string()));
         }
-        let energy = energy(value).ok_or_else(|| TelegramError::Value { line, found: shortened(value) })?;
+        let energy = energy(value).ok_or_else(|| TelegramError::Value(line, shortened(value)))?;
         self.seen.push((tariff, energy));
         Ok(())
     }
@@ -231,7 +204,7 @@ impl Direction {
         Tariffs(tariffs)
     }
 
-    /// The total; where the meter tells none, its tariffs' sum.
+    /// The total; where the meter reports none, its tariffs' sum.
     fn total(&self) -> Option<Decimal> {
         let total = self.seen.iter().find(|(tariff, _)| *tariff == 0);
         match total {
@@ -267,7 +240,7 @@ impl Reader {
         Self { standard, device: None, tariffs: None }
     }
 
-    /// Reads the next telegram; `now` is its time if it tells none.
+    /// Reads the next telegram; `now` is its time if it has none.
     ///
     /// # Errors
     ///
@@ -288,7 +261,7 @@ impl Reader {
     }
 }
 
-/// Reads a telegram, and which registers its import is the sum of; `now` is its time if it tells none, `standard` the offset of
+/// Reads a telegram, and which registers its import is the sum of; `now` is its time if it has none, `standard` the offset of
 /// its winter time.
 ///
 /// # Errors
@@ -313,11 +286,11 @@ pub fn read(
             (direction @ (1 | 2), 8, _) => {
                 let [import, export] = channels.entry(channel).or_default();
                 let direction = if direction == 1 { import } else { export };
-                direction.take(line, address, value)?;
+                direction.add(line, address, value)?;
             }
             (1, 0, 0) if address.medium == Some(0) => {
                 let at = clock(value, standard);
-                time = Some(at.ok_or_else(|| TelegramError::Time { line, found: shortened(value) })?);
+                time = Some(at.ok_or_else(|| TelegramError::Time(line, shortened(value)))?);
             }
             (96, 1, 0 | 1) if device.is_none() && channel == 0 => {
                 device = Some(value.to_owned()).filter(|number| number.bytes().any(|byte| byte != b'0'));
@@ -453,35 +426,47 @@ mod tests {
         assert_eq!(read_one(&[&D0[..20], &[0xff], &D0[20..]].concat()), Err(TelegramError::NotText));
         let edit = |from: &str, to: &str| std::str::from_utf8(D0).unwrap().replace(from, to);
         for (from, to, message) in [
-            ("012345.6789*kWh", "012345.6789", "line 4: `012345.6789` is no energy, such as 000123.456*kWh"),
+            (
+                "012345.6789*kWh",
+                "012345.6789",
+                "line 4: expected an energy, for example `000123.456*kWh`; found `012345.6789`",
+            ),
             (
                 "012345.6789*kWh",
                 "012345.6789*kW",
-                "line 4: `012345.6789*kW` is no energy, such as 000123.456*kWh",
+                "line 4: expected an energy, for example `000123.456*kWh`; found `012345.6789*kW`",
             ),
             (
                 "012345.6789*kWh",
                 "0123x5.6789*kWh",
-                "line 4: `0123x5.6789*kWh` is no energy, such as 000123.456*kWh",
+                "line 4: expected an energy, for example `000123.456*kWh`; found `0123x5.6789*kWh`",
             ),
             (
                 "012345.6789*kWh",
                 "-12345.6789*kWh",
-                "line 4: `-12345.6789*kWh` is no energy, such as 000123.456*kWh",
+                "line 4: expected an energy, for example `000123.456*kWh`; found `-12345.6789*kWh`",
             ),
-            ("2.8.0", "1.8.0", "line 5: the register 1.8.0 stands twice"),
-            ("1.8.0", "1.7.0", "the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like"),
+            ("2.8.0", "1.8.0", "line 5: the register 1.8.0 is there twice"),
+            (
+                "1.8.0",
+                "1.7.0",
+                "expected an import register, 1.8.0 or 1.8.1 and so on; found none in the telegram",
+            ),
             (
                 "1-0:1.8.0",
                 "0-1:1.8.0",
-                "the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like",
+                "expected an import register, 1.8.0 or 1.8.1 and so on; found none in the telegram",
             ),
             (
                 "1.8.0*255",
                 "1.8.0*01",
-                "the telegram has no import register: neither 1.8.0 nor 1.8.1 and its like",
+                "expected an import register, 1.8.0 or 1.8.1 and so on; found none in the telegram",
             ),
-            ("1-0:16.7.0*255", "0-0:1.0.0", "line 6: `000450*W` is no time, such as 261122060000W"),
+            (
+                "1-0:16.7.0*255",
+                "0-0:1.0.0",
+                "line 6: expected a time, for example `261122060000W`; found `000450*W`",
+            ),
         ] {
             assert_eq!(read_one(edit(from, to).as_bytes()).unwrap_err().to_string(), message);
         }
@@ -500,7 +485,7 @@ mod tests {
 
     /// Electricity in another channel than 0 is read where there is none in 0; of several, none is chosen.
     #[test]
-    fn channels_are_told_apart() {
+    fn channels_are_kept_apart() {
         let text = |lines: &str| format!("/X\r\n\r\n{lines}!\r\n");
         let import = |lines: &str| read_one(text(lines).as_bytes()).map(|read| read.import);
         assert!(import("1-1:1.8.0(5*kWh)\r\n") == Ok(wh("5000")));
@@ -509,16 +494,17 @@ mod tests {
         assert!(import("0-1:1.8.0(5*kWh)\r\n") == Err(TelegramError::NoImport));
     }
 
-    /// A telegram whose sum has another tariff more or less is left out, and said: it would be energy that nobody used.
+    /// A telegram whose sum has another tariff more or less is left out: it would be energy that nobody used.
     #[test]
     fn other_tariffs_are_another_sum() {
         let text = |lines: &str| format!("/X\r\n\r\n{lines}!\r\n");
         let one = text("1-0:1.8.1(100*kWh)\r\n");
         let both = text("1-0:1.8.2(5*kWh)\r\n1-0:1.8.1(100*kWh)\r\n");
         let total = text("1-0:1.8.0(105*kWh)\r\n1-0:1.8.1(100*kWh)\r\n");
-        for (first, other, names) in
-            [(&one, &both, ["1.8.1, 1.8.2,", "had 1.8.1:"]), (&both, &one, ["1.8.1,", "had 1.8.1, 1.8.2:"])]
-        {
+        for (first, other, names) in [
+            (&one, &both, ["found 1.8.1, 1.8.2.", "registers 1.8.1,"]),
+            (&both, &one, ["found 1.8.1.", "registers 1.8.1, 1.8.2,"]),
+        ] {
             let mut reader = Reader::new(Offset::constant(1));
             assert!(reader.read(first.as_bytes(), NOW).is_ok());
             let error = reader.read(other.as_bytes(), NOW).unwrap_err().to_string();
@@ -528,7 +514,7 @@ mod tests {
         }
     }
 
-    /// Summer and winter are told by the telegram; the hour that comes twice is two hours.
+    /// Summer and winter are as the telegram states; the hour that comes twice is two hours.
     #[test]
     fn seasons_are_the_telegrams() {
         let standard = Offset::constant(1);
@@ -547,8 +533,9 @@ mod tests {
         let stream = [&NL5[300..], NL22, &BE[..200], D0, SE, b"noise\r\n", &NL5[..100]].concat();
         for size in [1, 2, 7, 64, 10_000] {
             let mut telegrams = Telegrams::default();
-            let mut found: Vec<_> = stream.chunks(size).flat_map(|chunk| telegrams.take(chunk)).collect();
-            found.extend(telegrams.finish());
+            let mut found: Vec<_> =
+                stream.chunks(size).flat_map(|chunk| telegrams.cut(Some(chunk))).collect();
+            found.extend(telegrams.cut(None));
             let wanted = [
                 Ok(NL22.to_vec()),
                 Err(TelegramError::Cut),
@@ -560,13 +547,13 @@ mod tests {
         }
         let mut telegrams = Telegrams::default();
         assert_eq!(
-            telegrams.take(&[b"/".as_slice(), &[b'x'; LONGEST]].concat()),
+            telegrams.cut(Some(&[b"/".as_slice(), &[b'x'; LONGEST]].concat())),
             [Err(TelegramError::TooLong)]
         );
-        assert_eq!(telegrams.take(D0), [Ok(D0.to_vec())]);
+        assert_eq!(telegrams.cut(Some(D0)), [Ok(D0.to_vec())]);
         let unended = &D0[..D0.len() - 2];
-        assert_eq!(telegrams.take(unended), []);
-        assert_eq!(telegrams.finish().len(), 1);
+        assert_eq!(telegrams.cut(Some(unended)), []);
+        assert_eq!(telegrams.cut(None).len(), 1);
     }
 
     proptest! {
@@ -575,7 +562,7 @@ mod tests {
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0..600_usize) {
             let mut telegrams = Telegrams::default();
             let mixed = [&NL22[..at.min(NL22.len())], &bytes[..], b"\n!\r\n"].concat();
-            for telegram in telegrams.take(&mixed).into_iter().chain(telegrams.finish()).flatten() {
+            for telegram in telegrams.cut(Some(&mixed)).into_iter().chain(telegrams.cut(None)).flatten() {
                 drop(read_one(&telegram));
             }
         }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use aggregator_worker::aggregator::Pace as AggregatorPace;
 use deployment::{Authority, Deployment, Files, Plan, Setup};
-use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
+use meter_agent::config::SourceConfig;
+use meter_agent::meter::Pace as MeterPace;
 use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
 use protocol::levelled::reply::{Reply, ReplyStep};
@@ -140,7 +141,12 @@ fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Setup, Files) 
         logins: deployment.logins(&["observer"], &mut rng),
         authority: Some(Arc::new(Authority::create("town").unwrap())),
         aggregators: AggregatorPace { receipt_every: 100, patience: 600_000 },
-        meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
+        meters: MeterPace {
+            batch_slots: BATCH,
+            resend_first: Duration::from_millis(500),
+            resend_last: Duration::from_secs(2),
+            ..MeterPace::default()
+        },
         sources: names.iter().map(source).collect(),
         levelled: Some(questions()),
         ..Setup::new(broker)

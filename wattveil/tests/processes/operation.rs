@@ -51,8 +51,8 @@ fn a_dry_run_shows_what_would_be_sent() {
          2025-01-01T01:00:00Z  import 1001.250 kWh  +750 Wh  export 3.500 kWh\n\
          2025-01-01T03:00:00Z  import 1003.000 kWh  +1750 Wh over 2 slots: no slot's energy is known\n\
          \u{20} would seal slots 482136..482137 (1) as one record, a share for each of 4 aggregators\n\
-         3 readings, 1 records, 4 messages; nothing was sent and nothing was kept\n\
-         export is a channel of its own: it is in no bill; this roster has no grid path, so it is not sent\n"
+         3 readings, 1 records, 4 messages. Nothing was sent and nothing was kept\n\
+         export is kept apart and is in no bill. This roster has no grid path, so export is not sent\n"
     );
     for words in [
         "the import register fell to zero",
@@ -103,9 +103,9 @@ fn a_reset_waits_for_a_rebase() {
     let (done, _, refused) = rebase(&["--closing", "499"]);
     assert!(!done && refused.contains("2000 Wh below the last one"), "{refused}");
     let (done, said, log) = rebase(&["--closing", "501.2", "--opening", "0.5"]);
-    assert!(done && said.contains("no energy is lost. This adds 0.2 kWh to the bill"), "{said}{log}");
+    assert!(done && said.contains("No energy is lost. This adds 0.2 kWh to the bill"), "{said}{log}");
     let (done, _, refused) = rebase(&["--closing", "501.2", "--opening", "0.5"]);
-    assert!(!done && refused.contains("taken down already"), "{refused}");
+    assert!(!done && refused.contains("a rebase is already stored"), "{refused}");
     tell(&lines(2, &["1", "2", "3"]));
     let before = agent.says("has been at another level");
     agent.restart();

@@ -151,7 +151,10 @@ fn check_finds_what_a_role_would() {
         &["there is no serial port /dev/no-such-port", "plugged in?"],
     );
     edit("meters/a/agent.toml", "serial:/dev/no-such-port", "file:none.json");
-    home.refuses("check town/meters/a --offline", &["there is no file town/meters/a/none.json"]);
+    home.refuses(
+        "check town/meters/a --offline",
+        &["cannot read town/meters/a/none.json", "input = \"serial:/dev/ttyUSB0\""],
+    );
     edit("meters/a/agent.toml", "file:none.json", "file:-");
     // another's key: the meter is not well
     fs::copy(path("meters/a/sign.key"), path("meters/b/sign.key")).unwrap();

@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aggregator_worker::aggregator::Pace as AggregatorPace;
 use deployment::{Authority, Deployment, Files, Plan, Setup};
-use meter_agent::config::{PaceConfig as MeterPace, SourceConfig};
+use meter_agent::config::SourceConfig;
+use meter_agent::meter::Pace as MeterPace;
 use meter_agent::source::csv::Format;
 use protocol::hpke_box::Suite;
 use protocol::policy::Policy;
@@ -104,7 +106,12 @@ pub(crate) fn write(
         logins: deployment.logins(&["observer"], &mut rng),
         authority: Some(Arc::new(Authority::create("town").unwrap())),
         aggregators: AggregatorPace { receipt_every: 100, patience: 600_000 },
-        meters: MeterPace { batch_slots: BATCH, resend_first: 0.5, resend_last: 2.0, ..MeterPace::default() },
+        meters: MeterPace {
+            batch_slots: BATCH,
+            resend_first: Duration::from_millis(500),
+            resend_last: Duration::from_secs(2),
+            ..MeterPace::default()
+        },
         sink: SinkPace { settle: 400, resend: 700, ..SinkPace::default() },
         sources: homes.names.iter().enumerate().map(source).collect(),
         tariffs: vec![
