@@ -7,7 +7,7 @@
 //!   what returns, is the rule in `register/track.rs`: it judges rates, and time alone makes nothing believable;
 //! * replays pass the same checks as live meters, but for the clock;
 //! * watt-hours are exact decimals. A reading is rounded down, so what it leaves out is in the next one;
-//! * import and export are two channels. Neither is ever taken from the other.
+//! * import and export are two channels. Neither is ever subtracted from the other.
 
 use std::fmt;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub use self::limits::Limits;
 pub(crate) use self::rebase::kilowatt_hours;
 pub use self::rebase::{Rebase, RebaseError};
 
-/// Before this, 2024-01-01, no agent ran: a clock that says so was never set.
+/// Before this, 2024-01-01, no agent ran: a clock with an earlier time was never set.
 const EARLIEST: Timestamp = Timestamp(1_704_067_200);
 
 /// A measurement that is so many seconds ahead of the clock is not waited for.
@@ -68,7 +68,7 @@ pub struct Registers {
     given: Option<Slot>,
     /// Energy went unmeasured since the last boundary: the slot that it belongs to must not look measured.
     blind: bool,
-    /// When the first register was read that does not go on from the last boundary as registers do.
+    /// When the first register was read that does not continue the last boundary as registers do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anew: Option<Timestamp>,
     /// Slots that began since the last boundary and had no register near enough.
@@ -329,7 +329,7 @@ fn channels(import: Quantity, export: Option<Quantity>) -> (Quantity, Option<Qua
             let (into, out) = (watts.max(Decimal::ZERO), (-watts).max(Decimal::ZERO));
             (Quantity::Power(into), Some(Quantity::Power(out)))
         }
-        // what goes out is told apart
+        // what is exported is reported apart
         (Quantity::Power(watts), export) => (Quantity::Power(watts.max(Decimal::ZERO)), export),
         both => both,
     }

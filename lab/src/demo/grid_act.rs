@@ -42,7 +42,7 @@ pub(super) async fn run(options: &Options, directory: &Path, mut dice: StdRng) -
     let began = Instant::now();
     let directory = directory.join("grid");
     fs::create_dir(&directory).context("cannot make a directory for the grid path")?;
-    let homes = csv::read(SYNPRO.as_bytes())?;
+    let homes = csv::read_energies(SYNPRO.as_bytes(), &csv::Format::default())?;
     let plan = plan(&homes, options)?;
     let deployment = Deployment::create(&plan, &mut dice)?;
     let stage = Stage::open(&deployment, &directory, &mut dice).await?;

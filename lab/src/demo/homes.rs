@@ -50,7 +50,7 @@ impl Homes {
                 (format!("{count} synthetic homes, {DAYS} days, hourly, seed {SEED}"), homes.collect())
             }
             (None, None) => {
-                let series = csv::read(FONTANA.as_bytes())?;
+                let series = csv::read_energies(FONTANA.as_bytes(), &csv::Format::default())?;
                 ("13 real homes in Fontana, California: August 2016, 28 days, hourly".to_owned(), series)
             }
         };

@@ -3,8 +3,8 @@
 //! What must stay true:
 //! * no slot is measured twice, whatever clocks did: bytes that are sealed once are never sealed in another way, and a load
 //!   vector's key encrypts an interval once;
-//! * no stretch of slots carries more than so many slots can, unless somebody said so. What is beyond is refused, with the
-//!   numbers. This is the last bound; registers are looked at before, see [`crate::register`].
+//! * no stretch of slots carries more than so many slots can, unless an operator stated so. What is beyond is rejected, with
+//!   the numbers. This is the last bound; registers are checked before, see [`crate::register`].
 
 use std::fmt;
 
@@ -81,14 +81,10 @@ impl FullBatch {
             .map(|part| if part.iter().all(|energy| energy.0 == 0) { Vec::new() } else { part });
         let used: u64 = rest.iter().map(|energy| energy.0.unsigned_abs()).sum();
         // The register at `at` is the closing one less what was used since; energies are differences of registers.
-        let Ok(register) = Register::try_from(self.close.watt_hours().saturating_sub(used)) else {
-            return (
-                None,
-                Some(Self { slots: after, energies: rest, close: self.close, exports: exported_later }),
-            );
-        };
-        let first = Self { slots: before, energies: self.energies, close: register, exports: exported };
-        (Some(first), Some(Self { slots: after, energies: rest, close: self.close, exports: exported_later }))
+        let close = Register::try_from(self.close.watt_hours().saturating_sub(used));
+        let close = close.expect("it is at most the closing register");
+        let later = Self { slots: after, energies: rest, close: self.close, exports: exported_later };
+        (Some(Self { slots: before, energies: self.energies, close, exports: exported }), Some(later))
     }
 }
 
@@ -100,14 +96,14 @@ impl fmt::Debug for FullBatch {
 
 /// The batch that is being measured.
 ///
-/// Exported energy counts in the slot in which the export register is told: where a reading leaves it out, the next one that tells it
-/// has the energy. What was exported over a gap is in no slot, as what was imported. A meter that never tells the register counts as
+/// Exported energy counts in the slot in which the export register is reported: where a reading leaves it out, the next one that
+/// has it has the energy. What was exported over a gap is in no slot, as what was imported. A meter that never reports the register counts as
 /// one that exports nothing.
 #[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct OpenBatch {
     last: Option<(Slot, Register)>,
     energies: Vec<WattHours>,
-    /// The last export register, if one was told since the last gap.
+    /// The last export register, if one was reported since the last gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     export: Option<Register>,
     /// As many as there are energies, or none while nothing was exported.
@@ -221,10 +217,10 @@ impl OpenBatch {
         cut
     }
 
-    /// What was exported since the export register was last told. A register that runs backwards begins anew, and no slot exports
+    /// What was exported since the export register was last reported. A register that runs backwards begins anew, and no slot exports
     /// more than a slot can carry: what is beyond is another device's register.
-    fn exported(&mut self, told: Option<Register>) -> i64 {
-        let Some(now) = told else { return 0 };
+    fn exported(&mut self, export: Option<Register>) -> i64 {
+        let Some(now) = export else { return 0 };
         let before = self.export.replace(now);
         let energy = before.and_then(|before| now.watt_hours().checked_sub(before.watt_hours()));
         energy
@@ -283,7 +279,7 @@ mod tests {
         batches.iter().map(|b| (b.slots.start().0, b.exports.iter().map(|e| e.0).collect())).collect()
     }
 
-    /// Exports are differences of the export register; what a reading leaves out is in the next that tells it; a gap's are in no
+    /// Exports are differences of the export register; what a reading leaves out is in the next that has it; a gap's are in no
     /// slot; a register that falls or leaps begins anew.
     #[test]
     fn exports_are_differences_of_their_register() {
@@ -298,7 +294,7 @@ mod tests {
                 ][..],
                 vec![(4, vec![30, 0, 15, 1])],
             ),
-            // the register is told late, and left out in between
+            // the register comes late, and left out in between
             (
                 &[
                     (4, 0, None),
@@ -321,7 +317,7 @@ mod tests {
                 &[(4, 0, Some(90)), (5, 1, Some(3)), (6, 2, Some(4)), (7, 3, Some(40_000))],
                 vec![(4, vec![0, 1, 0])],
             ),
-            // never told
+            // never reported
             (&[(4, 0, None), (5, 1, None), (6, 2, None)], vec![(4, vec![])]),
         ] {
             assert_eq!(exports(readings), wanted, "{readings:?}");
@@ -383,7 +379,7 @@ mod tests {
         }
     }
 
-    /// A gap carries what its slots can, also over batches and restarts; what somebody said may be more, and its slot is not known
+    /// A gap carries what its slots can, also over batches and restarts; what an operator stated may be more, and its slot is not known
     /// then.
     #[test]
     fn gaps_are_bounded() {
@@ -396,8 +392,8 @@ mod tests {
             "the register rose by 98302 Wh in 3 slots up to slot 8; expected at most 32767 Wh a slot";
         assert!(error.to_string().starts_with(wanted) && open == before, "{error}");
         assert!(before.observe(&reading(8, most), 4).is_ok());
-        let said = open.observe(&anew(6, 7_000_000), 4).unwrap().unwrap();
-        assert_eq!((said.slots.end(), said.close.watt_hours()), (Slot(5), 1_010));
+        let stated = open.observe(&anew(6, 7_000_000), 4).unwrap().unwrap();
+        assert_eq!((stated.slots.end(), stated.close.watt_hours()), (Slot(5), 1_010));
         assert_eq!(open.observe(&reading(7, 7_000_100), 4).unwrap(), None);
         assert!(open.flush().unwrap().energies == [WattHours(100)]);
     }

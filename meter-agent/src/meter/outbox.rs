@@ -316,7 +316,7 @@ mod tests {
         outbox
     }
 
-    /// A record goes with its last message; what was not acknowledged waits, also after a restart, and is due at once.
+    /// A record is dropped with its last message; what was not acknowledged waits, also after a restart, and is due at once.
     #[test]
     fn records_go_with_their_last_message() {
         let mut store = MemoryStore::default();
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(again.due(START, 10).len(), 3);
     }
 
-    /// A record goes when it has been too old for a day; a clock that is a year ahead, once or for an hour, lets none go.
+    /// A record is dropped when it has been too old for a day; a clock that is a year ahead, once or for an hour, drops none.
     #[test]
     fn steps_of_the_clock_let_nothing_go() {
         const YEAR: u64 = 365 * 86_400_000;
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(outbox.backlog(), 0);
     }
 
-    /// After a step back of any length what was sent goes again when its pause is over.
+    /// After a step back of any length what was sent is sent again when its pause is over.
     #[test]
     fn a_step_back_stretches_no_pause() {
         let mut store = MemoryStore::default();

@@ -1,4 +1,4 @@
-//! What can be wrong with a register, in words for whoever runs the agent.
+//! What can be wrong with a register, in words for the person who runs the agent.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ pub enum Fault {
     Jump(Decimal),
     /// It is so many watt-hours above the last one, a little more than the connection can carry.
     Steep(Decimal),
-    /// It is so many watt-hours below the last one, which was too high: it goes on from the one before.
+    /// It is so many watt-hours below the last one, which was too high: it continues the one before.
     High(Decimal),
     /// It has been at a level that does not follow.
     Stands {
@@ -197,18 +197,18 @@ impl fmt::Display for Anomaly {
                  this machine's (type: timedatectl)?"
             ),
             Self::ClockUnset => f.write_str(
-                "this machine's clock was never set, so nothing can be said of when energy was used: the reading is left \
+                "this machine's clock was never set, so it is unknown when energy was used: the reading is left \
                  out (type: timedatectl set-ntp true)",
             ),
             Self::ClockStep(by) => write!(
                 f,
                 "this machine's clock was moved by {by} s: slots around now may be missing; a register has their energy, and \
-                 if the clock was set back by more than a day, readings are taken again after an hour"
+                 if the clock was set back by more than a day, readings count again after an hour"
             ),
             Self::ClockWasAhead(by) => write!(
                 f,
                 "the last reading's time is {by} s ahead of this machine's clock, and has been for an hour: the clock was \
-                 wrong then, and readings are taken again from here; a register has the energy since"
+                 wrong then, and readings count again from here; a register has the energy since"
             ),
             Self::OffStarts { slots, off, tolerance } => write!(
                 f,
@@ -271,20 +271,20 @@ impl fmt::Display for Fault {
             ),
             Self::High(by) => write!(
                 f,
-                "is {} Wh below the last one but goes on from the one before: the last was too high, and as much was billed \
+                "is {} Wh below the last one but continues the one before: the last was too high, and as much was billed \
                  too early. Nothing more is billed until the register has reached it; there is nothing to type",
                 by.normalize()
             ),
             Self::Stands { readings, .. } => write!(f, "has been at another level for {readings} readings"),
             Self::Energy { energy, seconds } => write!(
                 f,
-                "tells {} Wh of {seconds} s, more than the connection can carry (registers.most_watts): left out, and they \
+                "reports {} Wh in {seconds} s, more than the connection can carry (registers.most_watts): left out, and they \
                  are not billed; is the unit right?",
                 energy.normalize()
             ),
             Self::Power(watts) => write!(
                 f,
-                "tells a power of {} W, more than the connection can carry (registers.most_watts): left out, the powers \
+                "reports a power of {} W, more than the connection can carry (registers.most_watts): left out, the powers \
                  around it count; is the unit right?",
                 watts.normalize()
             ),
@@ -293,7 +293,7 @@ impl fmt::Display for Fault {
             Self::Overlap(seconds) => {
                 write!(
                     f,
-                    "tells an interval whose first {seconds} s were told before: left out, or they would be billed twice"
+                    "reports an interval whose first {seconds} s were reported before: left out, or they would be billed twice"
                 )
             }
         }

@@ -408,7 +408,7 @@ mod tests {
         assert!(message.contains("because the cells are registers"), "{message}");
     }
 
-    /// A file that was cut off in its last line is seen, a whole one and an empty one are not taken for it.
+    /// A file that was cut off in its last line is detected, a whole one and an empty one are not.
     #[test]
     fn a_cut_line_is_seen() {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -111,7 +111,7 @@ impl CsvError {
 ///
 /// [`CsvError`].
 pub fn read_file(path: &Path) -> Result<Vec<Series>, CsvError> {
-    read(open(path)?)
+    read_energies(open(path)?, &Format::default())
 }
 
 /// Whether a file's last line has no end, as one that was cut off.
@@ -138,15 +138,6 @@ pub fn ends_within_a_line(path: &Path) -> Result<bool, CsvError> {
 pub fn open(path: &Path) -> Result<impl Read, CsvError> {
     let file = std::fs::File::open(path).map_err(|error| CsvError::Open(path.into(), error))?;
     Ok(std::io::BufReader::new(file))
-}
-
-/// Reads every home's integer watt-hours of CSV text.
-///
-/// # Errors
-///
-/// [`CsvError`].
-pub fn read(text: impl Read) -> Result<Vec<Series>, CsvError> {
-    read_energies(text, &Format::default())
 }
 
 /// Reads every home's energies of CSV text.
@@ -335,7 +326,7 @@ fn names(header: &StringRecord, times: &'static str) -> Result<Vec<String>, CsvE
     Ok(names)
 }
 
-/// A quote that is left open makes one cell of all that follows it, whoever's column it is in.
+/// A quote that is left open makes one cell of all that follows it, in whichever column it is.
 fn one_line(line: u64, record: &StringRecord) -> Result<(), CsvError> {
     let broken = record.iter().position(|cell| cell.contains(['\n', '\r']));
     let Some(index) = broken else { return Ok(()) };
@@ -454,7 +445,7 @@ fn intervals(rows: &[Row]) -> Result<(Slot, SlotLength), CsvError> {
     Ok((first.slot(slot)?, slot))
 }
 
-/// Where rows may be missing, a local time in an hour that comes twice says which of the two it is only if both are whole.
+/// Where rows may be missing, a local time in an hour that comes twice is clear only if both are whole.
 fn whole_nights(rows: &[Row], slot: SlotLength) -> Result<(), CsvError> {
     let slot = i64::from(slot.seconds());
     for night in rows.chunk_by(|before, row| before.twice > 0 && row.twice > 0) {

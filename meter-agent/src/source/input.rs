@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio_serial::{DataBits, Parity, SerialPortBuilderExt as _, SerialStream, StopBits};
 
-use super::file::FileBytes;
+use super::file::{Pieces, pieces};
 
 /// `file:PATH`, `tcp:HOST:PORT` or `serial:PATH`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -120,7 +120,27 @@ impl From<Line> for String {
 }
 
 /// Bytes as they come.
-pub(super) type Bytes = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) enum Bytes {
+    /// Of a file.
+    File(Pieces),
+    /// Of a port or a socket.
+    Port(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+impl Bytes {
+    /// The next bytes; none at the end.
+    pub(super) async fn next(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(pieces) => pieces.recv().await.unwrap_or(Ok(Vec::new())),
+            Self::Port(port) => {
+                let mut buffer = vec![0; 1024];
+                let length = port.read(&mut buffer).await?;
+                buffer.truncate(length);
+                Ok(buffer)
+            }
+        }
+    }
+}
 
 /// A file that can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -161,9 +181,9 @@ impl Input {
 
     pub(super) async fn open(&self, line: Line) -> io::Result<Bytes> {
         Ok(match self {
-            Self::File(path) => Box::new(FileBytes::open(path.clone())?),
-            Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
-            Self::Serial(path) => Box::new(serial(path, line)?),
+            Self::File(path) => Bytes::File(pieces(path.clone())?),
+            Self::Tcp(address) => Bytes::Port(Box::new(TcpStream::connect(address).await?)),
+            Self::Serial(path) => Bytes::Port(Box::new(serial(path, line)?)),
         })
     }
 }

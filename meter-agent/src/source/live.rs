@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::tz::Offset;
 use protocol::unit::Timestamp;
 use runtime::link::{Settings, Subscriber};
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::info;
@@ -168,34 +167,24 @@ async fn read(
     let mut pause = FIRST_PAUSE;
     loop {
         let lost = match input.open(line).await {
-            Ok(mut bytes) => {
-                let mut buffer = [0; 1024];
-                loop {
-                    let read = bytes.read(&mut buffer);
-                    let read = if is_file {
-                        read.await
-                    } else {
-                        let silence =
-                            || Err(io::Error::new(io::ErrorKind::TimedOut, "not a byte for 5 minutes"));
-                        timeout(SILENCE, read).await.unwrap_or_else(|_| silence())
-                    };
-                    let decoded = match &read {
-                        Ok(0) | Err(_) => decode(None),
-                        Ok(length) => decode(Some(&buffer[..*length])),
-                    };
-                    for result in decoded {
-                        pause = FIRST_PAUSE;
-                        if sender.send(result).await.is_err() {
-                            return;
-                        }
-                    }
-                    match read {
-                        Ok(0) => break None,
-                        Ok(_) => {}
-                        Err(error) => break Some(error),
+            Ok(mut bytes) => loop {
+                let piece = if is_file {
+                    bytes.next().await
+                } else {
+                    let silence = || Err(io::Error::new(io::ErrorKind::TimedOut, "not a byte for 5 minutes"));
+                    timeout(SILENCE, bytes.next()).await.unwrap_or_else(|_| silence())
+                };
+                let more = piece.as_deref().ok().filter(|piece| !piece.is_empty());
+                for result in decode(more) {
+                    pause = FIRST_PAUSE;
+                    if sender.send(result).await.is_err() {
+                        return;
                     }
                 }
-            }
+                if more.is_none() {
+                    break piece.err();
+                }
+            },
             Err(error) => Some(error),
         };
         let error = match lost {

@@ -3,6 +3,7 @@
 //! They report registers with a unit and a power of ten, so they are exact. The time is the host's, since few of these
 //! meters know it.
 
+use data_encoding::HEXUPPER;
 use protocol::unit::Timestamp;
 use rust_decimal::Decimal;
 use sml_rs::parser::common::{ListEntry, Value};
@@ -101,7 +102,7 @@ fn read(transmission: &[u8], now: Timestamp) -> Result<Measurement, SmlError> {
     };
     for list in lists {
         let Some(import) = find(list, IMPORT)? else { continue };
-        let device = list.server_id.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let device = HEXUPPER.encode(list.server_id);
         return Ok(Measurement {
             at: now,
             import: Quantity::Register(import),

@@ -473,7 +473,7 @@ mod tests {
         assert_eq!(read_one(edit("1-0:1.8.0*255", "1.8.0").as_bytes()).unwrap().import, wh("12345678.9"));
     }
 
-    /// The total is taken where there is one, else the tariffs' sum: never both.
+    /// The total is used where there is one, else the tariffs' sum: never both.
     #[test]
     fn totals_are_not_added_to_their_parts() {
         let text = |lines: &str| format!("/X\r\n\r\n{lines}!\r\n");

@@ -75,6 +75,6 @@ pub(super) fn a_real_meter(page: &mut Page) {
     shell
         .run("meter-agent --config agent.toml 2> agent.log & again 'grep -q \"source has ended\" agent.log'");
     let out = shell.walk(&page.rest());
-    assert!(out.contains("taken down: the new device's registers go on from the old one's"), "{out}");
+    assert!(out.contains("stored: the new device's registers continue the old one's"), "{out}");
     assert!(out.contains("--jump-is-real"), "{out}");
 }
