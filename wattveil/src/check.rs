@@ -385,7 +385,6 @@ fn check_agent(file: &Path, home: &Path, findings: &mut Findings) -> Option<Part
     }
     let again = "ask the registrar to enrol this home anew, under another name: wattveil enrol DIR NAME";
     check_validity("the certificate", certificate.valid_from, certificate.valid_to, again, findings);
-    findings.expect(config.pace.to_pace());
     findings.expect(config.registers.to_limits(roster.slot()));
     check_store(&home.join(&config.store), findings);
     if let Some(revocation) = findings.revoked.get(&identity.meter).cloned() {

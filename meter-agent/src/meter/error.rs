@@ -30,7 +30,7 @@ pub enum MeterError {
     },
     /// The registrar is not the one pinned.
     #[error(
-        "expected the registrar's key with the fingerprint {wanted}, as the floor pins it; found {found}"
+        "expected the registrar's key with the fingerprint {wanted}, which the floor pins; found {found}"
     )]
     Registrar {
         /// The key's fingerprint.
@@ -53,7 +53,10 @@ pub enum MeterError {
         wanted: MeterId,
     },
     /// A certificate that is for another key.
-    #[error("the certificate of meter {0} is for another signing key. Configure the key that was certified")]
+    #[error(
+        "expected the signing key that the certificate of meter {0} names; found another. Configure that key, or ask the registrar \
+         for a new certificate"
+    )]
     AnotherKey(MeterId),
     /// A batch size that does not fit.
     #[error("expected 1 to {MAX_BATCH} slots a batch, for example `batch_slots = 4`; found {0}")]

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use protocol::record::MAX_BATCH;
 use protocol::unit::Moment;
 use rand::CryptoRng;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::error::MeterError;
 
 /// How a meter batches and repeats.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
     /// Slots a batch, 1 to 192; batches begin at multiples of it.
+    #[serde(deserialize_with = "batch_slots")]
     pub batch_slots: u32,
     /// The pause before a message without a receipt is sent again for the first time. It doubles each time.
     #[serde(with = "humantime_serde")]
@@ -32,6 +37,12 @@ impl Default for Pace {
             retention: Duration::from_hours(92 * 24),
         }
     }
+}
+
+fn batch_slots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let slots = u32::deserialize(deserializer)?;
+    let fits = (1..=MAX_BATCH).contains(&(slots as usize));
+    if fits { Ok(slots) } else { Err(D::Error::custom(MeterError::BatchSlots(slots))) }
 }
 
 /// When a message is to be sent again.

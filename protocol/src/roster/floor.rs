@@ -52,25 +52,6 @@ pub enum FloorError {
         /// Its suite.
         suite: Suite,
     },
-    /// An older roster, or another of the same epoch.
-    #[error("the roster's epoch is {found}, the one in force is {current}")]
-    Old {
-        /// The epoch offered.
-        found: u32,
-        /// The epoch in force.
-        current: u32,
-    },
-    /// It does not follow the one in force.
-    #[error("the roster names {found:?} as the one before it, the one in force is {current}")]
-    Chain {
-        /// The hash it names.
-        found: Option<Hash>,
-        /// The hash of the one in force.
-        current: Hash,
-    },
-    /// Another deployment's.
-    #[error("the roster is of another deployment")]
-    Deployment,
     /// An aggregator whose keys have all ended.
     #[error("aggregator {0} has no key to seal to that is valid now")]
     NoKey(String),
@@ -79,25 +60,6 @@ pub enum FloorError {
     Expired {
         /// The time asked about.
         now: Timestamp,
-    },
-    /// An aggregator moved to another point, or a point to another key.
-    #[error("aggregator {0} changed its evaluation point or key")]
-    Moved(String),
-    /// Too few aggregators stay: nobody honest of the old roster need have accepted the new one.
-    #[error("{kept} aggregators of the roster in force are in the next, at least {wanted} must be")]
-    Handover {
-        /// Aggregators in both.
-        kept: usize,
-        /// The threshold of the one in force.
-        wanted: usize,
-    },
-    /// Another slot length: slot numbers name one time for a deployment's life.
-    #[error("the roster's slots have {found} s, those of the one in force {current} s")]
-    Slot {
-        /// The length offered, in seconds.
-        found: u32,
-        /// The length in force, in seconds.
-        current: u32,
     },
 }
 
@@ -162,47 +124,5 @@ impl Floor {
         } else {
             Ok(())
         }
-    }
-
-    /// Whether a meter may go from roster `current` to `next`.
-    ///
-    /// At least t aggregators must be in both. Everybody in a roster has accepted it and at most t − 1 are dishonest,
-    /// so an honest aggregator of the old roster agreed: a registrar alone can't hand the meters to strangers.
-    ///
-    /// # Errors
-    ///
-    /// [`FloorError`].
-    pub fn admits_after(&self, current: &Roster, next: &Roster, now: Timestamp) -> Result<(), FloorError> {
-        let (old, new) = (current.document(), next.document());
-        if old.deployment != new.deployment {
-            return Err(FloorError::Deployment);
-        }
-        if new.epoch <= old.epoch {
-            return Err(FloorError::Old { found: new.epoch, current: old.epoch });
-        }
-        if new.previous != Some(current.hash()) {
-            return Err(FloorError::Chain { found: new.previous, current: current.hash() });
-        }
-        if new.slot != old.slot {
-            let (found, current) = (new.slot.seconds(), old.slot.seconds());
-            return Err(FloorError::Slot { found, current });
-        }
-        let mut kept = 0;
-        for aggregator in &new.aggregators {
-            let known =
-                current.aggregator_named(&aggregator.id).or_else(|| current.aggregator(aggregator.point));
-            let same = |known: &Aggregator| {
-                known.point == aggregator.point && known.id == aggregator.id && known.key == aggregator.key
-            };
-            match known {
-                Some(known) if !same(known) => return Err(FloorError::Moved(aggregator.id.to_string())),
-                Some(_) => kept += 1,
-                None => (),
-            }
-        }
-        if kept < current.t() {
-            return Err(FloorError::Handover { kept, wanted: current.t() });
-        }
-        self.admits(next, now)
     }
 }

@@ -121,13 +121,9 @@ fn a_value_that_is_none() {
     still.edit("meters/h01/agent.toml", "address = \"127.0.0.1:", "address = \"127.0.0.1/");
     refuses("meter-agent", still.meter(), &["is not HOST:PORT, such as 127.0.0.1:1883"]);
     still.edit("meters/h02/agent.toml", "column = \"h02\"", "column = \"h99\"");
-    refuses("meter-agent", &still.files.meters[1], &["no column `h99`", "h01, h02"]);
+    refuses("meter-agent", &still.files.meters[1], &["expected a column `h99`", "h01, h02"]);
     still.edit("meters/h03/agent.toml", "#batch_slots = 4", "batch_slots = 400");
-    refuses(
-        "meter-agent",
-        &still.files.meters[2],
-        &["pace.batch_slots is 400, and a record holds 1 to 192 slots"],
-    );
+    refuses("meter-agent", &still.files.meters[2], &["expected 1 to 192 slots a batch", "found 400"]);
     still.edit("sink/sink.toml", "\"flat\"", "\"flatt\"");
     refuses("utility-sink", &still.files.sink, &["tariff `flatt`", "flat, tou"]);
     still.edit("sink/tou.toml", "America/Los_Angeles", "California");
@@ -170,7 +166,7 @@ fn keys_and_documents_that_do_not_belong_together() {
     }
     // and its registrar: the floor pins ours
     swap("meters/h01/registrar.pub");
-    refuses("meter-agent", ours.meter(), &["fingerprint", "the floor pins"]);
+    refuses("meter-agent", ours.meter(), &["fingerprint", "which the floor pins"]);
     // another's key
     swap("agg-2/sign.key");
     refuses("aggregator-worker", &ours.files.aggregators[1], &["lists another key for aggregator 2"]);
@@ -182,12 +178,16 @@ fn keys_and_documents_that_do_not_belong_together() {
     refuses("aggregator-worker", &ours.files.aggregators[2], &["box key 1", "roster"]);
     // another meter's key, and another meter's certificate
     fs::copy(ours.path("meters/h03/sign.key"), ours.path("meters/h02/sign.key")).unwrap();
-    refuses("meter-agent", &ours.files.meters[1], &["certificate is for another key"]);
+    refuses("meter-agent", &ours.files.meters[1], &["signing key that the certificate of meter"]);
     // a dry run refuses what a run would
     let dry = &["--dry-run"];
-    refuses_with(dry, "meter-agent", &ours.files.meters[1], &["certificate is for another key"]);
+    refuses_with(dry, "meter-agent", &ours.files.meters[1], &["signing key that the certificate of meter"]);
     fs::copy(ours.path("meters/h05/certificate.wv"), ours.path("meters/h04/certificate.wv")).unwrap();
-    refuses("meter-agent", &ours.files.meters[3], &["certificate is for meter", "this is meter"]);
+    refuses(
+        "meter-agent",
+        &ours.files.meters[3],
+        &["expected the certificate of meter", "found that of meter"],
+    );
 }
 
 #[test]

@@ -140,9 +140,12 @@ fn parameters_are_set_over_the_file() {
     };
     let batch = ("WATTVEIL_PACE__BATCH_SLOTS", "400");
     let log = agent(&[batch], &[]);
-    assert!(log.contains("pace.batch_slots is 400, and a record holds 1 to 192 slots"), "{log}");
+    assert!(
+        log.contains("expected 1 to 192 slots a batch, for example `batch_slots = 4`; found 400"),
+        "{log}"
+    );
     let log = agent(&[batch], &["--set", "pace.batch_slots=500"]);
-    assert!(log.contains("pace.batch_slots is 500"), "{log}");
+    assert!(log.contains("slots a batch, for example `batch_slots = 4`; found 500"), "{log}");
     let log = agent(&[("WATTVEIL_COLOUR", "blue")], &[]);
     assert!(
         log.contains("the environment's WATTVEIL_COLOUR: unknown field `colour`, expected one of `meter`"),

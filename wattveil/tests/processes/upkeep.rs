@@ -144,7 +144,7 @@ fn what_a_person_keeps_up() {
     let text = fs::read_to_string(&agent).unwrap();
     assert!(text.contains("\n#batch_slots = 4\n"), "{text}");
     fs::write(&agent, text.replace("\n#batch_slots = 4\n", "\nbatch_slots = 312\n")).unwrap();
-    let wanted = "pace.batch_slots is 312, and a record holds 1 to 192 slots";
+    let wanted = "expected 1 to 192 slots a batch, for example `batch_slots = 4`; found 312";
     let (well, said) = made.check("meters/a");
     assert!(!well && said.contains(wanted), "{said}");
     let (well, said) = types(&["meter-agent", "--config", &agent, "--dry-run"]);
