@@ -333,7 +333,7 @@ mod tests {
                 "with the preset `tasmota`, for example `device = \"kitchen\"`; found none",
             ),
             ("topic = \"a\"\nunit = \"Wh\"", "found no import"),
-            ("topic = \"a/+\"\nimport = \"/x\"\nunit = \"Wh\"", "a wildcard would mix several meters"),
+            ("topic = \"a/+\"\nimport = \"/x\"\nunit = \"Wh\"", "A wildcard would mix several meters"),
             (
                 "topic = \"a\"\nimport = \"x\"\nunit = \"Wh\"",
                 "expected a JSON pointer, for example `/ENERGY/Total`; found `x`",
