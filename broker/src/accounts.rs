@@ -7,7 +7,7 @@ use std::thread;
 use rumqttd::protocol::Login;
 use tokio::sync::Semaphore;
 
-use crate::front::{Grant, Grants, Identity, Refusal};
+use crate::packet_filter::{Grant, Grants, Identity, Refusal};
 use crate::user::StoredHash;
 use crate::{BrokerError, Config, User};
 

@@ -12,14 +12,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, error, info, warn};
 
-use crate::antechamber::{Antechamber, Place};
 use crate::clients::{Clients, Limits};
 use crate::counters::{Counters, Tally};
-use crate::doom::Doom;
-use crate::entry::{Entry, InForce};
-use crate::front::{Budget, Pace, Retained};
+use crate::credentials::{Credentials, CurrentCredentials};
+use crate::handshakes::{Handshakes, Place};
+use crate::internal;
+use crate::packet_filter::{Budget, RateLimit, Retained};
 use crate::router::Router;
-use crate::session::{self, Guest, Hall, Stopping};
+use crate::router_failure::RouterFailure;
+use crate::session::{self, NewConnection, SessionContext, Stopping};
 use crate::tls;
 use crate::watchdog::{self, Watchdog};
 use crate::{BrokerError, Config};
@@ -40,7 +41,7 @@ pub struct Broker {
     watchdog: Watchdog,
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    hall: Arc<Hall>,
+    context: Arc<SessionContext>,
     listener: JoinHandle<()>,
 }
 
@@ -69,7 +70,7 @@ impl Broker {
     #[expect(clippy::unused_async, reason = "it needs a runtime, which an async function has")]
     pub async fn start(config: Config) -> Result<Self, BrokerError> {
         let config = config.checked()?;
-        let entry = InForce::new(Entry::load(&config, None)?);
+        let entry = CurrentCredentials::new(Credentials::load(&config, None)?);
         let address = config.listen;
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BrokerError::InUse { address },
@@ -78,14 +79,14 @@ impl Broker {
         let listener = bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, stopping) = watch::channel(false);
-        let doom = Arc::<Doom>::default();
+        let router_failure = Arc::<RouterFailure>::default();
         let now = StdInstant::now();
         let limits = Limits {
             all: config.max_connections,
             of_a_user: config.max_connections_per_user,
             ids: config.max_client_ids,
         };
-        let hall = Arc::new(Hall {
+        let context = Arc::new(SessionContext {
             router: Router::spawn(&config),
             entry,
             clients: Arc::new(Clients::new(limits)),
@@ -93,29 +94,29 @@ impl Broker {
             retained: Arc::new(Retained::new(config.max_retained_bytes)),
             tally: Arc::<Tally>::default(),
             paces: Mutex::new([
-                Pace::new(config.total_packets_per_second, now),
-                Pace::new(config.total_bytes_per_second, now),
+                RateLimit::new(config.total_packets_per_second, now),
+                RateLimit::new(config.total_bytes_per_second, now),
             ]),
-            doom: Arc::clone(&doom),
+            router_failure: Arc::clone(&router_failure),
             stopping: Stopping(stopping),
             config,
         });
         let (near, far) = UnixStream::pair().map_err(failed)?;
         far.set_nonblocking(true).map_err(failed)?;
         let far = tokio::net::UnixStream::from_std(far).map_err(failed)?;
-        let watchdog = Watchdog::start(near, Arc::clone(&doom)).map_err(failed)?;
+        let watchdog = Watchdog::start(near, Arc::clone(&router_failure)).map_err(failed)?;
         let mut listener = Listener {
             socket: listener,
-            antechamber: Antechamber::new(hall.config.max_handshakes),
+            handshakes: Handshakes::new(context.config.max_handshakes),
             sessions: JoinSet::new(),
-            hall: Arc::clone(&hall),
+            context: Arc::clone(&context),
         };
-        let guest = Guest { identity: Some(watchdog::identity()), ..Guest::default() };
-        let session = session::serve(far, guest, Instant::now(), Arc::clone(&hall));
+        let connection = NewConnection { identity: Some(watchdog::identity()), ..NewConnection::default() };
+        let session = session::serve(far, connection, Instant::now(), Arc::clone(&context));
         listener.sessions.spawn(session);
         let listener = tokio::spawn(listener.listen());
         info!(%address, "listening");
-        Ok(Self { watchdog, address, stop, hall, listener })
+        Ok(Self { watchdog, address, stop, context, listener })
     }
 
     /// Where it listens, with the port that the operating system chose.
@@ -125,7 +126,7 @@ impl Broker {
 
     /// What it has seen so far.
     pub fn counters(&self) -> Counters {
-        self.hall.tally.read()
+        self.context.tally.read()
     }
 
     /// Takes over from a newer configuration who may connect and as what, and the certificates and keys that it names, which are
@@ -136,19 +137,19 @@ impl Broker {
     ///
     /// [`BrokerError`], with everything as it was: when a broker would not start so, and when there were users and are none.
     pub fn reload(&mut self, config: Config) -> Result<Reload, BrokerError> {
-        let before = self.hall.entry.now();
-        let (config, at_next_start) = self.hall.config.taken_over(&config.checked()?);
+        let before = self.context.entry.now();
+        let (config, at_next_start) = self.context.config.taken_over(&config.checked()?);
         if config.users.is_empty() && !before.accounts.know(None) {
             return Err(BrokerError::NobodyLeft);
         }
-        let entry = Arc::new(Entry::load(&config, Some(&before))?);
+        let entry = Arc::new(Credentials::load(&config, Some(&before))?);
         if let Some(tls) = &entry.tls {
             tls.warn_of_expiry(SystemTime::now());
         }
-        self.hall.entry.replace(Arc::clone(&entry));
+        self.context.entry.replace(Arc::clone(&entry));
         // whoever takes a seat from now on looks again at what is in force
-        let cut_off = self.hall.clients.clear(|identity| {
-            identity.is_some_and(|identity| *identity.user == *watchdog::USER)
+        let cut_off = self.context.clients.clear(|identity| {
+            identity.is_some_and(|identity| *identity.user == *internal::USER)
                 || entry.accounts.know(identity)
         });
         Ok(Reload { users: config.users.len(), cut_off, at_next_start })
@@ -157,15 +158,15 @@ impl Broker {
     /// From now on the process ends with status 70 when the router inside has died, at once when it has panicked, and
     /// also when tokio's threads are stuck.
     pub fn ends_the_process_when_dead(&self) {
-        self.hall.doom.ends_the_process();
-        crate::doom::end_the_process_when_the_router_panics();
+        self.context.router_failure.ends_the_process();
+        crate::router_failure::end_the_process_when_the_router_panics();
     }
 
     /// Completes when the router inside has died, which no client should be able to bring about: nobody is served any
     /// more, and the broker is to be started anew. Cancel-safe.
     pub async fn failed(&self) {
         // an error cannot be: we hold the sender
-        drop(self.hall.doom.watch().wait_for(|dead| *dead).await);
+        drop(self.context.router_failure.watch().wait_for(|dead| *dead).await);
     }
 
     /// Closes the port and every connection; the port is free when this returns. Last wills are not published.
@@ -194,14 +195,14 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Who lets connections in.
 struct Listener {
     socket: TcpListener,
-    antechamber: Antechamber,
+    handshakes: Handshakes,
     sessions: JoinSet<()>,
-    hall: Arc<Hall>,
+    context: Arc<SessionContext>,
 }
 
 impl Listener {
     async fn listen(mut self) {
-        let mut stopping = self.hall.stopping.clone();
+        let mut stopping = self.context.stopping.clone();
         let mut place = None;
         let mut reports = interval(REPORT);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -209,7 +210,7 @@ impl Listener {
         let mut reported = Counters::default();
         loop {
             tokio::select! {
-                free = self.antechamber.enter(), if place.is_none() => place = Some(free),
+                free = self.handshakes.enter(), if place.is_none() => place = Some(free),
                 accepted = self.socket.accept(), if place.is_some() => match (accepted, place.take()) {
                     (Ok((stream, from)), Some(place)) => self.accept(stream, from, place),
                     (Ok(_), None) => (),
@@ -219,15 +220,15 @@ impl Listener {
                     }
                 },
                 Some(ended) = self.sessions.join_next() => if let Err(error) = ended {
-                    self.hall.tally.panicked();
+                    self.context.tally.panicked();
                     error!(%error, "a session ended by itself");
                 },
                 _ = reports.tick() => {
-                    if number % REPORTS_A_DAY == 0 && let Some(tls) = &self.hall.entry.now().tls {
+                    if number % REPORTS_A_DAY == 0 && let Some(tls) = &self.context.entry.now().tls {
                         tls.warn_of_expiry(SystemTime::now());
                     }
                     number += 1;
-                    report(self.hall.tally.read(), &mut reported);
+                    report(self.context.tally.read(), &mut reported);
                 }
                 () = stopping.asked() => break,
             }
@@ -241,14 +242,14 @@ impl Listener {
             debug!(%from, %error, "already gone");
             return;
         }
-        let deadline = Instant::now() + self.hall.config.connect_patience();
-        let hall = Arc::clone(&self.hall);
-        let entry = self.hall.entry.now();
+        let deadline = Instant::now() + self.context.config.connect_timeout;
+        let context = Arc::clone(&self.context);
+        let entry = self.context.entry.now();
         if entry.tls.is_some() {
-            self.sessions.spawn(shake_hands(stream, from, entry, place, deadline, hall));
+            self.sessions.spawn(shake_hands(stream, from, entry, place, deadline, context));
         } else {
-            let guest = Guest { place: Some(place), ..Guest::default() };
-            self.sessions.spawn(session::serve(stream, guest, deadline, hall));
+            let connection = NewConnection { place: Some(place), ..NewConnection::default() };
+            self.sessions.spawn(session::serve(stream, connection, deadline, context));
         }
     }
 }
@@ -257,27 +258,28 @@ impl Listener {
 async fn shake_hands(
     stream: TcpStream,
     from: SocketAddr,
-    entry: Arc<Entry>,
+    entry: Arc<Credentials>,
     mut place: Place,
     deadline: Instant,
-    hall: Arc<Hall>,
+    context: Arc<SessionContext>,
 ) {
     let Some(tls) = &entry.tls else { return };
-    let mut stopping = hall.stopping.clone();
+    let mut stopping = context.stopping.clone();
     let shaken = tokio::select! {
         shaken = timeout_at(deadline, tls.accept(stream)) => shaken,
-        () = place.evicted() => return hall.tally.evicted(),
+        () = place.evicted() => return context.tally.evicted(),
         () = stopping.asked() => return,
     };
     match shaken {
         Ok(Ok(stream)) => {
             let certificate = tls::peer_name(&stream);
-            let guest = Guest { place: Some(place), certificate, entry: Some(entry), identity: None };
-            session::serve(stream, guest, deadline, hall).await;
+            let connection =
+                NewConnection { place: Some(place), certificate, entry: Some(entry), identity: None };
+            session::serve(stream, connection, deadline, context).await;
         }
         Ok(Err(error)) => {
-            hall.tally.handshake_failed();
-            if hall.tally.may_log() {
+            context.tally.handshake_failed();
+            if context.tally.may_log() {
                 warn!(%from, %error, "no TLS handshake");
             }
         }
@@ -315,7 +317,7 @@ mod tests {
 
     /// Makes the router's thread panic, as no client can.
     async fn kill_router(broker: &Broker) {
-        let (mut link, _) = broker.hall.router.attach("killer", true).unwrap();
+        let (mut link, _) = broker.context.router.attach("killer", true).unwrap();
         // once another publish was seen, so is the watchdog's filter
         let publish = Publish::new("\u{e9}/a", "x", false);
         link.send([Packet::Publish(publish, None)]).await.unwrap();
@@ -344,7 +346,7 @@ mod tests {
         }
         match part.as_str() {
             "the panic hook" => broker.ends_the_process_when_dead(),
-            _ => broker.hall.doom.ends_the_process(),
+            _ => broker.context.router_failure.ends_the_process(),
         }
         kill_router(&broker).await;
         if part == "a stuck runtime" {
@@ -364,7 +366,7 @@ mod tests {
                 .output()
                 .unwrap()
                 .status;
-            assert_eq!(status.code(), Some(crate::doom::STATUS), "{part}");
+            assert_eq!(status.code(), Some(crate::router_failure::STATUS), "{part}");
             assert!(start.elapsed() < TIME, "{part}: {:?}", start.elapsed());
         }
     }

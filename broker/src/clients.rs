@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::front::{Identity, MADE_UP, Refusal, Trail};
-use crate::watchdog;
+use crate::internal;
+use crate::packet_filter::{Identity, LogOffsets, MADE_UP, Refusal};
 
 /// Who is connected.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Limits {
 
 #[derive(Debug, Default)]
 struct State {
-    occupants: HashMap<Arc<str>, Occupant>,
+    connected: HashMap<Arc<str>, ConnectedClient>,
     /// How many seats each user has.
     users: HashMap<Arc<str>, usize>,
     /// Ids that somebody who is nobody in particular has chosen.
@@ -39,12 +39,12 @@ struct State {
     /// How many numbers were ever given out.
     numbers: usize,
     /// Of kept sessions whose clients are away.
-    trails: HashMap<Arc<str>, Trail>,
+    trails: HashMap<Arc<str>, LogOffsets>,
 }
 
 /// How to ask whoever has a seat to leave it, and how to see that it did.
 #[derive(Debug)]
-struct Occupant {
+struct ConnectedClient {
     identity: Option<Arc<Identity>>,
     leave: watch::Sender<Leave>,
     left: watch::Receiver<()>,
@@ -78,7 +78,7 @@ impl Clients {
         self: &Arc<Self>,
         client: Option<&str>,
         identity: Option<&Arc<Identity>>,
-    ) -> Result<Seat, Refusal> {
+    ) -> Result<ClientIdSlot, Refusal> {
         let user = identity.map(|identity| &identity.user);
         let number = if client.is_none() { Some(self.state().number()) } else { None };
         let client: Arc<str> = match (client, number) {
@@ -89,16 +89,16 @@ impl Clients {
         loop {
             let mut left = {
                 let mut state = self.state();
-                if let Some(occupant) = state.occupants.get(&client) {
-                    occupant.leave.send_replace(Leave::ForSuccessor);
-                    occupant.left.clone()
+                if let Some(client) = state.connected.get(&client) {
+                    client.leave.send_replace(Leave::ForSuccessor);
+                    client.left.clone()
                 } else {
                     state.admit(&client, user, number.number.is_some(), self.limits)?;
                     let (leave, asked) = watch::channel(Leave::ForSuccessor);
                     let (holder, left) = watch::channel(());
                     let identity = identity.cloned();
-                    state.occupants.insert(Arc::clone(&client), Occupant { identity, leave, left });
-                    return Ok(Seat {
+                    state.connected.insert(Arc::clone(&client), ConnectedClient { identity, leave, left });
+                    return Ok(ClientIdSlot {
                         clients: Arc::clone(self),
                         client,
                         user: user.cloned(),
@@ -116,8 +116,8 @@ impl Clients {
     /// Asks all to leave who may not stay; how many.
     pub(crate) fn clear(&self, may_stay: impl Fn(Option<&Arc<Identity>>) -> bool) -> usize {
         let state = self.state();
-        let unwanted = state.occupants.values().filter(|occupant| !may_stay(occupant.identity.as_ref()));
-        unwanted.inspect(|occupant| occupant.leave.send_modify(|why| *why = Leave::Unwanted)).count()
+        let unwanted = state.connected.values().filter(|client| !may_stay(client.identity.as_ref()));
+        unwanted.inspect(|client| client.leave.send_modify(|why| *why = Leave::Unwanted)).count()
     }
 }
 
@@ -138,8 +138,8 @@ impl State {
         limits: Limits,
     ) -> Result<(), Refusal> {
         // the watchdog has a place of its own, which it may not have taken yet
-        let is_watchdog = user.is_some_and(|user| **user == *watchdog::USER);
-        let others = self.occupants.len() - usize::from(self.users.contains_key(watchdog::USER));
+        let is_watchdog = user.is_some_and(|user| **user == *internal::USER);
+        let others = self.connected.len() - usize::from(self.users.contains_key(internal::USER));
         if !is_watchdog && others >= limits.all {
             return Err(Refusal::Full);
         }
@@ -175,7 +175,7 @@ impl Drop for Number {
 
 /// The right to be attached to the router under a client id; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ClientIdSlot {
     clients: Arc<Clients>,
     client: Arc<str>,
     user: Option<Arc<str>>,
@@ -184,7 +184,7 @@ pub(crate) struct Seat {
     _holder: watch::Sender<()>,
 }
 
-impl Seat {
+impl ClientIdSlot {
     /// The client's id.
     pub(crate) fn client(&self) -> &str {
         &self.client
@@ -198,20 +198,20 @@ impl Seat {
     }
 
     /// What is known of this client's last connection, if its session was kept.
-    pub(crate) fn take_trail(&self, kept: bool) -> Trail {
+    pub(crate) fn take_trail(&self, kept: bool) -> LogOffsets {
         self.clients.state().trails.remove(&self.client).filter(|_| kept).unwrap_or_default()
     }
 
     /// Keeps what is to be known on its next one.
-    pub(crate) fn keep_trail(&self, trail: Trail) {
-        self.clients.state().trails.insert(Arc::clone(&self.client), trail);
+    pub(crate) fn keep_offsets(&self, log_offsets: LogOffsets) {
+        self.clients.state().trails.insert(Arc::clone(&self.client), log_offsets);
     }
 }
 
-impl Drop for Seat {
+impl Drop for ClientIdSlot {
     fn drop(&mut self) {
         let mut state = self.clients.state();
-        state.occupants.remove(&self.client);
+        state.connected.remove(&self.client);
         state.free.extend(self.number);
         if let Some(user) = &self.user
             && let Some(seats) = state.users.get_mut(user)
@@ -232,7 +232,7 @@ mod tests {
 
     use super::*;
     use crate::Role;
-    use crate::front::Grant;
+    use crate::packet_filter::Grant;
 
     fn clients(all: usize, of_a_user: usize, ids: usize) -> Arc<Clients> {
         Arc::new(Clients::new(Limits { all, of_a_user, ids }))
@@ -261,7 +261,7 @@ mod tests {
         assert!(undisturbed.is_err());
         assert!(matches!(clients.take(Some("meter-3"), None).await, Err(Refusal::Full)));
         drop(second);
-        assert_eq!(clients.state().occupants.len(), 1);
+        assert_eq!(clients.state().connected.len(), 1);
         clients.take(Some("meter-3"), None).await.unwrap();
     }
 
@@ -269,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn the_watchdog_has_a_seat_of_its_own() {
         let clients = clients(1, 9, 9);
-        let watchdog = identity(watchdog::USER);
+        let watchdog = identity(internal::USER);
         let _meter = clients.take(Some("meter-1"), None).await.unwrap();
         assert!(matches!(clients.take(Some("meter-2"), None).await, Err(Refusal::Full)));
         let _seat = clients.take(None, Some(&watchdog)).await.unwrap();

@@ -9,7 +9,7 @@ use runtime::config::ConfigError;
 use runtime::telemetry::LogFormat;
 use serde::{Deserialize, Serialize};
 
-use crate::{BrokerError, User, watchdog};
+use crate::{BrokerError, User, internal};
 
 /// The settings of a broker; the default is what `wattveil`'s loopback deployments use.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -31,8 +31,9 @@ pub struct Config {
     pub max_handshakes: usize,
     /// How many client ids may ever be seen, where clients may choose them, since no user is named. Default 100,000.
     pub max_client_ids: usize,
-    /// How many seconds a connection may take to say who it is: the TLS handshake and CONNECT. Default 10.
-    pub connect_seconds: u64,
+    /// How long the TLS handshake and CONNECT of a connection may take together. Default 10 s.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
     /// The longest packet a client may send, and gets, in bytes, without its fixed header of up to 5 bytes. A QoS 0 message
     /// counts as one of QoS 1, which it is forwarded as, with an identifier of 2 bytes. Default 64 KiB.
     pub max_packet_bytes: usize,
@@ -78,7 +79,7 @@ impl Default for Config {
             max_connections_per_user: 16,
             max_handshakes: 512,
             max_client_ids: 100_000,
-            connect_seconds: 10,
+            connect_timeout: Duration::from_secs(10),
             max_packet_bytes: 64 << 10,
             packets_per_second: 20_000,
             bytes_per_second: 64 << 20,
@@ -194,7 +195,6 @@ impl Config {
             ("max_connections_per_user", self.max_connections_per_user as u64, 1, 1_000_000),
             ("max_handshakes", self.max_handshakes as u64, 1, 1_000_000),
             ("max_client_ids", self.max_client_ids as u64, 1, 1 << 40),
-            ("connect_seconds", self.connect_seconds, 1, 3600),
             // [MQTT 3.1.1, 2.2.3]
             ("max_packet_bytes", self.max_packet_bytes as u64, 128, 268_435_455),
             ("packets_per_second", self.packets_per_second.into(), 1, u64::MAX),
@@ -204,6 +204,7 @@ impl Config {
         ] {
             limit(name, value, least, most)?;
         }
+        limit("connect_timeout in seconds", self.connect_timeout.as_secs(), 1, 3600)?;
         // what rumqttd would panic on, or quietly do worse with
         for size in self.filter_queues.iter().map(|queue| &queue.size).chain([&self.queue]) {
             limit("segment_bytes", size.segment_bytes as u64, 1024, 1 << 40)?;
@@ -232,10 +233,6 @@ impl Config {
         (merged, differ)
     }
 
-    pub(crate) fn connect_patience(&self) -> Duration {
-        Duration::from_secs(self.connect_seconds)
-    }
-
     /// The roles that are in force, by name.
     pub(crate) fn roles_in_force(&self) -> BTreeMap<String, Role> {
         let all = Role::defaults().into_iter().chain(self.roles.iter().cloned());
@@ -244,7 +241,7 @@ impl Config {
 
     /// The size of a filter's queue, the largest that the router may make of the settings.
     pub(crate) fn queue_of(&self, filter: &str) -> QueueSize {
-        if filter == watchdog::TOPIC {
+        if filter == internal::TOPIC {
             return QueueSize { segment_bytes: 1024, segments: 2 };
         }
         let special =
@@ -316,7 +313,7 @@ mod tests {
             max_connections_per_user = 3
             max_handshakes = 4
             max_client_ids = 5
-            connect_seconds = 6
+            connect_timeout = "6s"
             max_packet_bytes = 20000
             packets_per_second = 7
             bytes_per_second = 80000
@@ -414,7 +411,7 @@ mod tests {
             Config { max_connections: usize::MAX, ..config() },
             Config { max_packet_bytes: 1, ..config() },
             Config { packets_per_second: 0, ..config() },
-            Config { connect_seconds: 0, ..config() },
+            Config { connect_timeout: Duration::ZERO, ..config() },
             Config { queue: QueueSize { segment_bytes: 1000, segments: 9 }, ..config() },
             Config { queue: QueueSize { segment_bytes: 9000, segments: 1 }, ..config() },
         ] {

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::front::{Pace, Refusal};
+use crate::packet_filter::{RateLimit, Refusal};
 
 /// How many refusals are logged a second, at most; all are counted.
 const LINES: u32 = 20;
@@ -68,7 +68,7 @@ pub(crate) struct Tally {
     messages_out: AtomicU64,
     lost: AtomicU64,
     panics: AtomicU64,
-    lines: Mutex<Pace>,
+    lines: Mutex<RateLimit>,
 }
 
 impl Default for Tally {
@@ -85,7 +85,7 @@ impl Default for Tally {
             messages_out: zero(),
             lost: zero(),
             panics: zero(),
-            lines: Mutex::new(Pace::new(LINES, Instant::now())),
+            lines: Mutex::new(RateLimit::new(LINES, Instant::now())),
         }
     }
 }

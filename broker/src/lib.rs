@@ -10,8 +10,8 @@
 //! patterns, `assets/roles.toml`. Of this workspace it depends on `host` alone, for configuration, logs and counters.
 //!
 //! Read [`Config`] first, then [`Broker`]; [`command`] is the program; inside, `front` (what may pass, without I/O: `connect`, `permission`,
-//! `topic`, `budget`, `pace`, `trail`; what is `retained`, and its `recital` to a client), `accounts` (who it is), `entry` (that and
-//! certificates, as they are in force), `antechamber` (who has not said so yet), `session` (one client's bytes), `clients` (one seat per client id), `router` (the edge to rumqttd), `watchdog` and `doom` (when that dies).
+//! `topic`, `budget`, `pace`, `log_offsets`; what is `retained`, and its `retained_replay` to a client), `accounts` (who it is), `entry` (that and
+//! certificates, as they are in force), `handshakes` (who has not said so yet), `session` (one client's bytes), `clients` (one seat per client id), `router` (the edge to rumqttd), `watchdog` and `router_failure` (when that dies).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -73,17 +73,18 @@
 //!   the logs hold remain until the process ends.
 
 mod accounts;
-mod antechamber;
 mod broker;
 mod clients;
 pub mod command;
 mod config;
 mod counters;
-mod doom;
-mod entry;
+mod credentials;
 mod error;
-mod front;
+mod handshakes;
+mod internal;
+mod packet_filter;
 mod router;
+mod router_failure;
 mod session;
 mod tls;
 mod user;

@@ -9,7 +9,8 @@ use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, LastWill, Packet, Publish};
 use rumqttd::{Notification, RouterConfig, SegmentConfig};
 
-use crate::{Config, QueueSize, watchdog};
+use crate::internal;
+use crate::{Config, QueueSize};
 
 type Attached = (LinkTx, LinkRx, Notification);
 type Attach = dyn Fn(&str, bool) -> Result<Attached, RouterGone> + Send + Sync;
@@ -26,7 +27,7 @@ impl Router {
             max_segment_size: size.segment_bytes,
             max_segment_count: size.segments,
         };
-        let own = (watchdog::TOPIC.to_owned(), segments(config.queue_of(watchdog::TOPIC)));
+        let own = (internal::TOPIC.to_owned(), segments(config.queue_of(internal::TOPIC)));
         let others = config.filter_queues.iter().map(|queue| (queue.filter.clone(), segments(queue.size)));
         let sizes = others.chain([own]);
         let channel = rumqttd::Router::new(

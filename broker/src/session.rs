@@ -15,13 +15,15 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::Config;
-use crate::antechamber::Place;
-use crate::clients::{Clients, Leave, Seat};
+use crate::clients::{ClientIdSlot, Clients, Leave};
 use crate::counters::Tally;
-use crate::doom::Doom;
-use crate::entry::{Entry, InForce};
-use crate::front::{Budget, Connect, Flow, Front, Identity, Pace, Refusal, Retained, Trail, refused_connack};
+use crate::credentials::{Credentials, CurrentCredentials};
+use crate::handshakes::Place;
+use crate::packet_filter::{
+    Budget, Connect, Flow, Identity, LogOffsets, PacketFilter, RateLimit, Refusal, Retained, refused_connack,
+};
 use crate::router::{Router, RouterGone, RouterLink};
+use crate::router_failure::RouterFailure;
 
 /// How long the last bytes to a client that is cut off may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -32,29 +34,29 @@ const INPUT: usize = 2 << 10;
 
 /// What all sessions share.
 #[derive(Debug)]
-pub(crate) struct Hall {
+pub(crate) struct SessionContext {
     pub(crate) config: Config,
     pub(crate) router: Router,
-    pub(crate) entry: InForce,
+    pub(crate) entry: CurrentCredentials,
     pub(crate) clients: Arc<Clients>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) retained: Arc<Retained>,
     pub(crate) tally: Arc<Tally>,
     /// How fast all together may send: packets, bytes.
-    pub(crate) paces: Mutex<[Pace; 2]>,
-    pub(crate) doom: Arc<Doom>,
+    pub(crate) paces: Mutex<[RateLimit; 2]>,
+    pub(crate) router_failure: Arc<RouterFailure>,
     pub(crate) stopping: Stopping,
 }
 
 /// What is known of a client before it has said anything.
 #[derive(Debug, Default)]
-pub(crate) struct Guest {
+pub(crate) struct NewConnection {
     /// Its place among those who have not said who they are, if it needs one.
     pub(crate) place: Option<Place>,
     /// The name in the certificate it has shown.
     pub(crate) certificate: Option<String>,
     /// What was in force when it has shown that.
-    pub(crate) entry: Option<Arc<Entry>>,
+    pub(crate) entry: Option<Arc<Credentials>>,
     /// Who it is, if that is known.
     pub(crate) identity: Option<Arc<Identity>>,
 }
@@ -101,9 +103,9 @@ enum End {
 /// Serves a connection until it ends. By `deadline` it is to have said who it is.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite,
-    guest: Guest,
+    connection: NewConnection,
     deadline: Instant,
-    hall: Arc<Hall>,
+    context: Arc<SessionContext>,
 ) {
     let (reader, writer) = tokio::io::split(stream);
     let mut session = Session {
@@ -112,22 +114,22 @@ pub(crate) async fn serve(
         input: BytesMut::with_capacity(INPUT),
         output: BytesMut::new(),
         unflushed: false,
-        stopping: hall.stopping.clone(),
+        stopping: context.stopping.clone(),
     };
     let (mut client, mut user) = (String::new(), String::new());
-    let end = session.run(&hall, guest, deadline, (&mut client, &mut user)).await;
+    let end = session.run(&context, connection, deadline, (&mut client, &mut user)).await;
     let let_in = !client.is_empty();
     match &end {
         End::Left | End::Closed | End::Stopping => debug!(client, "left: {end}"),
         End::Silent | End::Broken(_) | End::TakenOver | End::Unwanted => info!(client, "gone: {end}"),
-        End::Evicted => hall.tally.evicted(),
+        End::Evicted => context.tally.evicted(),
         End::Refused(refusal) => {
-            hall.tally.refused(refusal, let_in);
-            if hall.tally.may_log() {
+            context.tally.refused(refusal, let_in);
+            if context.tally.may_log() {
                 warn!(client, user, "cut off: {end}");
             }
         }
-        End::RouterGone(_) => hall.doom.has_come("its channel is closed"),
+        End::RouterGone(_) => context.router_failure.has_come("its channel is closed"),
     }
     if let End::Refused(refusal) = &end
         && !let_in
@@ -151,17 +153,17 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
     /// Sets `client` as soon as it is known to be admitted, `user` as soon as it says who it is.
     async fn run(
         &mut self,
-        hall: &Hall,
-        mut guest: Guest,
+        context: &SessionContext,
+        mut connection: NewConnection,
         deadline: Instant,
         (client, user): (&mut String, &mut String),
     ) -> End {
-        let place = guest.place.take();
+        let place = connection.place.take();
         let entered = match place {
-            None => self.enter(hall, guest, user).await,
+            None => self.enter(context, connection, user).await,
             Some(mut place) => tokio::select! {
                 biased;
-                entered = timeout_at(deadline, self.enter(hall, guest, user)) => {
+                entered = timeout_at(deadline, self.enter(context, connection, user)) => {
                     entered.unwrap_or(Err(End::Silent))
                 }
                 () = place.evicted() => Err(End::Evicted),
@@ -172,30 +174,31 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
             Err(end) => return end,
         };
         client.push_str(seat.client());
-        hall.tally.connected();
+        context.tally.connected();
         let kept = !connect.clean;
-        let trail = seat.take_trail(kept);
-        let (mut link, connack, trail) =
-            match attach(hall, seat.client(), identity.as_deref(), trail, kept).await {
+        let log_offsets = seat.take_trail(kept);
+        let (mut link, connack, log_offsets) =
+            match attach(context, seat.client(), identity.as_deref(), log_offsets, kept).await {
                 Ok(attached) => attached,
                 Err(gone) => return gone.into(),
             };
-        let (budget, retained) = (Arc::clone(&hall.budget), Arc::clone(&hall.retained));
-        let mut front = Front::new(hall.config.max_packet_bytes, identity, budget, retained, trail);
+        let (budget, retained) = (Arc::clone(&context.budget), Arc::clone(&context.retained));
+        let mut front =
+            PacketFilter::new(context.config.max_packet_bytes, identity, budget, retained, log_offsets);
         let Err(end) = match front.outgoing(connack, &mut self.output) {
-            Ok(_) => self.relay(hall, &mut front, &mut link, &mut seat, connect.patience).await,
+            Ok(_) => self.relay(context, &mut front, &mut link, &mut seat, connect.patience).await,
             Err(refusal) => Err(refusal.into()),
         };
         if kept {
-            seat.keep_trail(front.into_trail());
+            seat.keep_offsets(front.into_offsets());
         }
         // whoever is unwanted has no right to a last word, or has another one by now
         let will = connect.will.filter(|_| !matches!(end, End::Left | End::Stopping | End::Unwanted));
         if let Some(will) = will.as_ref().filter(|will| will.retain)
-            && let Err(refusal) = hall.retained.keep(&will.topic, will.message.clone(), will.qos)
+            && let Err(refusal) = context.retained.keep(&will.topic, will.message.clone(), will.qos)
         {
-            hall.tally.refused(&refusal, true);
-            if hall.tally.may_log() {
+            context.tally.refused(&refusal, true);
+            if context.tally.may_log() {
                 warn!(client, "its will is not retained: {refusal}");
             }
         }
@@ -209,24 +212,24 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
     /// Has the client say and prove who it is, and finds it a seat.
     async fn enter(
         &mut self,
-        hall: &Hall,
-        guest: Guest,
+        context: &SessionContext,
+        connection: NewConnection,
         user: &mut String,
-    ) -> Result<(Connect, Option<Arc<Identity>>, Seat), End> {
-        let connect = self.connect(&hall.config).await?;
+    ) -> Result<(Connect, Option<Arc<Identity>>, ClientIdSlot), End> {
+        let connect = self.connect(&context.config).await?;
         // what anybody may say, for a line of the log
         user.extend(connect.login.iter().flat_map(|login| login.username.chars().take(64)));
-        if let Some(known) = guest.identity {
-            let seat = hall.clients.take(connect.client.as_deref(), Some(&known)).await?;
+        if let Some(known) = connection.identity {
+            let seat = context.clients.take(connect.client.as_deref(), Some(&known)).await?;
             return Ok((connect, Some(known), seat));
         }
-        let entry = guest.entry.unwrap_or_else(|| hall.entry.now());
+        let entry = connection.entry.unwrap_or_else(|| context.entry.now());
         let login = connect.login.as_ref();
-        let identity = entry.accounts.identify(guest.certificate.as_deref(), login).await?;
-        connect.admit(identity.as_deref(), &hall.budget, &hall.retained)?;
-        let seat = hall.clients.take(connect.client.as_deref(), identity.as_ref()).await?;
+        let identity = entry.accounts.identify(connection.certificate.as_deref(), login).await?;
+        connect.admit(identity.as_deref(), &context.budget, &context.retained)?;
+        let seat = context.clients.take(connect.client.as_deref(), identity.as_ref()).await?;
         // other users may be in force by now; whoever has a seat before that is asked to leave it
-        if !hall.entry.now().accounts.know(identity.as_ref()) {
+        if !context.entry.now().accounts.know(identity.as_ref()) {
             return Err(Refusal::Credentials.into());
         }
         Ok((connect, identity, seat))
@@ -248,28 +251,28 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
 
     async fn relay(
         &mut self,
-        hall: &Hall,
-        front: &mut Front,
+        context: &SessionContext,
+        front: &mut PacketFilter,
         link: &mut RouterLink,
-        seat: &mut Seat,
+        seat: &mut ClientIdSlot,
         patience: Option<Duration>,
     ) -> Result<std::convert::Infallible, End> {
         let mut packets = Vec::new();
         let mut heard = Instant::now();
-        let config = &hall.config;
+        let config = &context.config;
         let mut paces = [config.packets_per_second, config.bytes_per_second]
-            .map(|per_second| Pace::new(per_second, heard.into_std()));
+            .map(|per_second| RateLimit::new(per_second, heard.into_std()));
         loop {
             let waiting = self.input.len();
             let flow = front.incoming(&mut self.input, &mut packets, &mut self.output);
             let refused = front.take_refused();
             let taken = [packets.len() + refused.len(), waiting - self.input.len()];
             let messages = packets.iter().filter(|packet| matches!(packet, Packet::Publish(..))).count();
-            hall.tally.messages(messages, 0);
+            context.tally.messages(messages, 0);
             link.send(packets.drain(..)).await?;
             for refusal in refused {
-                hall.tally.subscription_refused();
-                if hall.tally.may_log() {
+                context.tally.subscription_refused();
+                if context.tally.may_log() {
                     warn!(client = seat.client(), "subscription refused: {refusal}");
                 }
             }
@@ -278,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                 Flow::Read(bytes) => self.input.reserve(bytes.max(INPUT)),
             }
             let now = Instant::now();
-            let pause = charge(&mut paces, taken, now).max(hall.charge(taken, now));
+            let pause = charge(&mut paces, taken, now).max(context.charge(taken, now));
             let resume = now + pause;
             let mut resting = !pause.is_zero();
             // until the client was heard again
@@ -294,11 +297,11 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                     }
                     () = sleep_until(resume), if resting => resting = false,
                     notification = link.recv(), if room => {
-                        self.forward(hall, front, link, seat.client(), notification?).await?;
+                        self.forward(context, front, link, seat.client(), notification?).await?;
                     }
                     // beside what is live: whichever is chosen, of those that are ready
-                    () = consume_budget(), if room && front.can_recite() => {
-                        hall.tally.messages(0, front.recite(&mut self.output, OUTPUT));
+                    () = consume_budget(), if room && front.can_replay() => {
+                        context.tally.messages(0, front.replay(&mut self.output, OUTPUT));
                     }
                     unflushed = write(&mut self.writer, &mut self.output),
                         if self.unflushed || !self.output.is_empty() =>
@@ -325,8 +328,8 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
     /// Takes from the router what there is, beginning with this, until enough waits for the client.
     async fn forward(
         &mut self,
-        hall: &Hall,
-        front: &mut Front,
+        context: &SessionContext,
+        front: &mut PacketFilter,
         link: &mut RouterLink,
         client: &str,
         notification: Option<Notification>,
@@ -349,12 +352,12 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
                 () = future::ready(()) => None,
             };
         }
-        hall.tally.messages(0, messages);
+        context.tally.messages(0, messages);
         link.send(front.take_hidden()).await?;
         let lost = front.take_lost();
         if lost > 0 {
-            hall.tally.lost(lost);
-            if hall.tally.may_log() {
+            context.tally.lost(lost);
+            if context.tally.may_log() {
                 warn!(
                     client,
                     messages = lost,
@@ -380,19 +383,19 @@ impl<S: AsyncRead + AsyncWrite> Session<S> {
 
 /// Attaches a client to the router, and to its earlier session if that is to be kept; also what is known of that.
 async fn attach(
-    hall: &Hall,
+    context: &SessionContext,
     client: &str,
     identity: Option<&Identity>,
-    mut trail: Trail,
+    mut log_offsets: LogOffsets,
     kept: bool,
-) -> Result<(RouterLink, Notification, Trail), RouterGone> {
+) -> Result<(RouterLink, Notification, LogOffsets), RouterGone> {
     // what its user might subscribe to and may no longer is forgotten, with the rest
-    if !trail.is_allowed(identity) {
-        hall.router.attach(client, true)?.0.detach(None).await?;
-        trail = Trail::default();
+    if !log_offsets.is_allowed(identity) {
+        context.router.attach(client, true)?.0.detach(None).await?;
+        log_offsets = LogOffsets::default();
     }
-    let (link, connack) = hall.router.attach(client, !kept)?;
-    Ok((link, connack, trail))
+    let (link, connack) = context.router.attach(client, !kept)?;
+    Ok((link, connack, log_offsets))
 }
 
 /// Writes some of what waits, or flushes when nothing does; whether something remains to be flushed. Cancel-safe.
@@ -405,7 +408,7 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut BytesMut) ->
     Ok(true)
 }
 
-impl Hall {
+impl SessionContext {
     /// Charges what all may send together.
     fn charge(&self, taken: [usize; 2], now: Instant) -> Duration {
         charge(&mut self.paces.lock().unwrap_or_else(PoisonError::into_inner), taken, now)
@@ -413,7 +416,7 @@ impl Hall {
 }
 
 /// Charges packets and bytes; the longer of the pauses.
-fn charge(paces: &mut [Pace; 2], taken: [usize; 2], now: Instant) -> Duration {
+fn charge(paces: &mut [RateLimit; 2], taken: [usize; 2], now: Instant) -> Duration {
     let pauses = paces.iter_mut().zip(taken).map(|(pace, taken)| pace.charge(taken, now.into_std()));
     pauses.max().unwrap_or_default()
 }

@@ -11,16 +11,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::Role;
-use crate::doom::Doom;
-use crate::front::{Grant, Identity};
+use crate::internal;
+use crate::packet_filter::{Grant, Identity};
+use crate::router_failure::RouterFailure;
 
 /// How long the watchdog rests between two messages, and how long it waits for one: together less than 6 s.
 const REST: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(4);
-/// What it publishes to, which nobody else sees.
-pub(crate) const TOPIC: &str = "broker/watchdog";
-/// The user that it is, as nobody in the settings can be called.
-pub(crate) const USER: &str = "broker:watchdog";
 
 /// A running watchdog; dropping it calls it off.
 #[derive(Debug)]
@@ -28,9 +25,9 @@ pub(crate) struct Watchdog(#[expect(dead_code, reason = "it is there to be dropp
 
 impl Watchdog {
     /// Starts to watch what is at the other end of `stream`.
-    pub(crate) fn start(stream: UnixStream, doom: Arc<Doom>) -> io::Result<Self> {
+    pub(crate) fn start(stream: UnixStream, router_failure: Arc<RouterFailure>) -> io::Result<Self> {
         let (off, called_off) = mpsc::channel();
-        let watch = move || watch(stream, &called_off, REST, PATIENCE, &doom);
+        let watch = move || watch(stream, &called_off, REST, PATIENCE, &router_failure);
         thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
         Ok(Self(off))
     }
@@ -38,7 +35,7 @@ impl Watchdog {
 
 /// Who the watchdog is.
 pub(crate) fn identity() -> Arc<Identity> {
-    let topics = vec![TOPIC.to_owned()];
+    let topics = vec![internal::TOPIC.to_owned()];
     let role = Role {
         name: "watchdog".to_owned(),
         ids: Vec::new(),
@@ -48,7 +45,7 @@ pub(crate) fn identity() -> Arc<Identity> {
         filters: 1,
     };
     let grant = Grant::new(&role, None).expect("its topic is a pattern");
-    Arc::new(Identity::new(USER.into(), Arc::new(grant)))
+    Arc::new(Identity::new(internal::USER.into(), Arc::new(grant)))
 }
 
 fn watch(
@@ -56,14 +53,14 @@ fn watch(
     called_off: &mpsc::Receiver<()>,
     rest: Duration,
     patience: Duration,
-    doom: &Doom,
+    router_failure: &RouterFailure,
 ) {
     let Err(end) = keep_watch(&mut stream, called_off, rest, patience) else {
         return;
     };
     // a broker that stops cuts its watchdog off too
     if called_off.recv_timeout(Duration::ZERO) != Err(RecvTimeoutError::Disconnected) {
-        doom.has_come(&format!("its watchdog got no answer: {end}"));
+        router_failure.has_come(&format!("its watchdog got no answer: {end}"));
     }
 }
 
@@ -91,14 +88,14 @@ fn enter(stream: &mut UnixStream) -> io::Result<()> {
     // CONNECT of MQTT 3.1.1, clean session, no keep alive, the id left to the broker
     stream.write_all(&[0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 0])?;
     expect(stream, 0x20)?;
-    let body = [&[0, 1][..], &text(TOPIC), &[0]].concat();
+    let body = [&[0, 1][..], &text(internal::TOPIC), &[0]].concat();
     stream.write_all(&packet(0x82, &body))?;
     expect(stream, 0x90).map(drop)
 }
 
 /// Publishes, and waits for the acknowledgement and the message itself, in any order.
 fn go(stream: &mut UnixStream, round: u16) -> io::Result<()> {
-    let body = [&text(TOPIC)[..], &round.to_be_bytes(), &round.to_be_bytes()].concat();
+    let body = [&text(internal::TOPIC)[..], &round.to_be_bytes(), &round.to_be_bytes()].concat();
     stream.write_all(&packet(0x32, &body))?;
     let (mut acknowledged, mut received) = (false, false);
     while !(acknowledged && received) {
@@ -147,10 +144,10 @@ mod tests {
         assert!(REST + PATIENCE < Duration::from_secs(6));
         let (near, far) = UnixStream::pair().unwrap();
         let (off, called_off) = mpsc::channel::<()>();
-        let doom = Doom::default();
+        let router_failure = RouterFailure::default();
         let start = Instant::now();
-        watch(near, &called_off, SHORT, SHORT, &doom);
-        assert!(*doom.watch().borrow());
+        watch(near, &called_off, SHORT, SHORT, &router_failure);
+        assert!(*router_failure.watch().borrow());
         assert!(start.elapsed() >= SHORT);
         drop((off, far));
     }
@@ -160,8 +157,8 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         let (off, called_off) = mpsc::channel::<()>();
         drop((off, far));
-        let doom = Doom::default();
-        watch(near, &called_off, SHORT, SHORT, &doom);
-        assert!(!*doom.watch().borrow());
+        let router_failure = RouterFailure::default();
+        watch(near, &called_off, SHORT, SHORT, &router_failure);
+        assert!(!*router_failure.watch().borrow());
     }
 }

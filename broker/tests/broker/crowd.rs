@@ -27,7 +27,7 @@ async fn silent_connections_do_not_keep_others_out() {
 
 #[tokio::test]
 async fn whoever_does_not_say_who_it_is_is_cut_off_in_time() {
-    let broker = start_with(Config { connect_seconds: 1, ..Config::default() }).await;
+    let broker = start_with(Config { connect_timeout: Duration::from_secs(1), ..Config::default() }).await;
     let start = Instant::now();
     let mut silent = Client::open(broker.address()).await;
     let mut slow = Client::open(broker.address()).await;

@@ -168,7 +168,7 @@ async fn much_goes_through_tls() {
 #[tokio::test]
 async fn a_silent_connection_holds_up_nobody() {
     let authority = Authority::new();
-    let broker = start_with(Config { connect_seconds: 1, ..authority.config() }).await;
+    let broker = start_with(Config { connect_timeout: Duration::from_secs(1), ..authority.config() }).await;
     let start = Instant::now();
     let mut silent = Client::open(broker.address()).await;
     let mut client = authority.open(broker.address(), None).await.unwrap();

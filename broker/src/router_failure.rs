@@ -15,18 +15,18 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Whether the router has died, and what is to come of it.
 #[derive(Debug)]
-pub(crate) struct Doom {
+pub(crate) struct RouterFailure {
     dead: watch::Sender<bool>,
     exit: AtomicBool,
 }
 
-impl Default for Doom {
+impl Default for RouterFailure {
     fn default() -> Self {
         Self { dead: watch::Sender::new(false), exit: AtomicBool::new(false) }
     }
 }
 
-impl Doom {
+impl RouterFailure {
     /// From now on a dead router ends the process.
     pub(crate) fn ends_the_process(&self) {
         self.exit.store(true, Ordering::Relaxed);

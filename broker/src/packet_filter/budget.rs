@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::QueueSize;
     use crate::config::Role;
-    use crate::front::Grant;
+    use crate::packet_filter::Grant;
 
     fn identity(topics: usize, filters: usize) -> Identity {
         let role = Role { name: "r".into(), topics, filters, ..Role::default() };

@@ -16,7 +16,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// The places, and who has them.
 #[derive(Debug)]
-pub(crate) struct Antechamber {
+pub(crate) struct Handshakes {
     places: Arc<Semaphore>,
     /// Since when each is taken, and how to have it left; those that were left are among them for a while.
     taken: VecDeque<(Instant, oneshot::Sender<()>)>,
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-impl Antechamber {
+impl Handshakes {
     pub(crate) fn new(size: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(size)), taken: VecDeque::new(), size }
     }
@@ -80,19 +80,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_has_been_there_longest_makes_room() {
-        let mut antechamber = Antechamber::new(2);
-        let mut silent = antechamber.enter().await;
+        let mut handshakes = Handshakes::new(2);
+        let mut silent = handshakes.enter().await;
         tokio::time::advance(GRACE / 2).await;
-        let mut late = antechamber.enter().await;
+        let mut late = handshakes.enter().await;
         let start = Instant::now();
-        let (third, ()) = tokio::join!(antechamber.enter(), async {
+        let (third, ()) = tokio::join!(handshakes.enter(), async {
             silent.evicted().await;
             assert_eq!(start.elapsed(), GRACE / 2);
             drop(silent);
         });
         // whoever leaves in time makes room at once
         drop(third);
-        let _fourth = antechamber.enter().await;
+        let _fourth = handshakes.enter().await;
         assert_eq!(start.elapsed(), GRACE / 2);
         assert!(tokio::time::timeout(GRACE / 10, late.evicted()).await.is_err());
     }

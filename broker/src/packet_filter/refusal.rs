@@ -5,13 +5,13 @@ use rumqttd::protocol;
 /// Why a client is cut off, or a subscription refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("it sent a packet that a client may not send, or not now, as who speaks TLS to a port without")]
+    #[error("it sent a packet that no client may send at this point, for example TLS on a plain-text port")]
     Unexpected,
     #[error("it sent a malformed packet")]
     Malformed(#[source] protocol::Error),
     #[error("it sent a packet of {bytes} bytes, over the limit of {limit}")]
     TooLong { bytes: usize, limit: usize },
-    #[error("it sent a QoS 2 message; QoS 1 is what there is")]
+    #[error("it sent a QoS 2 message; the broker supports QoS 0 and 1")]
     ExactlyOnce,
     #[error(
         "it sent a topic that is empty, over 512 bytes, starts with $, or is not printable ASCII without wildcards"
@@ -27,25 +27,25 @@ pub(crate) enum Refusal {
     Subscribe(String),
     #[error("its role may not have its will on {0}")]
     Will(String),
-    #[error("it has published to as many topics as its role may")]
+    #[error("it reached the limit of topics that its role may publish to")]
     Topics,
-    #[error("it has subscribed to as many filters as its role may, or as there is memory for")]
+    #[error("it reached the limit of filters of its role, or of the memory for queues")]
     Filters,
-    #[error("as much is retained as there may be")]
+    #[error("the memory for retained messages is full")]
     Retained,
-    #[error("it speaks another protocol than MQTT 3.1.1")]
+    #[error("expected MQTT 3.1.1, found another protocol or version")]
     Version,
     #[error("its client id is empty, over 128 bytes, or not printable ASCII without / + # $")]
     ClientId,
-    #[error("its client id {0} is none of its user's")]
+    #[error("its user may not use the client id {0}")]
     ForeignId(String),
     #[error(
         "its user, password or certificate is wrong or missing; compare the user in the settings with the password on its machine"
     )]
     Credentials,
-    #[error("as many clients as there may be are connected")]
+    #[error("the limit of connected clients is reached (max_connections)")]
     Full,
-    #[error("as many clients of its user as there may be are connected")]
+    #[error("the limit of connected clients of its user is reached (max_connections_per_user)")]
     UserFull,
 }
 

@@ -6,7 +6,7 @@ const ROOM: usize = 64 << 10;
 
 /// A front at a router of its own, without a network: bytes in, bytes out.
 struct Wired {
-    front: Front,
+    front: PacketFilter,
     link: RouterLink,
     output: BytesMut,
 }
@@ -31,7 +31,7 @@ impl Inside {
     fn attach(&self, client: &str) -> Wired {
         let (link, _) = self.router.attach(client, true).unwrap();
         let (budget, retained) = (Arc::clone(&self.budget), Arc::clone(&self.retained));
-        let front = Front::new(ROOM, None, budget, retained, Trail::default());
+        let front = PacketFilter::new(ROOM, None, budget, retained, LogOffsets::default());
         Wired { front, link, output: BytesMut::new() }
     }
 }
@@ -59,8 +59,8 @@ impl Wired {
 
     fn recited(&mut self) -> BytesMut {
         self.output.clear();
-        while self.front.can_recite() {
-            self.front.recite(&mut self.output, ROOM);
+        while self.front.can_replay() {
+            self.front.replay(&mut self.output, ROOM);
         }
         self.output.split()
     }
@@ -87,7 +87,7 @@ async fn what_is_retained_follows_each_suback() {
     let mut client = inside.attach("client");
     for _ in 0..2 {
         client.say(&subscribe("a/+")).await;
-        assert!(!client.front.can_recite(), "before the answer");
+        assert!(!client.front.can_replay(), "before the answer");
         client.hear().await;
         assert_eq!(client.output[..], SUBACK);
         assert_eq!(client.recited()[..], [0x31, 6, 0, 3, b'a', b'/', b'b', b'x']);
@@ -147,7 +147,7 @@ async fn nothing_older_is_recited_after_a_live_message() {
                 writer.say(&packet(0x31, &[&text("t")[..], &published.to_be_bytes()].concat())).await;
             }
             3 => drop(reader.say(&subscribe("t")).await),
-            4 => drop(reader.front.recite(&mut reader.output, ROOM)),
+            4 => drop(reader.front.replay(&mut reader.output, ROOM)),
             5 if live < published => reader.hear().await,
             _ => tokio::task::yield_now().await,
         }

@@ -19,7 +19,7 @@ const PIECE: usize = 64;
 
 /// A client's way through what is retained, under one of its filters.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Walk {
+pub(super) struct ReplayCursor {
     filter: Arc<str>,
     granted: QoS,
     /// The topic it has come to.
@@ -28,25 +28,25 @@ pub(super) struct Walk {
 
 /// What a client is still to get.
 #[derive(Debug)]
-pub(super) struct Recital {
+pub(super) struct RetainedReplay {
     /// One a filter, the first of which goes on.
-    walks: VecDeque<Walk>,
+    walks: VecDeque<ReplayCursor>,
     /// The identifiers of what was not acknowledged, each with its walk before that message, unless that counts no more.
-    unacknowledged: BTreeMap<u16, Option<Walk>>,
+    unacknowledged: BTreeMap<u16, Option<ReplayCursor>>,
     /// The identifier that was given last.
     last: u16,
 }
 
-impl Recital {
+impl RetainedReplay {
     /// Goes on where an earlier connection ended.
-    pub(super) fn resumed(walks: Vec<Walk>) -> Self {
+    pub(super) fn resumed(walks: Vec<ReplayCursor>) -> Self {
         Self { walks: walks.into(), unacknowledged: BTreeMap::new(), last: IDENTIFIERS.end - 1 }
     }
 
     /// A filter was subscribed to, perhaps again: all that it finds is to be sent, from the beginning.
     pub(super) fn begin(&mut self, filter: &str, granted: QoS) {
         self.end(filter);
-        self.walks.push_back(Walk { filter: filter.into(), granted, at: None });
+        self.walks.push_back(ReplayCursor { filter: filter.into(), granted, at: None });
     }
 
     /// A filter counts no more.
@@ -106,7 +106,7 @@ impl Recital {
     }
 
     /// An identifier for what is to be acknowledged, the one that has been free for longest.
-    fn send(&mut self, before: Walk) -> u16 {
+    fn send(&mut self, before: ReplayCursor) -> u16 {
         let mut others = (self.last + 1..IDENTIFIERS.end).chain(IDENTIFIERS.start..=self.last);
         let free = others.find(|identifier| !self.unacknowledged.contains_key(identifier));
         self.last = free.expect("there is one when it can go on");
@@ -115,7 +115,7 @@ impl Recital {
     }
 
     /// What is left for the client's next connection: each filter from its first message that was not acknowledged.
-    pub(super) fn rest(self) -> Vec<Walk> {
+    pub(super) fn rest(self) -> Vec<ReplayCursor> {
         let mut walks = Vec::from(self.walks);
         for before in self.unacknowledged.into_values().flatten() {
             match walks.iter_mut().find(|walk| walk.filter == before.filter) {
@@ -173,18 +173,19 @@ mod tests {
         retained((0..meters).map(|number| (format!("town/{number:03}"), QoS::AtLeastOnce)))
     }
 
-    fn new(filter: &str, granted: QoS) -> Recital {
-        let mut recital = Recital::resumed(Vec::new());
-        recital.begin(filter, granted);
-        recital
+    fn new(filter: &str, granted: QoS) -> RetainedReplay {
+        let mut retained_replay = RetainedReplay::resumed(Vec::new());
+        retained_replay.begin(filter, granted);
+        retained_replay
     }
 
     /// What is written until it can't go on, or there is no more: topics and identifiers.
-    fn write_all(recital: &mut Recital, retained: &Retained) -> Vec<(String, Option<u16>)> {
+    fn write_all(retained_replay: &mut RetainedReplay, retained: &Retained) -> Vec<(String, Option<u16>)> {
         let mut sent = Vec::new();
-        while recital.can_go_on() {
+        while retained_replay.can_go_on() {
             let mut output = BytesMut::new();
-            let messages = recital.go_on(retained, |topic| topic.starts_with("hidden"), &mut output, ROOM);
+            let messages =
+                retained_replay.go_on(retained, |topic| topic.starts_with("hidden"), &mut output, ROOM);
             let before = sent.len();
             let mut rest = &output[..];
             while let [first, length, _, topic, body @ ..] = rest {
@@ -235,22 +236,26 @@ mod tests {
     #[test]
     fn so_many_are_unacknowledged_at_a_time() {
         let retained = town(250);
-        let mut recital = new("town/+", QoS::AtLeastOnce);
-        let first = write_all(&mut recital, &retained);
+        let mut retained_replay = new("town/+", QoS::AtLeastOnce);
+        let first = write_all(&mut retained_replay, &retained);
         assert_eq!(first.len(), MOST);
         let identifiers: Vec<u16> = first.iter().filter_map(|(_, identifier)| *identifier).collect();
         assert_eq!(identifiers, (101..=200).collect::<Vec<_>>());
-        assert!(!recital.acknowledged(100) && !recital.acknowledged(201) && !recital.can_go_on());
+        assert!(
+            !retained_replay.acknowledged(100)
+                && !retained_replay.acknowledged(201)
+                && !retained_replay.can_go_on()
+        );
         // in any order
-        assert!(recital.acknowledged(150) && recital.acknowledged(102));
-        let more = write_all(&mut recital, &retained);
+        assert!(retained_replay.acknowledged(150) && retained_replay.acknowledged(102));
+        let more = write_all(&mut retained_replay, &retained);
         assert_eq!(more, [("town/100".to_owned(), Some(102)), ("town/101".to_owned(), Some(150))]);
         let mut topics = first.len() + more.len();
         while topics < 250 {
             for identifier in 101..=200 {
-                recital.acknowledged(identifier);
+                retained_replay.acknowledged(identifier);
             }
-            topics += write_all(&mut recital, &retained).len();
+            topics += write_all(&mut retained_replay, &retained).len();
         }
         assert_eq!(topics, 250);
         // at QoS 0 nothing is waited for
@@ -260,67 +265,67 @@ mod tests {
     #[test]
     fn nothing_is_written_without_room() {
         let retained = town(100);
-        let mut recital = new("#", QoS::AtMostOnce);
+        let mut retained_replay = new("#", QoS::AtMostOnce);
         let mut output = BytesMut::new();
         let message = 4 + "town/000".len() + 1;
-        assert_eq!(recital.go_on(&retained, |_| false, &mut output, 3 * message), 3);
-        assert_eq!(recital.go_on(&retained, |_| false, &mut output, 3 * message), 0);
-        assert_eq!(write_all(&mut recital, &retained).len(), 97);
+        assert_eq!(retained_replay.go_on(&retained, |_| false, &mut output, 3 * message), 3);
+        assert_eq!(retained_replay.go_on(&retained, |_| false, &mut output, 3 * message), 0);
+        assert_eq!(write_all(&mut retained_replay, &retained).len(), 97);
     }
 
     /// What is newer when its turn comes is sent as it is then, and what is gone is not.
     #[test]
     fn it_is_read_when_it_is_written() {
         let retained = town(MOST + 2);
-        let mut recital = new("#", QoS::AtLeastOnce);
-        write_all(&mut recital, &retained);
+        let mut retained_replay = new("#", QoS::AtLeastOnce);
+        write_all(&mut retained_replay, &retained);
         retained.keep(b"town/100", Bytes::new(), QoS::AtLeastOnce).unwrap();
         retained.keep(b"town/101", Bytes::from_static(b"x"), QoS::AtMostOnce).unwrap();
-        recital.acknowledged(101);
-        assert_eq!(write_all(&mut recital, &retained), [("town/101".to_owned(), None)]);
+        retained_replay.acknowledged(101);
+        assert_eq!(write_all(&mut retained_replay, &retained), [("town/101".to_owned(), None)]);
     }
 
     #[test]
     fn a_repeated_subscription_begins_again() {
         let retained = town(150);
-        let mut recital = new("town/+", QoS::AtLeastOnce);
-        write_all(&mut recital, &retained);
-        recital.begin("town/+", QoS::AtMostOnce);
-        assert!(!recital.can_go_on(), "what was on its way still is");
-        recital.acknowledged(101);
-        assert_eq!(write_all(&mut recital, &retained).len(), 150);
+        let mut retained_replay = new("town/+", QoS::AtLeastOnce);
+        write_all(&mut retained_replay, &retained);
+        retained_replay.begin("town/+", QoS::AtMostOnce);
+        assert!(!retained_replay.can_go_on(), "what was on its way still is");
+        retained_replay.acknowledged(101);
+        assert_eq!(write_all(&mut retained_replay, &retained).len(), 150);
         // also when the first time was over
-        recital.begin("town/+", QoS::AtMostOnce);
-        assert_eq!(write_all(&mut recital, &retained).len(), 150);
+        retained_replay.begin("town/+", QoS::AtMostOnce);
+        assert_eq!(write_all(&mut retained_replay, &retained).len(), 150);
         // and ends when it is taken back
-        recital.begin("town/+", QoS::AtMostOnce);
-        recital.end("town/+");
-        assert!(!recital.can_go_on() && recital.rest().is_empty());
+        retained_replay.begin("town/+", QoS::AtMostOnce);
+        retained_replay.end("town/+");
+        assert!(!retained_replay.can_go_on() && retained_replay.rest().is_empty());
     }
 
     #[test]
     fn what_was_not_acknowledged_is_left_for_the_next_time() {
         let retained = town(150);
-        let mut recital = new("town/+", QoS::AtLeastOnce);
-        recital.begin("town/003", QoS::AtLeastOnce);
-        write_all(&mut recital, &retained);
+        let mut retained_replay = new("town/+", QoS::AtLeastOnce);
+        retained_replay.begin("town/003", QoS::AtLeastOnce);
+        write_all(&mut retained_replay, &retained);
         for identifier in (101..=110).chain(115..=200) {
-            recital.acknowledged(identifier);
+            retained_replay.acknowledged(identifier);
         }
-        let mut recital = Recital::resumed(recital.rest());
-        let again = write_all(&mut recital, &retained);
+        let mut retained_replay = RetainedReplay::resumed(retained_replay.rest());
+        let again = write_all(&mut retained_replay, &retained);
         assert_eq!(again[0], ("town/010".to_owned(), Some(101)), "the first that was not acknowledged");
         for identifier in 101..=200 {
-            recital.acknowledged(identifier);
+            retained_replay.acknowledged(identifier);
         }
-        let rest = write_all(&mut recital, &retained);
+        let rest = write_all(&mut retained_replay, &retained);
         let last = |sent: &[(String, Option<u16>)]| sent.last().unwrap().0.clone();
         assert_eq!((last(&rest), rest.len() + again.len()), ("town/003".to_owned(), 140 + 1));
         // nothing else is sent again
         for identifier in 101..=139 {
-            recital.acknowledged(identifier);
+            retained_replay.acknowledged(identifier);
         }
-        let last = write_all(&mut Recital::resumed(recital.rest()), &retained);
+        let last = write_all(&mut RetainedReplay::resumed(retained_replay.rest()), &retained);
         assert_eq!(last, [("town/149".to_owned(), Some(101)), ("town/003".to_owned(), Some(102))]);
     }
 

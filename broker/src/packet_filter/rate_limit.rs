@@ -7,13 +7,13 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// So much a second, and a second's worth at once. Whoever is over it is to wait, and loses nothing.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimit {
     per_second: f64,
     /// When all that has come would have come at the allowed speed.
     due: Instant,
 }
 
-impl Pace {
+impl RateLimit {
     pub(crate) fn new(per_second: u32, now: Instant) -> Self {
         Self { per_second: per_second.max(1).into(), due: now }
     }
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn a_second_s_worth_may_come_at_once_and_then_as_much_as_is_allowed() {
         let start = Instant::now();
-        let mut pace = Pace::new(100, start);
+        let mut pace = RateLimit::new(100, start);
         assert_eq!(pace.charge(100, start), Duration::ZERO);
         assert_eq!(pace.charge(50, start), Duration::from_millis(500));
         // half a second later it may go on, at the allowed speed

@@ -2,13 +2,13 @@
 
 mod budget;
 mod connect;
-mod pace;
+mod log_offsets;
 mod permission;
-mod recital;
+mod rate_limit;
 mod refusal;
 mod retained;
+mod retained_replay;
 mod topic;
-mod trail;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use rumqttd::protocol::{
 
 pub(crate) use budget::Budget;
 pub(crate) use connect::{Connect, MADE_UP};
-pub(crate) use pace::Pace;
+pub(crate) use log_offsets::LogOffsets;
 pub(crate) use permission::{Grant, Grants, Identity};
+pub(crate) use rate_limit::RateLimit;
 pub(crate) use refusal::Refusal;
 pub(crate) use retained::Retained;
-pub(crate) use trail::Trail;
 
-use recital::Recital;
+use retained_replay::RetainedReplay;
 
-use crate::watchdog;
+use crate::internal;
 
 /// Packet types, in the upper half of a packet's first byte [MQTT 3.1.1, 2.2.1].
 mod packet_type {
@@ -56,7 +56,7 @@ pub(crate) enum Flow {
 
 /// One connected client's front.
 #[derive(Debug)]
-pub(crate) struct Front {
+pub(crate) struct PacketFilter {
     max_packet: usize,
     /// Who the client has proved to be; nobody in particular may do anything.
     identity: Option<Arc<Identity>>,
@@ -69,8 +69,8 @@ pub(crate) struct Front {
     unacknowledged: VecDeque<(u16, bool)>,
     /// The subscriptions that the router is to answer, oldest first: their filters, but for those that were refused here.
     subscribing: VecDeque<Vec<Option<Filter>>>,
-    recital: Recital,
-    trail: Trail,
+    retained_replay: RetainedReplay,
+    log_offsets: LogOffsets,
     /// What the session is to log and to count.
     refused: Vec<Refusal>,
     lost: u64,
@@ -78,14 +78,14 @@ pub(crate) struct Front {
     hidden: Vec<Packet>,
 }
 
-impl Front {
-    /// A client's front; `trail` is of its earlier connection, if its session was kept.
+impl PacketFilter {
+    /// A client's front; `log_offsets` is of its earlier connection, if its session was kept.
     pub(crate) fn new(
         max_packet: usize,
         identity: Option<Arc<Identity>>,
         budget: Arc<Budget>,
         retained: Arc<Retained>,
-        mut trail: Trail,
+        mut log_offsets: LogOffsets,
     ) -> Self {
         Self {
             max_packet,
@@ -95,8 +95,8 @@ impl Front {
             topics: HashSet::new(),
             unacknowledged: VecDeque::new(),
             subscribing: VecDeque::new(),
-            recital: Recital::resumed(trail.take_walks()),
-            trail,
+            retained_replay: RetainedReplay::resumed(log_offsets.take_walks()),
+            log_offsets,
             refused: Vec::new(),
             lost: 0,
             hidden: Vec::new(),
@@ -120,12 +120,12 @@ impl Front {
             let at_least_once = input.first().is_some_and(|first| first & 0b0010 != 0);
             let packet = match decode(input, self.max_packet) {
                 Ok(packet) => packet,
-                Err(Undecoded::Incomplete(bytes)) => return Ok(Flow::Read(bytes)),
-                Err(Undecoded::Refused(refusal)) => return Err(refusal),
+                Err(DecodeError::Incomplete(bytes)) => return Ok(Flow::Read(bytes)),
+                Err(DecodeError::Refused(refusal)) => return Err(refusal),
             };
             match packet {
                 Packet::Publish(publish, _) => router.push(self.admit_publish(publish, at_least_once)?),
-                Packet::PubAck(ack, _) if self.recital.acknowledged(ack.pkid) => (),
+                Packet::PubAck(ack, _) if self.retained_replay.acknowledged(ack.pkid) => (),
                 Packet::PubAck(ack, _) => router.extend(self.acknowledged(ack.pkid)),
                 Packet::Subscribe(subscribe, _) => {
                     router.extend(self.admit_subscribe(subscribe, output)?);
@@ -151,10 +151,10 @@ impl Front {
         if let Notification::Forward(forward) = &notification {
             let topic = std::str::from_utf8(&forward.publish.topic).unwrap_or_default();
             // the router goes on with a filter of a resumed session after it was unsubscribed from
-            hidden =
-                !self.trail.leads_to(topic) || is_hidden(self.identity.as_deref(), &forward.publish.topic);
+            hidden = !self.log_offsets.leads_to(topic)
+                || is_hidden(self.identity.as_deref(), &forward.publish.topic);
             if let (false, Some((_, number))) = (hidden, forward.cursor) {
-                self.lost += self.trail.sent(topic, number);
+                self.lost += self.log_offsets.sent(topic, number);
             }
         }
         let Some(packet): Option<Packet> = notification.into() else {
@@ -180,8 +180,8 @@ impl Front {
                     write_suback(&answer[2..4], &filters, &answer[4..], output);
                 }
                 // unless it has unsubscribed since
-                for filter in filters.iter().flatten().filter(|filter| self.trail.knows(&filter.path)) {
-                    self.recital.begin(&filter.path, filter.qos);
+                for filter in filters.iter().flatten().filter(|filter| self.log_offsets.knows(&filter.path)) {
+                    self.retained_replay.begin(&filter.path, filter.qos);
                 }
             }
             // answered already
@@ -197,15 +197,15 @@ impl Front {
     }
 
     /// Whether there may be retained messages to write.
-    pub(crate) fn can_recite(&self) -> bool {
-        self.recital.can_go_on()
+    pub(crate) fn can_replay(&self) -> bool {
+        self.retained_replay.can_go_on()
     }
 
     /// Writes some of the retained messages that the client is still to get, while `output` is shorter than `room`; how many.
-    pub(crate) fn recite(&mut self, output: &mut BytesMut, room: usize) -> usize {
-        let Self { recital, retained, identity, .. } = self;
+    pub(crate) fn replay(&mut self, output: &mut BytesMut, room: usize) -> usize {
+        let Self { retained_replay, retained, identity, .. } = self;
         let is_hidden = |topic: &str| is_hidden(identity.as_deref(), topic.as_bytes());
-        recital.go_on(retained, is_hidden, output, room)
+        retained_replay.go_on(retained, is_hidden, output, room)
     }
 
     /// Acknowledgements of what was hidden since the last call, for the router.
@@ -224,8 +224,8 @@ impl Front {
     }
 
     /// What is to be known of this connection on the next one.
-    pub(crate) fn into_trail(self) -> Trail {
-        self.trail.left(self.recital.rest())
+    pub(crate) fn into_offsets(self) -> LogOffsets {
+        self.log_offsets.left(self.retained_replay.rest())
     }
 
     /// The acknowledgements that can go to the router, now that the client has sent this one.
@@ -253,7 +253,7 @@ impl Front {
         if bytes > self.max_packet {
             return Err(Refusal::TooLong { bytes, limit: self.max_packet });
         }
-        if self.identity.is_some() || publish.topic == watchdog::TOPIC {
+        if self.identity.is_some() || publish.topic == internal::TOPIC {
             let hash = self.budget.hash(&publish.topic);
             if !self.topics.contains(&hash) {
                 may_publish(self.identity.as_deref(), &self.budget, &publish.topic)?;
@@ -308,7 +308,7 @@ impl Front {
             return Err(Refusal::Subscribe(filter.to_owned()));
         }
         let first = self.budget.filter(self.identity.as_deref(), filter)?;
-        self.trail.subscribed(filter, first);
+        self.log_offsets.subscribed(filter, first);
         Ok(())
     }
 
@@ -324,8 +324,8 @@ impl Front {
         // all of them first: the router sees none of a packet that is refused
         unsubscribe.filters.iter().try_for_each(|filter| topic::admit_filter(filter))?;
         for filter in &unsubscribe.filters {
-            self.trail.unsubscribed(filter);
-            self.recital.end(filter);
+            self.log_offsets.unsubscribed(filter);
+            self.retained_replay.end(filter);
         }
         output.put_slice(&[0xb0, 2]);
         output.put_u16(unsubscribe.pkid);
@@ -342,7 +342,7 @@ const REMEMBERED: usize = 4096;
 fn may_publish(identity: Option<&Identity>, budget: &Budget, topic: &[u8]) -> Result<(), Refusal> {
     let text = std::str::from_utf8(topic).map_err(|_| Refusal::Topic)?;
     // what is not the watchdog's would put it out of step, and that is the end of the process
-    if text == watchdog::TOPIC && !is_watchdog(identity) {
+    if text == internal::TOPIC && !is_watchdog(identity) {
         return Err(Refusal::Publish(text.to_owned()));
     }
     let Some(identity) = identity else {
@@ -356,11 +356,11 @@ fn may_publish(identity: Option<&Identity>, budget: &Budget, topic: &[u8]) -> Re
 
 /// The watchdog's messages are nobody else's business, whatever filter finds them.
 fn is_hidden(identity: Option<&Identity>, topic: &[u8]) -> bool {
-    topic == watchdog::TOPIC.as_bytes() && !is_watchdog(identity)
+    topic == internal::TOPIC.as_bytes() && !is_watchdog(identity)
 }
 
 fn is_watchdog(identity: Option<&Identity>) -> bool {
-    identity.is_some_and(|identity| *identity.user == *watchdog::USER)
+    identity.is_some_and(|identity| *identity.user == *internal::USER)
 }
 
 /// A copy of topic and payload, since the logs, and what is retained, would keep the whole network buffer for them.
@@ -386,21 +386,21 @@ fn write_suback(identifier: &[u8], filters: &[Option<Filter>], answers: &[u8], o
 }
 
 /// Why there is no packet yet.
-enum Undecoded {
+enum DecodeError {
     /// At least so many more bytes are needed.
     Incomplete(usize),
     Refused(Refusal),
 }
 
-impl From<Refusal> for Undecoded {
+impl From<Refusal> for DecodeError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
 /// Takes one packet of those that a client may send out of `input`.
-fn decode(input: &mut BytesMut, max_packet: usize) -> Result<Packet, Undecoded> {
-    let first = input.first().ok_or(Undecoded::Incomplete(2))?;
+fn decode(input: &mut BytesMut, max_packet: usize) -> Result<Packet, DecodeError> {
+    let first = input.first().ok_or(DecodeError::Incomplete(2))?;
     match (first >> 4, first & 0b1111) {
         (packet_type::PUBLISH, flags) => match (flags >> 1) & 0b11 {
             0 | 1 => {}
@@ -413,11 +413,11 @@ fn decode(input: &mut BytesMut, max_packet: usize) -> Result<Packet, Undecoded> 
         _ => return Err(Refusal::Unexpected.into()),
     }
     V4.read_mut(input, max_packet).map_err(|error| match error {
-        protocol::Error::InsufficientBytes(bytes) => Undecoded::Incomplete(bytes),
+        protocol::Error::InsufficientBytes(bytes) => DecodeError::Incomplete(bytes),
         protocol::Error::PayloadSizeLimitExceeded(bytes) => {
             Refusal::TooLong { bytes, limit: max_packet }.into()
         }
-        error => Undecoded::Refused(error.into()),
+        error => DecodeError::Refused(error.into()),
     })
 }
 

@@ -3,18 +3,18 @@
 use rumqttd::protocol::matches;
 
 use super::Identity;
-use super::recital::Walk;
+use super::retained_replay::ReplayCursor;
 
 /// What is known of a client's session.
 #[derive(Debug, Default)]
-pub(crate) struct Trail {
+pub(crate) struct LogOffsets {
     /// Its filters, and the number of the message in each log that is to come next, where that is known.
     filters: Vec<(String, Option<u64>)>,
     /// What is retained and it is still to get; of a session that is away.
-    walks: Vec<Walk>,
+    walks: Vec<ReplayCursor>,
 }
 
-impl Trail {
+impl LogOffsets {
     /// Whether its user may have all of its filters, or it is nobody's in particular.
     pub(crate) fn is_allowed(&self, identity: Option<&Identity>) -> bool {
         let allowed = |(filter, _): &(String, Option<u64>)| {
@@ -24,12 +24,12 @@ impl Trail {
     }
 
     /// What is retained and it is still to get.
-    pub(super) fn take_walks(&mut self) -> Vec<Walk> {
+    pub(super) fn take_walks(&mut self) -> Vec<ReplayCursor> {
         std::mem::take(&mut self.walks)
     }
 
     /// The client is away, and there is this much for it still to get.
-    pub(super) fn left(self, walks: Vec<Walk>) -> Self {
+    pub(super) fn left(self, walks: Vec<ReplayCursor>) -> Self {
         Self { walks, ..self }
     }
 
@@ -78,19 +78,19 @@ mod tests {
 
     #[test]
     fn what_is_skipped_is_counted_once() {
-        let mut trail = Trail::default();
-        trail.subscribed("a/#", true);
-        trail.subscribed("b", false);
-        assert_eq!([0, 1].map(|number| trail.sent("a/x", number)), [0, 0]);
-        assert_eq!(trail.sent("b", 70), 0, "where it begins is not known");
-        assert_eq!(trail.sent("b", 73), 2);
-        assert_eq!(trail.sent("a/y", 10), 8);
+        let mut log_offsets = LogOffsets::default();
+        log_offsets.subscribed("a/#", true);
+        log_offsets.subscribed("b", false);
+        assert_eq!([0, 1].map(|number| log_offsets.sent("a/x", number)), [0, 0]);
+        assert_eq!(log_offsets.sent("b", 70), 0, "where it begins is not known");
+        assert_eq!(log_offsets.sent("b", 73), 2);
+        assert_eq!(log_offsets.sent("a/y", 10), 8);
         // again after a lost connection
-        assert_eq!([9, 10, 11].map(|number| trail.sent("a/x", number)), [0, 0, 0]);
-        trail.subscribed("+/x", true);
-        assert_eq!(trail.sent("a/x", 100), 0, "of one or the other");
-        trail.unsubscribed("+/x");
-        trail.subscribed("a/#", false);
-        assert_eq!(trail.sent("a/x", 13), 1);
+        assert_eq!([9, 10, 11].map(|number| log_offsets.sent("a/x", number)), [0, 0, 0]);
+        log_offsets.subscribed("+/x", true);
+        assert_eq!(log_offsets.sent("a/x", 100), 0, "of one or the other");
+        log_offsets.unsubscribed("+/x");
+        log_offsets.subscribed("a/#", false);
+        assert_eq!(log_offsets.sent("a/x", 13), 1);
     }
 }

@@ -8,16 +8,16 @@ use crate::{BrokerError, Config};
 
 /// Users, certificates and key, as they were read at one time.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct Credentials {
     pub(crate) accounts: Accounts,
     pub(crate) tls: Option<Tls>,
 }
 
 /// The one that is in force.
 #[derive(Debug)]
-pub(crate) struct InForce(RwLock<Arc<Entry>>);
+pub(crate) struct CurrentCredentials(RwLock<Arc<Credentials>>);
 
-impl Entry {
+impl Credentials {
     /// Reads what a configuration names, after what was in force.
     ///
     /// # Errors
@@ -36,16 +36,16 @@ impl Entry {
     }
 }
 
-impl InForce {
-    pub(crate) fn new(entry: Entry) -> Self {
+impl CurrentCredentials {
+    pub(crate) fn new(entry: Credentials) -> Self {
         Self(RwLock::new(Arc::new(entry)))
     }
 
-    pub(crate) fn now(&self) -> Arc<Entry> {
+    pub(crate) fn now(&self) -> Arc<Credentials> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn replace(&self, entry: Arc<Entry>) {
+    pub(crate) fn replace(&self, entry: Arc<Credentials>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = entry;
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rumqttd::protocol::{LastWill, Login, Packet, QoS};
 
-use super::{Budget, Identity, Refusal, Retained, Undecoded, copied, decode, packet_type, topic};
+use super::{Budget, DecodeError, Identity, Refusal, Retained, copied, decode, packet_type, topic};
 
 /// What a client says when it connects.
 pub(crate) struct Connect {
@@ -33,8 +33,8 @@ impl Connect {
         let (connect, mut will, login) = match decode(input, max_packet) {
             Ok(Packet::Connect(connect, _, will, _, login)) => (connect, will, login),
             Ok(_) => return Err(Refusal::Unexpected),
-            Err(Undecoded::Incomplete(_)) => return Ok(None),
-            Err(Undecoded::Refused(refusal)) => return Err(refusal),
+            Err(DecodeError::Incomplete(_)) => return Ok(None),
+            Err(DecodeError::Refused(refusal)) => return Err(refusal),
         };
         if let Some(will) = &mut will {
             topic::admit(&will.topic)?;
