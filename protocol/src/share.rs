@@ -18,7 +18,7 @@ use crate::id::Rid;
 use crate::record::{Head, MAX_BATCH, Record, rid};
 use crate::roster::Roster;
 use crate::shamir::{Point, split};
-use crate::signature::{Context, Signature, SignatureError, SigningKey, VerifyingKey};
+use crate::signature::{Signature, SignatureError, SigningKey, VerifyingKey};
 use crate::unit::{MAX_SLOT_WH, Register, Timestamp, WattHours};
 use crate::wire::{self, DecodeError};
 
@@ -366,21 +366,4 @@ impl ShareVector {
     pub fn check(&self, rid: &Rid) -> Check {
         Check::of(rid, &self.0)
     }
-}
-
-/// Checks a kept record and signature again: evidence is worth what a third party can verify.
-///
-/// # Errors
-///
-/// [`SignatureError`].
-pub fn verify_evidence(
-    record: &[u8],
-    signature: &Signature,
-    key: &VerifyingKey,
-    roster: &Roster,
-) -> Result<Rid, SignatureError> {
-    let context: Context = roster.context();
-    let rid = rid(roster, record);
-    key.verify(RECORD, &context, rid.as_bytes(), signature)?;
-    Ok(rid)
 }

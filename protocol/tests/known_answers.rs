@@ -17,7 +17,7 @@ use protocol::release::result::ResultShare;
 use protocol::release::vote::{Vote, Votes};
 use protocol::revocation::Revocation;
 use protocol::roster::Roster;
-use protocol::share::{ShareMessage, verify_evidence};
+use protocol::share::ShareMessage;
 use protocol::signature::{Context, Document, Signed, SigningKey};
 use protocol::status::Status;
 use protocol::tariff::TariffDocument;
@@ -31,14 +31,14 @@ use crate::samples;
 mod levelled;
 mod levelled_messages;
 mod messages;
+mod release_messages;
 
 /// p, as a wide integer.
 const P: u128 = 0xffff_ffff_0000_0001;
 
 /// Bytes of hexadecimal digits.
 fn hex(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks_exact(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).unwrap()
 }
 
 fn key(digits: &str) -> [u8; 32] {
@@ -116,8 +116,8 @@ fn share() {
     assert_eq!(rid.as_bytes(), sealed.rid.as_bytes());
     let signature = meter_key(1).sign("record", &context, rid.as_bytes());
     assert_eq!(bytes[148..212], wire::encode(&signature)[2..]);
-    let evidence = verify_evidence(record, &signature, &meter_key(1).verifying_key(), &deployment.roster);
-    assert_eq!(evidence, Ok(sealed.rid));
+    let verified = meter_key(1).verifying_key().verify("record", &context, rid.as_bytes(), &signature);
+    assert_eq!(verified, Ok(()));
 
     // one row an aggregator: x_0, x_1, R_close, ρ, eight bytes each, little-endian
     let shares = [

@@ -27,6 +27,8 @@ fn table(first: &str) -> Vec<Vec<&'static str>> {
 /// A row of the table of topics.
 struct Row {
     topic: &'static str,
+    publishers: BTreeSet<&'static str>,
+    subscribers: BTreeSet<&'static str>,
     /// The document, and whether it goes in parts.
     payload: &'static str,
     in_parts: bool,
@@ -36,10 +38,14 @@ struct Row {
 
 fn rows() -> Vec<Row> {
     let row = |cells: Vec<&'static str>| {
-        let [topic, _, payload, qos, retained] = cells[..] else { panic!("{cells:?} are not five cells") };
+        let [topic, from, to, payload, qos, retained] = cells[..] else {
+            panic!("{cells:?} are not six cells")
+        };
         let document = payload.strip_prefix("`part` of ");
         Row {
             topic: topic.trim_matches('`'),
+            publishers: from.split(", ").collect(),
+            subscribers: to.split(", ").collect(),
             payload: document.unwrap_or(payload).trim_matches('`'),
             in_parts: document.is_some(),
             qos,
@@ -91,8 +97,8 @@ fn variant(channel: &Channel) -> &'static str {
     }
 }
 
-/// Every channel.
-const VARIANTS: [&str; 26] = [
+/// Every row's variant.
+const VARIANTS: [&str; 29] = [
     "certificate",
     "collective",
     "contribution",
@@ -104,6 +110,7 @@ const VARIANTS: [&str; 26] = [
     "outcome",
     "part",
     "part",
+    "part",
     "plan",
     "query",
     "receipt",
@@ -113,6 +120,8 @@ const VARIANTS: [&str; 26] = [
     "roster",
     "share",
     "status",
+    "status",
+    "status",
     "tariff",
     "upload",
     "vector",
@@ -121,32 +130,77 @@ const VARIANTS: [&str; 26] = [
     "word",
 ];
 
-/// A row's topic with examples for its placeholders, one for each role.
-fn examples(topic: &str) -> Vec<Topic> {
-    let meter = "00112233445566778899aabbccddeeff";
-    ["meter", "agg", "sink"]
-        .map(|role| {
-            let text = [
-                ("<meter>", meter),
-                ("<agg>", "agg-1"),
-                ("<tariff>", "tou"),
-                ("<role>", role),
-                ("<id>", "a-1"),
-                ("<part>", "13"),
-            ]
-            .into_iter()
-            .fold(format!("wv/1/demo/{topic}"), |text, (place, example)| text.replace(place, example));
-            let parsed: Topic = text.parse().unwrap();
-            assert_eq!(parsed.to_string(), text);
-            parsed
-        })
-        .to_vec()
+/// The meter, the aggregator, the sink and the registrar of the examples.
+const USERS: [(&str, &str); 4] = [
+    ("meter", "00112233445566778899aabbccddeeff"),
+    ("aggregator", "agg-1"),
+    ("sink", "utility"),
+    ("registrar", "registrar"),
+];
+
+/// A row's topic with examples for its placeholders.
+fn example(topic: &str) -> Topic {
+    let [(_, meter), (_, agg), (_, sink), _] = USERS;
+    let examples =
+        [("<meter>", meter), ("<agg>", agg), ("<tariff>", "tou"), ("<id>", sink), ("<part>", "13")];
+    let text = examples
+        .into_iter()
+        .fold(format!("wv/1/demo/{topic}"), |text, (place, example)| text.replace(place, example));
+    let parsed: Topic = text.parse().unwrap();
+    assert_eq!(parsed.to_string(), text);
+    parsed
 }
 
-/// Every row's topic parses and prints back; every channel stands exactly once.
+/// Whether an MQTT filter matches a topic.
+fn matches(filter: &str, topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    for level in filter.split('/') {
+        match (level, levels.next()) {
+            ("#", _) => return true,
+            (_, None) => return false,
+            ("+", Some(_)) => (),
+            (level, Some(found)) if level == found => (),
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// Each topic is published and read by the roles that the document names, and by no others, as the broker's table of
+/// permissions has it; and no permission is for a topic that does not exist.
+#[test]
+fn publishers_and_subscribers() {
+    let table: toml::Table = toml::from_str(include_str!("../../broker/assets/roles.toml")).unwrap();
+    let patterns = |role: &str, user: &str, verb: &str| -> Vec<String> {
+        let roles = table["roles"].as_array().unwrap();
+        let role = roles.iter().find(|entry| entry["name"].as_str() == Some(role)).unwrap();
+        let patterns = role[verb].as_array().unwrap().iter().map(|pattern| pattern.as_str().unwrap());
+        patterns.map(|pattern| pattern.replace("{user}", user).replace("{deployment}", "demo")).collect()
+    };
+    let topics: Vec<String> = rows().iter().map(|row| example(row.topic).to_string()).collect();
+    for verb in ["publish", "subscribe"] {
+        for (role, user) in USERS {
+            let party = if role == "sink" { "utility" } else { role };
+            let patterns = patterns(role, user, verb);
+            for (row, topic) in rows().iter().zip(&topics) {
+                let may = patterns.iter().any(|pattern| matches(pattern, topic));
+                let named = if verb == "publish" { &row.publishers } else { &row.subscribers };
+                assert_eq!(may, named.contains(party), "{party} may {verb} to {topic}: {may}");
+            }
+            for pattern in &patterns {
+                assert!(topics.iter().any(|topic| matches(pattern, topic)), "{role} may {verb} to {pattern}");
+            }
+        }
+    }
+    let parties: BTreeSet<&str> =
+        rows().into_iter().flat_map(|row| row.publishers.into_iter().chain(row.subscribers)).collect();
+    assert_eq!(parties, ["aggregator", "meter", "registrar", "utility"].into());
+}
+
+/// Every row's topic parses and prints back; every channel has a row, and those that end in a role have one for each.
 #[test]
 fn every_channel_stands_once() {
-    let mut found: Vec<&str> = rows().iter().map(|row| variant(&examples(row.topic)[0].channel)).collect();
+    let mut found: Vec<&str> = rows().iter().map(|row| variant(&example(row.topic).channel)).collect();
     found.sort_unstable();
     assert_eq!(found, VARIANTS);
 }
@@ -155,11 +209,8 @@ fn every_channel_stands_once() {
 #[test]
 fn qos_and_retained() {
     assert!(rows().iter().all(|row| row.qos == "1"));
-    let retained: BTreeSet<&str> = rows()
-        .iter()
-        .filter(|row| row.retained)
-        .map(|row| variant(&examples(row.topic)[0].channel))
-        .collect();
+    let retained: BTreeSet<&str> =
+        rows().iter().filter(|row| row.retained).map(|row| variant(&example(row.topic).channel)).collect();
     assert_eq!(
         retained,
         ["certificate", "collective", "part", "plan", "receipt", "revocation", "roster", "status", "tariff"]
@@ -186,7 +237,7 @@ fn messages_are_as_described() {
     let deployment = samples::deployment();
     let samples = samples::all(&deployment);
     for Row { topic, payload, in_parts, .. } in rows() {
-        let name = variant(&examples(topic)[0].channel);
+        let name = variant(&example(topic).channel);
         let of_kind: Vec<_> =
             samples.iter().filter(|sample| sample.name.split('-').next() == Some(name)).collect();
         assert!(!of_kind.is_empty(), "no sample of {name}");

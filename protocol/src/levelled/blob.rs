@@ -70,11 +70,6 @@ impl Depot {
         }
     }
 
-    /// Whether parts of this blob are wanted.
-    pub fn expects(&self, hash: &Hash) -> bool {
-        self.expected.contains_key(hash)
-    }
-
     /// No longer takes parts of this blob.
     pub fn forget(&mut self, hash: &Hash) {
         self.expected.remove(hash);

@@ -79,11 +79,6 @@ pub struct Member {
     pub uploads: Vec<Hash>,
 }
 
-/// The hash that stands for a member set in a ledger.
-pub fn set_hash(members: &[Member]) -> Hash {
-    hash("member set", &[&wire::encode(members)])
-}
-
 /// The hash that stands for a function of subjects in a ledger: each is released once.
 pub fn release_hash(function: &Function, subjects: &[Subject]) -> Hash {
     hash("levelled", &[&wire::encode(&(function, subjects))])

@@ -4,7 +4,7 @@ use protocol::id::Hash;
 use protocol::levelled::blob::Blob;
 use protocol::levelled::contribution::{Contribution, Round, Step, commitment};
 use protocol::levelled::direction::Direction;
-use protocol::levelled::function::{Function, release_hash, set_hash};
+use protocol::levelled::function::{Function, release_hash};
 use protocol::levelled::key::{CollectiveKey, KeyBundle};
 use protocol::levelled::plan::Plan;
 use protocol::levelled::reply::{Reply, ReplyStep};
@@ -95,7 +95,7 @@ fn replies() {
     }
 }
 
-/// Every function has one name on the wire, and a ledger knows sets and releases by these hashes.
+/// Every function has one name on the wire, and a ledger knows releases by these hashes.
 #[test]
 fn functions() {
     for (function, digits) in [
@@ -113,8 +113,6 @@ fn functions() {
         assert_eq!(wire::encode(&function), hex(digits), "{}", function.name());
         assert_eq!(wire::decode::<Function>(&hex(digits)).unwrap(), function);
     }
-    let set = &samples::sets()[0];
-    assert_eq!(set_hash(set), sha256("member set", &[&wire::encode(set)]));
     let subjects = [];
     // ["Sum", []]
     assert_eq!(release_hash(&Function::Sum, &subjects), sha256("levelled", &[&hex("826353756d80")]));
