@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -183,14 +182,11 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Broker
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, BrokerError> {
     let refused = |problem: String| BrokerError::Certificate { path: path.to_owned(), problem };
-    if let Ok(metadata) = std::fs::metadata(path) {
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(refused(format!(
-                "may be read by others (mode {mode:o}); type: chmod 600 {}",
-                path.display()
-            )));
-        }
+    if let Some(mode) = std::fs::metadata(path).ok().as_ref().and_then(runtime::file::open_to_others) {
+        return Err(refused(format!(
+            "may be read by others (mode {mode:o}); type: chmod 600 {}",
+            path.display()
+        )));
     }
     PrivateKeyDer::from_pem_file(path)
         .map_err(|error| refused(format!("cannot read a private key as PEM: {error}")))

@@ -41,10 +41,19 @@ impl Config {
     ///
     /// A file that can't be read, or a roster that the registrar did not sign.
     pub fn membership(&self, home: &Path) -> anyhow::Result<(VerifyingKey, Roster)> {
-        let registrar = file::read_text(&home.join(&self.registrar), str::parse::<VerifyingKey>)?;
-        let roster = file::read(&home.join(&self.roster), |bytes| Roster::accept(bytes, &registrar))?;
-        Ok((registrar, roster))
+        membership(&home.join(&self.registrar), &home.join(&self.roster))
     }
+}
+
+/// Reads the registrar's public key and the roster that it signed.
+///
+/// # Errors
+///
+/// A file that can't be read, or a roster that the registrar did not sign.
+pub fn membership(registrar: &Path, roster: &Path) -> anyhow::Result<(VerifyingKey, Roster)> {
+    let registrar = file::read_text(registrar, str::parse::<VerifyingKey>)?;
+    let roster = file::read(roster, |bytes| Roster::accept(bytes, &registrar))?;
+    Ok((registrar, roster))
 }
 
 /// A deployment's directory, the registrar's part of it at least.

@@ -32,6 +32,7 @@ use zeroize::Zeroizing;
 
 use deployment::{Deployment, Plan};
 
+pub mod command;
 pub mod compare;
 pub mod grid;
 pub mod levelled;

@@ -1,4 +1,4 @@
-//! Files that a role owns: written once, durable, never overwritten. A secret is in a file of mode 0600 or is refused.
+//! Files that a role owns: durable, and never overwritten by accident. A secret is in a file of mode 0600 or is refused.
 
 use std::error::Error;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -130,8 +130,7 @@ where
     // mode and content of one file, whatever its name means a moment later
     let mut file = fs::File::open(path).map_err(at)?;
     let metadata = file.metadata().map_err(at)?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = open_to_others(&metadata) {
         return Err(FileError::Open { path: path.into(), mode });
     }
     // large enough at once: a buffer that grows leaves copies behind
@@ -139,6 +138,33 @@ where
     let mut text = Zeroizing::new(String::with_capacity(size + 1));
     file.read_to_string(&mut text).map_err(at)?;
     parse(&text).map_err(|error| FileError::Content { path: path.into(), source: error.into() })
+}
+
+/// The mode of a file or directory that other users may read, write or enter; nothing if it is its owner's alone.
+pub fn open_to_others(metadata: &fs::Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Writes a file in the place of another, whole or not at all. The mode of the file before stays.
+///
+/// # Errors
+///
+/// [`FileError::Write`].
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mode = fs::metadata(path).map_or(PUBLIC, |metadata| metadata.permissions().mode() & 0o777);
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&name)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&name, path)?;
+        // the name, too, is durable before anybody learns of it
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        fs::File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    };
+    write().map_err(|source| FileError::Write { path: path.into(), source })
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
@@ -172,6 +198,9 @@ mod tests {
         let refused = read_secret(&path, number).unwrap_err().to_string();
         assert!(refused.contains("chmod 600"), "{refused}");
         assert_eq!(read_text(&path, number).unwrap(), 7, "what is public may be read by others");
+        replace(&path, b"9").unwrap();
+        assert_eq!(read_text(&path, number).unwrap(), 9);
+        assert_eq!(open_to_others(&fs::metadata(&path).unwrap()), Some(0o640), "the mode stays");
         assert!(matches!(read_text(&path, str::parse::<bool>), Err(FileError::Content { .. })));
         assert!(matches!(read_secret(&directory.path().join("no"), number), Err(FileError::Read { .. })));
     }

@@ -54,12 +54,12 @@ impl KeyArguments {
     }
 }
 
-/// Make a meter's directory of the line that `wattveil enrol` printed
+/// Make a meter's directory from the line that `wattveil enrol` printed
 #[derive(Clone, Debug, Args)]
 pub struct AdoptArguments {
     /// The meter's directory; the one of `wattveil key`, if the device made its own key
     directory: PathBuf,
-    /// The line, or - to paste it on standard input, where no list of commands keeps it
+    /// The line, or - to paste it on standard input, so that the shell's history does not keep it
     #[arg(default_value = "-")]
     line: String,
 }

@@ -37,7 +37,7 @@ const VALUES: Kind = Kind::Json { has: "standard_deviation_of_the_error", key: &
 pub struct AskArguments {
     /// The sink's configuration, with a [levelled] section. Stop the sink before you ask
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub config: PathBuf,
     /// sum, mean, variance, time-variance, max, min, weighted or forecast
     #[arg(long)]
     function: String,

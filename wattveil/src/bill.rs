@@ -39,7 +39,7 @@ mod tests;
 pub struct BillArguments {
     /// The sink's configuration. Stop the sink before you close a period
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub config: PathBuf,
     /// A month (2026-10), days from and up to (2026-10-01..2026-11-01), or the last whole days (28d)
     #[arg(long)]
     period: String,

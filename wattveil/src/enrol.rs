@@ -11,26 +11,21 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use protocol::certificate::{MeterCertificate, deployment_context};
 use protocol::id::{GroupId, Hash, MeterId};
-use protocol::signature::{Signed, SigningKey, VerifyingKey, hash};
-use protocol::wire;
+use protocol::signature::{Signed, SigningKey, VerifyingKey};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use serde_bytes::ByteBuf;
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use tempfile::NamedTempFile;
 
+use crate::line::{from_line, to_line};
 use deployment::directory::{Directory, MeterRow, append};
 
 /// What the line begins with.
 pub(crate) const PREFIX: &str = "wv1-";
-
-/// Bytes of the line that say whether all of it was pasted.
-const CHECK: usize = 4;
 
 /// A terminal takes 4,095 bytes of a line; what is longer is folded into lines of so many.
 const TERMINAL: usize = 4_000;
@@ -44,18 +39,18 @@ const READ_AGAIN: &str = "have it read there (systemctl reload wattveil-broker, 
 pub struct EnrolArguments {
     /// The deployment's directory, with the registrar's key
     directory: PathBuf,
-    /// The home's name, which is no address: it travels in the clear
+    /// The home's name. Do not use an address: everybody at the broker can read it
     name: String,
     /// Its group [default: that of the meter enrolled last]
     #[arg(long)]
     group: Option<GroupId>,
-    /// The public key that the device made with `wattveil key`; without it the line holds a new secret key
+    /// The public key that `wattveil key` printed on the device [default: the line holds a new secret key]
     #[arg(long, value_name = "HEX")]
     public_key: Option<Hash>,
-    /// For how many days its certificate is valid; by default longer than a meter lasts, since who leaves is revoked
+    /// For how many days its certificate is valid. A meter that leaves earlier is revoked
     #[arg(long, default_value_t = MeterCertificate::DAYS, value_parser = clap::value_parser!(u64).range(1..=36_525))]
     days: u64,
-    /// Write the line to this new file, which only you may read, instead of printing it
+    /// Write the line to this new file of mode 0600 instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -88,37 +83,17 @@ impl fmt::Debug for Enrolment {
 }
 
 impl Enrolment {
-    /// The line.
-    pub fn to_line(&self) -> String {
-        let mut bytes = wire::encode(self);
-        let check = hash("enrolment", &[&bytes]);
-        bytes.extend_from_slice(&check.as_bytes()[..CHECK]);
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
-    }
-
-    /// Takes a line apart, also a folded one.
+    /// The enrolment of a line, which may be folded.
     ///
     /// # Errors
     ///
-    /// A line that is none, or not all of one.
+    /// A line of another kind, or not all of one.
     pub fn parse(line: &str) -> anyhow::Result<Self> {
-        let text: String = line.chars().filter(|letter| !letter.is_whitespace()).collect();
-        let text = text.strip_prefix(PREFIX).context(
-            "this is no enrolment, or its beginning is missing: paste all that `wattveil enrol` printed, from wv1- on",
-        )?;
-        let whole =
-            || "a part of the enrolment is missing: paste all of the line that `wattveil enrol` printed";
-        let bytes =
-            URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() > CHECK).with_context(whole)?;
-        let (body, check) = bytes.split_at(bytes.len() - CHECK);
-        anyhow::ensure!(hash("enrolment", &[body]).as_bytes()[..CHECK] == *check, whole());
-        wire::decode(body).context(
-            "this enrolment is of another version of wattveil; install the registrar's on this device",
-        )
+        from_line(PREFIX, line)
     }
 }
 
-/// A line as a terminal takes it: in several if it is long, which [`Enrolment::parse`] takes as one.
+/// A line as a terminal takes it: in several if it is long, which [`Enrolment::parse`] reads as one.
 fn folded(line: &str) -> String {
     let most = if line.len() > TERMINAL { FOLD } else { TERMINAL };
     let pieces = line.as_bytes().chunks(most).map(|piece| String::from_utf8_lossy(piece) + "\n");
@@ -212,7 +187,7 @@ impl EnrolArguments {
             authority,
             key: key.as_ref().map(|key| ByteBuf::from(&key.as_bytes()[..])),
         };
-        let line = folded(&enrolment.to_line());
+        let line = folded(&to_line(PREFIX, &enrolment));
         let kept = self.out.as_deref().map(|file| kept(file, &line)).transpose()?;
         let mut next = format!("Enrolled {} as meter {meter} in {group}.\n", self.name);
         if let Some((user, password)) = &login {

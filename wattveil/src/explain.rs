@@ -1,8 +1,5 @@
 //! `wattveil explain`: who can learn what under a roster, in plain words.
 
-use protocol::signature::VerifyingKey;
-use runtime::file;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,12 +10,14 @@ use protocol::levelled::CAUTION;
 use protocol::policy::Policy;
 use protocol::roster::Roster;
 
-/// Say who can learn what under a roster, in plain words
+use deployment::directory::membership;
+
+/// Print who can learn what under a roster
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArguments {
     /// A roster (roster.wv, with registrar.pub beside it), or a directory that has one
     roster: PathBuf,
-    /// Say what holds with mode `levelled` (mode levelled) on
+    /// Print also what mode `levelled` changes
     #[arg(long)]
     levelled: bool,
 }
@@ -36,8 +35,7 @@ impl ExplainArguments {
                 self.roster.display()
             )
         })?;
-        let registrar = file::read_text(&file.with_file_name("registrar.pub"), str::parse::<VerifyingKey>)?;
-        let roster = file::read(&file, |bytes| Roster::accept(bytes, &registrar))?;
+        let (_, roster) = membership(&file.with_file_name("registrar.pub"), &file)?;
         Ok(explain(&roster, self.levelled))
     }
 }
@@ -51,58 +49,51 @@ fn find(path: &Path) -> Option<PathBuf> {
 pub fn explain(roster: &Roster, levelled: bool) -> String {
     let (document, policy) = (roster.document(), roster.policy());
     let (n, t, q) = (roster.n(), roster.t(), roster.q());
-    let mut text = String::new();
-    let mut say = |line: String| writeln!(text, "{line}").expect("a String takes every text");
-    say(format!("Deployment {}, roster {} ({}).", document.deployment, document.epoch, roster.hash()));
-    say(String::new());
-    say(format!("WHO  {n} aggregators; any {t} of them give a value together, {q} must vote for a release:"));
-    for aggregator in &document.aggregators {
+    let mut lines = vec![
+        format!("Deployment {}, roster {} ({}).\n", document.deployment, document.epoch, roster.hash()),
+        format!("WHO  {n} aggregators; any {t} of them give a value together, {q} must vote for a release:"),
+    ];
+    lines.extend(document.aggregators.iter().map(|aggregator| {
         let suites: Vec<&str> = aggregator.box_keys.iter().map(|key| suite(key.key.suite)).collect();
-        say(format!(
-            "     {}, run by {}, sealed to with {}",
-            aggregator.id,
-            aggregator.organisation,
-            suites.join(", then ")
-        ));
-    }
-    say(String::new());
-    say("THE UTILITY learns".to_owned());
-    say(format!(
-        "  - of each meter: its energy and its bill over {} days or more, once; under at most {} tariffs, each used for at least \
-         {} meters, and no price may single out fewer than {} slots of {} minutes;",
+        let (id, organisation, suites) = (&aggregator.id, &aggregator.organisation, suites.join(", then "));
+        format!("     {id}, run by {organisation}, sealed to with {suites}")
+    }));
+    lines.push(format!(
+        "\nTHE UTILITY learns\n  - of each meter: its energy and its bill over {} days or more, once. A bill has at most {} tariffs,\n    \
+         each used for at least {} meters. No price may single out fewer than {} slots of {} minutes.\n    \
+         With records for less than {}.{} % of the slots: the register's difference only.",
         policy.bill_days,
         policy.functionals,
         policy.tariff_meters,
         policy.smallest_cell,
-        roster.slot().seconds() / 60
-    ));
-    say(format!(
-        "    with records for less than {}.{} % of the slots, the register's difference only;",
+        roster.slot().seconds() / 60,
         policy.coverage / 10,
         policy.coverage % 10
     ));
-    of_groups(policy, levelled).into_iter().for_each(&mut say);
-    say("  It never learns what one home used in one slot, nor who is at home.".to_owned());
-    say(String::new());
-    say("AN AGGREGATOR learns which meter sent when, and nothing of what it measured.".to_owned());
-    match t {
-        1 => say("  With t = 1 this is NOT so: each single aggregator reads everything.".to_owned()),
-        2 => say("  Nor does it with the help of the utility and the broker.".to_owned()),
-        _ => say(format!("  Nor do {} of them together, also with the utility and the broker.", t - 1)),
+    lines.extend(of_groups(policy, levelled));
+    lines.push("  It never learns what one home used in one slot, nor who is at home.".to_owned());
+    let standard = Policy::production();
+    if policy.k < standard.k
+        || policy.tariff_meters < standard.tariff_meters
+        || policy.bill_days < standard.bill_days
+    {
+        lines.push(demonstration(policy, &standard));
     }
-    say(format!(
-        "  {} that collude read EVERY reading they hold: what protects homes is that {t} of these organisations do not.",
-        count(t, "aggregator")
+    lines.push("\nAN AGGREGATOR learns which meter sent when, and nothing of what it measured.".to_owned());
+    lines.push(match t {
+        1 => "  With t = 1 this is NOT so: each single aggregator reads everything.".to_owned(),
+        2 => "  Nor does it with the help of the utility and the broker.".to_owned(),
+        _ => format!("  Nor do {} of them together, also with the utility and the broker.", t - 1),
+    });
+    lines.push(format!(
+        "  {} that collude read EVERY reading they hold: what protects homes is that {t} of these\n  organisations do not.\n\
+         THE BROKER, and every subscriber, learns who sends when and how much: traffic, never readings.\n\
+         THE REGISTRAR certifies meters. Invented meters could fill a group: its size is as good as the registrar's word.\n\n\
+         WRONG ANSWERS AND CRASHES\n  {} may be away, and bills still come.",
+        count(t, "aggregator"),
+        count(n - q, "aggregator")
     ));
-    say(
-        "THE BROKER, and whoever may subscribe, learns who sends when and how much: traffic, never readings."
-            .to_owned(),
-    );
-    say("THE REGISTRAR says which meters there are. Invented ones could fill a group: k is as good as its word.".to_owned());
-    say(String::new());
-    say("WRONG ANSWERS AND CRASHES".to_owned());
-    say(format!("  {} may be away, and bills still come.", count(n - q, "aggregator")));
-    say(match correctable(n, t) {
+    lines.push(match correctable(n, t) {
         0 => format!(
             "  No wrong answer can be corrected; up to {} are noticed, and nothing is billed until it is settled.",
             n - t
@@ -113,31 +104,20 @@ pub fn explain(roster: &Roster, levelled: bool) -> String {
             n - t
         ),
     });
-    say(String::new());
     if document.aggregators.iter().flat_map(|a| &a.box_keys).any(|key| key.key.suite == Suite::X25519) {
-        say("LATER  X25519 does not withstand quantum computers: who records messages today could read them then (--post-quantum).".to_owned());
-        say(String::new());
+        lines.push(LATER.to_owned());
     }
     if levelled {
-        say(format!("LEVELLED  {CAUTION}."));
-        say(format!(
-            "  Any {t} aggregators open a result to the utility. One that computes another result is named. {}",
-            if n > t {
-                "One that decrypts its part wrongly is noticed, as several sets open each result (`confirm`); two that do so \
-                 together may not be."
-            } else {
-                "One that decrypts its part wrongly is NOT noticed, and makes the values wrong: all are needed, so no others can be asked."
-            }
+        let wrong = if n > t { NOTICED } else { NOT_NOTICED };
+        lines.push(format!(
+            "\nLEVELLED  {CAUTION}.\n  Any {t} aggregators open a result to the utility. One that computes another result is named. {wrong}\n  \
+             Whatever is asked, a group's window has one set of homes, and each function of it is released once.\n  \
+             A levelled group has no other curves, and one that has curves is not levelled."
         ));
-        say("  Whatever is asked, a group's window has one set of homes, and each function of it is released once. A levelled group".to_owned());
-        say("  has no other curves, and one that has curves is not levelled.".to_owned());
-        say(String::new());
     }
-    say("NOT PROTECTED".to_owned());
-    for line in NOT_PROTECTED {
-        say(format!("  - {line}"));
-    }
-    text
+    lines.push("\nNOT PROTECTED".to_owned());
+    lines.extend(NOT_PROTECTED.map(|line| format!("  - {line}")));
+    lines.join("\n") + "\n"
 }
 
 /// What the utility learns of groups.
@@ -157,14 +137,30 @@ fn of_groups(policy: &Policy, levelled: bool) -> Vec<String> {
     lines
 }
 
+const LATER: &str = "\nLATER  Quantum computers could break X25519: who records messages today could read them then (--post-quantum).";
+
+const NOTICED: &str = "One that\n  decrypts its part wrongly is noticed, as several sets open each result (`confirm`). Two that do so together may not be.";
+
+const NOT_NOTICED: &str = "One that\n  decrypts its part wrongly is NOT noticed and makes the values wrong: all are needed, so no others can be asked.";
+
 const NOT_PROTECTED: [&str; 6] = [
     "against aggregators of one owner: n processes of one organisation protect against bugs only;",
     "against a meter that lies about its own energy;",
-    "against traffic levelled: when a meter sends, under which pseudonym, service point and group, is visible;",
+    "against watching traffic: when a meter sends, under which pseudonym, service point and group, is visible;",
     "against denial of service: bills wait, they are never wrong;",
     "a home whose record one aggregator and the utility have left out: its slots are priced at the substitute band;",
     "curves and bills in the wrong order: ask for bills first, or a home with a gap gets none.",
 ];
+
+fn demonstration(policy: &Policy, standard: &Policy) -> String {
+    format!(
+        "  DEMONSTRATION ONLY: this roster allows bills and curves of {} homes, which show much of each home.\n  A deployment \
+         for people needs groups of {} homes and bills of {} days.",
+        policy.k.min(policy.tariff_meters),
+        standard.k,
+        standard.bill_days
+    )
+}
 
 fn suite(suite: Suite) -> &'static str {
     match suite {

@@ -32,59 +32,60 @@ const ZONE: &str = "America/Los_Angeles";
 /// How far back synthetic homes go: a bill of 28 days and what the edges need.
 const SYNTHETIC_DAYS: u64 = 31;
 
-/// Make a deployment's directory: keys, roster, certificates, and one commented configuration file a role
+/// Make a deployment's directory: keys, roster, certificates and a configuration for each role
 #[derive(Clone, Debug, Args)]
 pub struct InitArguments {
-    /// The directory to make; nothing in it is ever overwritten
+    /// The directory to make. Nothing in it is overwritten
     directory: PathBuf,
-    /// The deployment's name, which is in every topic [default: the directory's]
+    /// The deployment's name, a part of every topic [default: the directory's name]
     #[arg(long)]
     name: Option<String>,
-    /// How many aggregators; each is to be another organisation's
+    /// How many aggregators. Each should belong to another organisation
     #[arg(long, value_name = "N", default_value_t = 4)]
     aggregators: usize,
-    /// How many of them give a value together; one fewer learn nothing
+    /// How many aggregators can reconstruct a value together. Fewer learn nothing
     #[arg(long, value_name = "T", default_value_t = 2)]
     threshold: usize,
-    /// The meters' names with commas between, or how many; `wattveil enrol` adds more
-    #[arg(long, value_name = "NAMES|N", default_value = "")]
-    meters: String,
-    /// The most homes in a group, whose load curve may be released
+    /// The meters' names with commas between, or how many; `wattveil enrol` adds more [default: none; with --synthetic as many
+    /// as a bill needs]
+    #[arg(long, value_name = "NAMES|N")]
+    meters: Option<String>,
+    /// The most homes in a group. Load curves are of groups
     #[arg(long, value_name = "HOMES", default_value_t = 48)]
     group_size: usize,
-    /// The fewest homes of a curve, and of a tariff's bills
+    /// The fewest homes of a load curve and of a tariff's bills. Fewer than 15 are for demonstrations only
     #[arg(long, value_name = "HOMES", default_value_t = 15)]
     smallest_group: u16,
     /// Minutes of a slot: 15, 30 or 60
     #[arg(long, value_name = "MINUTES", default_value_t = 15)]
     slot_minutes: u32,
-    /// Hours of an interval on the grid path; 0 for no grid path
+    /// Hours of an interval on the grid path. 0 turns the grid path off
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     grid_hours: u32,
-    /// Compute on encrypted loads too (mode levelled), with a key of this profile: light, medium, strong or largest. It trusts meters to
-    /// encrypt honestly: docs/levelled.md
+    /// Turn mode `levelled` on with a key of this profile: light, medium, strong or largest. It trusts meters to encrypt
+    /// honestly: docs/levelled.md
     #[arg(long, value_name = "PROFILE")]
     levelled: Option<String>,
     /// Where all parties reach the broker [default: 127.0.0.1:8883, without TLS 127.0.0.1:1883]
     #[arg(long, value_name = "HOST:PORT")]
     broker: Option<String>,
-    /// Where the broker listens [default: there, if that is this machine; else every address of its machine]
+    /// Where the broker listens [default: the address of --broker if it is this machine, else all addresses]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Speak plain text with the broker: readings stay sealed, names and times are for all to see
+    /// Use no TLS with the broker. Readings stay sealed, but others can read names, times and passwords
     #[arg(long)]
     no_tls: bool,
-    /// Seal shares with X-Wing, against quantum computers, too
+    /// Seal shares with X-Wing, which quantum computers cannot break
     #[arg(long)]
     post_quantum: bool,
-    /// The time zone of the example tariffs: whose midnight a period begins at [default: America/Los_Angeles; with --levelled
+    /// The time zone of the example tariffs. A period begins at midnight there [default: America/Los_Angeles; with --levelled
     /// Etc/UTC]
     #[arg(long)]
     zone: Option<String>,
-    /// For how many days the roster is valid; a successor follows it then, see `wattveil rotate`
+    /// For how many days the roster is valid. `wattveil rotate` makes its successor
     #[arg(long, value_name = "DAYS", default_value_t = 730, value_parser = clap::value_parser!(u64).range(1..=36_525))]
     days: u64,
-    /// Give each meter a made-up home with the last month's readings, to try it all out
+    /// Give each meter synthetic readings of the last month, to try everything out
     #[arg(long)]
     synthetic: bool,
 }
@@ -182,8 +183,9 @@ impl InitArguments {
         // in mode `levelled`, a bill is from batch to batch, and batches of a day begin at midnight UTC
         let standard = if self.levelled.is_some() { "Etc/UTC" } else { ZONE };
         let zone = self.zone.as_deref().unwrap_or(standard);
-        jiff::tz::TimeZone::get(zone)
-            .with_context(|| format!("`{zone}` is no time zone; type such as --zone Europe/Berlin"))?;
+        jiff::tz::TimeZone::get(zone).with_context(|| {
+            format!("expected a time zone, for example --zone Europe/Berlin; found `{zone}`")
+        })?;
         Ok(example.replace(&format!("zone = \"{ZONE}\""), &format!("zone = \"{zone}\"")))
     }
 
@@ -195,19 +197,26 @@ impl InitArguments {
             }
         };
         name.parse::<protocol::id::Deployment>().context("type another one: --name NAME")?;
-        let slot = SlotLength::try_from(self.slot_minutes.saturating_mul(60)).with_context(|| {
-            format!("a slot of {} minutes is none; type --slot-minutes 15, 30 or 60", self.slot_minutes)
-        })?;
+        let slot = SlotLength::try_from(self.slot_minutes.saturating_mul(60))
+            .with_context(|| format!("expected --slot-minutes 15, 30 or 60; found {}", self.slot_minutes))?;
         let (n, t) = (self.aggregators, self.threshold);
         anyhow::ensure!(
             (1..=n).contains(&t) && n <= MAX_PARTIES,
-            "of n = {n}, t = {t}: any t of the n aggregators give a value, so type --aggregators 1 to {MAX_PARTIES} and --threshold 1 to \
-             that; with 4 and 2 one may be away and one may lie"
+            "expected 1 to {MAX_PARTIES} aggregators and a threshold that is not larger, for example --aggregators 4 --threshold 2; found n = {n}, t = {t}"
         );
-        let homes = names(&self.meters)?;
+        let fewest = usize::from(self.smallest_group);
+        let standard = if self.synthetic { self.smallest_group.to_string() } else { String::new() };
+        let homes = names(self.meters.as_ref().unwrap_or(&standard))?;
         anyhow::ensure!(
-            self.group_size >= usize::from(self.smallest_group),
-            "groups of {} homes would never be released, since the smallest group has {}; type --group-size {} or more, or another \
+            !self.synthetic || homes.len() >= fewest,
+            "a bill needs {fewest} meters, and --meters has {}. Leave out --meters, or type --meters {fewest}. For a demonstration \
+             that protects nobody's readings type --smallest-group {}",
+            homes.len(),
+            homes.len().max(2)
+        );
+        anyhow::ensure!(
+            self.group_size >= fewest,
+            "groups of {} homes would never be released, because the smallest group has {}. Type --group-size {} or more, or a smaller \
              --smallest-group",
             self.group_size,
             self.smallest_group,
@@ -248,7 +257,7 @@ impl InitArguments {
             .filter(|(host, _)| !host.is_empty())
             .and_then(|(_, port)| port.parse().ok());
         let port: u16 = port.with_context(|| {
-            format!("`{address}` is not HOST:PORT; type such as --broker broker.example.org:8883")
+            format!("expected HOST:PORT, for example --broker broker.example.org:8883; found `{address}`")
         })?;
         let literal = match address.strip_prefix("localhost:") {
             Some(port) => format!("127.0.0.1:{port}"),
@@ -281,7 +290,7 @@ impl InitArguments {
         let names: Vec<&str> = Profile::ALL.into_iter().map(Profile::name).collect();
         anyhow::ensure!(
             names.contains(&profile.as_str()),
-            "`{profile}` is no profile; type --levelled with one of: {}",
+            "expected a profile ({}), for example --levelled medium; found `{profile}`",
             names.join(", ")
         );
         let day = u16::try_from(DAY / u64::from(slot.seconds()))?;
@@ -297,63 +306,79 @@ impl InitArguments {
     }
 
     fn warn(&self, plan: &Plan, listen: &SocketAddr, text: &mut String) {
-        let fewest = usize::from(self.smallest_group);
-        if plan.homes.len() < fewest {
-            writeln!(
-                text,
-                "Note: with {} there are no load curves and no bills by tariff, register differences only: enrol up to \
-                 {fewest}, or make another directory with --smallest-group {} if these homes agree.",
-                meters(plan.homes.len()),
-                plan.homes.len().max(2)
-            )
-            .expect("a String takes every text");
+        let (fewest, enrolled) = (usize::from(self.smallest_group), plan.homes.len());
+        let mut note = |line: &str| writeln!(text, "Note: {line}").expect("a String takes every text");
+        if enrolled < fewest {
+            note(&format!(
+                "bills and load curves need {fewest} meters. Enrol {} more, each with:\n      wattveil enrol {} NAME",
+                fewest - enrolled,
+                self.directory.display()
+            ));
         }
-        if fewest < 2 {
-            text.push_str("Note: with --smallest-group 1 a home's own curve may be released. Type --smallest-group 15, or 2 at least.\n");
+        if self.smallest_group < Policy::production().k {
+            note(&format!(
+                "groups of {fewest} are for a demonstration only: a curve of few homes shows\n      each of them. Leave out \
+                 --smallest-group for {} homes.",
+                Policy::production().k
+            ));
         }
         if self.no_tls && !listen.ip().is_loopback() {
-            text.push_str(
-                "Note: the broker speaks plain text on the network: passwords can be read on the way. Leave out --no-tls unless \
-                 the network is yours.\n",
+            note(
+                "the broker speaks plain text on the network: others can read passwords.\n      Leave out --no-tls unless the \
+                 network is yours.",
             );
         }
         if self.levelled.is_some() {
-            writeln!(text, "Note: mode `levelled` are on. {CAUTION}.").expect("a String takes every text");
+            note(&format!("mode `levelled` is on. {CAUTION}."));
         }
         if plan.threshold < 2 {
-            text.push_str(
-                "Note: with a threshold of 1 each aggregator reads everything. Type --threshold 2 or more.\n",
+            note(
+                "with a threshold of 1 each aggregator reads everything. Type --threshold 2\n      or more.",
             );
         }
     }
 
     fn next(&self, plan: &Plan, text: &mut String) {
-        let root = self.directory.display();
-        let meters = if plan.homes.is_empty() {
-            format!("  wattveil enrol {root} NAME                                     one for each meter")
-        } else {
-            format!(
-                "  wattveil meter-agent --config {root}/meters/NAME/agent.toml    each meter; first say in its [source] where \
-                 readings come from, in the place of [source.lines]"
+        let (root, n) = (self.directory.display(), plan.aggregators);
+        if self.synthetic {
+            write!(
+                text,
+                "\nTo run all roles on this machine, type:\n\n  wattveil run {root}\n\nOnce it prints that all readings are with \
+                 the aggregators, type in another\nterminal:\n\n  wattveil bill --config {root}/sink/sink.toml --period \
+                 28d\n"
             )
-        };
-        let source =
-            if self.synthetic { meters.split(';').next().unwrap_or_default().to_owned() } else { meters };
+            .expect("a String takes every text");
+        } else {
+            let meter = if plan.homes.is_empty() {
+                format!("  wattveil enrol {root} NAME      (one for each meter)")
+            } else {
+                format!(
+                    "  wattveil meter-agent --config {root}/meters/NAME/agent.toml\n\nEach meter's agent.toml first needs a \
+                     [source.KIND] section instead of\n[source.lines], which says where its readings come from."
+                )
+            };
+            write!(
+                text,
+                "\nMove each directory to the machine of its party. Its files have mode 0600:\n\n  \
+                 {root}/broker               the broker's\n  \
+                 {root}/agg-1 to agg-{n}       one each for {n} organisations\n  \
+                 {root}/sink                 the utility's\n  \
+                 {root}/meters/NAME          each meter's device\n  \
+                 {root}/registrar, authority yours. Their keys can make meters: keep them\n                               \
+                 offline, with a backup\n\n\
+                 Then each party types (or uses systemd, see packaging/systemd):\n\n  \
+                 wattveil broker --config {root}/broker/broker.toml\n  \
+                 wattveil aggregator-worker --config {root}/agg-1/worker.toml   (to agg-{n})\n  \
+                 wattveil utility-sink --config {root}/sink/sink.toml\n{meter}\n"
+            )
+            .expect("a String takes every text");
+        }
         write!(
             text,
-            "\nEach directory goes to the machine of its party, whole, and is then removed here; its files are 0600:\n\n  \
-             {root}/broker                 the broker's\n  {root}/agg-1 to agg-{n}         one each for {n} organisations\n  \
-             {root}/sink                   the utility's\n  {root}/meters/NAME            each meter's device\n  \
-             {root}/registrar, authority   yours: whoever has them can make meters; keep them off line, with a backup\n\n\
-             Then each party types, with the paths on its machine (or under systemd: packaging/systemd):\n\n  \
-             wattveil broker --config {root}/broker/broker.toml\n  \
-             wattveil aggregator-worker --config {root}/agg-1/worker.toml     and so on to agg-{n}\n  \
-             wattveil utility-sink --config {root}/sink/sink.toml\n{source}\n\n\
-             And anybody, at any time:\n\n  \
+            "\nAt any time:\n\n  \
              wattveil check {root}      what is wrong, and what to type\n  \
              wattveil explain {root}    who can learn what\n  \
-             wattveil status {root}     who is up\n",
-            n = plan.aggregators,
+             wattveil status {root}     which roles are up\n"
         )
         .expect("a String takes every text");
     }

@@ -7,10 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use lab::bench::suite::Suite;
-use lab::bench::{compare, pipeline};
 use lab::demo::{self, Options};
-use protocol::levelled::plan::Profile;
 use wattveil::adopt::{AdoptArguments, KeyArguments};
 use wattveil::ask::AskArguments;
 use wattveil::bill::BillArguments;
@@ -20,6 +17,7 @@ use wattveil::explain::ExplainArguments;
 use wattveil::init::InitArguments;
 use wattveil::revoke::RevokeArguments;
 use wattveil::rotate::RotateArguments;
+use wattveil::run::{RunArguments, pause_sink};
 use wattveil::status::StatusArguments;
 
 /// How a developer sees more of an error.
@@ -39,6 +37,7 @@ enum Command {
     /// Show it all on this machine: real homes, real processes, crashes, lies and attacks
     Demo(DemoArguments),
     Init(InitArguments),
+    Run(RunArguments),
     Enrol(EnrolArguments),
     Key(KeyArguments),
     Adopt(AdoptArguments),
@@ -49,7 +48,7 @@ enum Command {
     Status(StatusArguments),
     Bill(BillArguments),
     Ask(AskArguments),
-    Bench(BenchArguments),
+    Bench(lab::bench::command::Command),
     Statistics(wattveil::statistics::Command),
     Tap(wattveil::tap::Command),
     Broker(broker::command::Command),
@@ -98,65 +97,6 @@ struct DemoArguments {
     json: bool,
 }
 
-/// Measure what each step of a reading's way costs
-#[derive(Args)]
-struct BenchArguments {
-    #[command(subcommand)]
-    part: Option<Part>,
-    /// How many aggregators
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    aggregators: usize,
-    /// How many of them give a value together
-    #[arg(long, value_name = "T", default_value_t = 2)]
-    threshold: usize,
-    /// Print the figures as JSON; with a file, print the table and write them there
-    #[arg(long, value_name = "FILE", global = true, num_args = 0..=1, require_equals = true,
-        default_missing_value = "-")]
-    json: Option<PathBuf>,
-    /// Print also how the figures compare to those that an earlier run wrote with --json=FILE
-    #[arg(long, value_name = "FILE", global = true)]
-    compare: Option<PathBuf>,
-}
-
-impl BenchArguments {
-    /// What the figures are of, as their JSON says.
-    fn name(&self) -> &'static str {
-        match self.part {
-            None => "steps",
-            Some(Part::Grid { .. }) => "grid",
-            Some(Part::Levelled { .. }) => "levelled",
-            Some(Part::Pipeline(_)) => "pipeline",
-            Some(Part::Memory(_)) => "memory",
-        }
-    }
-}
-
-#[derive(Subcommand)]
-enum Part {
-    /// The grid path in mode sum: steps, sums of up to 10,000 meters, and the suites
-    Grid {
-        /// Load vectors in the largest sum, and meters in the largest village
-        #[arg(long, value_name = "N", default_value_t = 10_000)]
-        meters: usize,
-        /// Only this suite [default: all three]
-        #[arg(long)]
-        suite: Option<Suite>,
-    },
-    /// Mode levelled: what computing under encryption costs, from upload to opening
-    Levelled {
-        /// The largest set of meters
-        #[arg(long, value_name = "N", default_value_t = 1_000)]
-        meters: usize,
-        /// Only this suite [default: all three]
-        #[arg(long)]
-        suite: Option<Suite>,
-    },
-    /// The pipeline under load: share messages a second from publishing to durable and receipted, all roles as processes
-    Pipeline(pipeline::Options),
-    /// What the roles have in memory: aggregators with weeks of many meters, a meter agent that waits
-    Memory(pipeline::memory::Options),
-}
-
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
     let threads = match command {
@@ -169,8 +109,9 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return demo(arguments).await,
-        Command::Bench(arguments) => bench(&arguments).await?,
+        Command::Bench(command) => command.run(&mut std::io::stdout().lock()).await?,
         Command::Init(arguments) => print(&arguments.run()?)?,
+        Command::Run(arguments) => arguments.run(&mut std::io::stdout().lock(), runtime::stopped()).await?,
         Command::Enrol(arguments) => {
             let enrolled = arguments.run()?;
             // the line alone on standard output, so that it can go on through a pipe
@@ -210,9 +151,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Bill(arguments) => return bill(arguments).await,
-        Command::Ask(arguments) => print(&arguments.run().await?)?,
+        Command::Ask(arguments) => {
+            let _paused = pause_sink(&arguments.config).await;
+            print(&arguments.run().await?)?;
+        }
         Command::Tap(command) => command.run(&mut std::io::stdout().lock(), runtime::stopped()).await?,
-        Command::Statistics(command) => command.run(&mut std::io::stdout().lock())?,
+        Command::Statistics(command) => {
+            let _paused = pause_sink(&command.config).await;
+            command.run(&mut std::io::stdout().lock())?;
+        }
         Command::Broker(command) => command.run().await?,
         Command::MeterAgent(command) => command.run().await?,
         Command::AggregatorWorker(command) => command.run().await?,
@@ -232,6 +179,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn bill(arguments: BillArguments) -> anyhow::Result<ExitCode> {
+    let _paused = pause_sink(&arguments.config).await;
     let closed = arguments.run().await?;
     print(&closed.csv)?;
     std::io::stderr().lock().write_all(closed.summary.as_bytes()).context("cannot print")?;
@@ -244,51 +192,6 @@ async fn bill(arguments: BillArguments) -> anyhow::Result<ExitCode> {
 /// Prints what was asked for.
 fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot print")
-}
-
-async fn bench(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let BenchArguments { aggregators, threshold, .. } = *arguments;
-    let before =
-        arguments.compare.as_deref().map(|file| compare::read(file, arguments.name())).transpose()?;
-    let (table, figures) = match &arguments.part {
-        None => {
-            let directory = tempfile::tempdir().context("cannot make a directory for the benchmark")?;
-            let costs = lab::bench::run(directory.path(), aggregators, threshold)?;
-            (costs.to_string(), costs.to_json())
-        }
-        Some(Part::Grid { meters, suite }) => {
-            let costs = lab::bench::grid::run(*meters, *suite)?;
-            anyhow::ensure!(costs.exact(), "a sum is not the plaintext's:\n{costs}");
-            (costs.to_string(), costs.to_json())
-        }
-        Some(Part::Levelled { meters, suite }) => {
-            let costs = lab::bench::levelled::run(Profile::Medium, *meters, *suite)?;
-            anyhow::ensure!(costs.exact(), "a value is not the plaintext's:\n{costs}");
-            (costs.to_string(), costs.to_json())
-        }
-        Some(Part::Pipeline(options)) => {
-            let costs = pipeline::run(options).await?;
-            (costs.to_string(), costs.to_json())
-        }
-        Some(Part::Memory(options)) => {
-            let memory = pipeline::memory::run(options).await?;
-            (memory.to_string(), memory.to_json())
-        }
-    };
-    let mut out = std::io::stdout().lock();
-    match &arguments.json {
-        Some(file) if file.as_os_str() == "-" => writeln!(out, "{figures:#}")?,
-        Some(file) => {
-            write!(out, "{table}")?;
-            std::fs::write(file, format!("{figures:#}\n"))
-                .with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        None => write!(out, "{table}")?,
-    }
-    if let Some(before) = before {
-        write!(out, "{}", compare::table(&before, &figures))?;
-    }
-    Ok(())
 }
 
 async fn demo(arguments: DemoArguments) -> anyhow::Result<ExitCode> {

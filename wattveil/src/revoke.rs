@@ -25,20 +25,20 @@ use runtime::file;
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Revoke a meter: what it measures from then on is refused, what it measured before stays billable
+/// Revoke a meter: later readings are rejected, earlier ones can still be billed
 #[derive(Clone, Debug, Args)]
 pub struct RevokeArguments {
     /// The deployment's directory, with the registrar's key
     directory: PathBuf,
     /// The home's name, or the meter's pseudonym
     meter: String,
-    /// Why, for people; everybody can read it
+    /// The reason, for people. Everybody at the broker can read it
     #[arg(long)]
     reason: String,
-    /// From when on, such as 2026-12-01T00:00:00Z, not in the past [default: now]
+    /// The time from which readings are rejected, for example 2026-12-01T00:00:00Z. Not in the past [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Sign only, and publish later: by the same command without this
+    /// Sign but do not publish. To publish later, type the same without this flag
     #[arg(long)]
     offline: bool,
 }
@@ -140,9 +140,9 @@ pub(crate) fn all(directory: &Directory) -> anyhow::Result<BTreeMap<MeterId, Sig
 }
 
 fn time(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
-    let time: jiff::Timestamp = text
-        .parse()
-        .with_context(|| format!("`{text}` is no time; type such as --from 2026-12-01T00:00:00Z"))?;
+    let time: jiff::Timestamp = text.parse().with_context(|| {
+        format!("expected a time, for example --from 2026-12-01T00:00:00Z; found `{text}`")
+    })?;
     let from = u64::try_from(time.as_second()).map(Timestamp).unwrap_or_default();
     anyhow::ensure!(
         from >= now,

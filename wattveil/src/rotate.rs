@@ -7,27 +7,20 @@
 
 use protocol::unit::Timestamp;
 use runtime::file;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use protocol::certificate::deployment_context;
 use protocol::hpke_box::{OpeningKey, SealingKey};
-use protocol::id::Hash;
 use protocol::roster::chain::Chain;
 use protocol::roster::{BoxKey, Roster, RosterDocument, accept_as, bundle, sign};
 use protocol::shamir::Point;
-use protocol::signature::{Signature, Signed, VerifyingKey, hash};
-use protocol::wire;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use protocol::signature::{Signature, Signed, VerifyingKey};
 
-use deployment::directory::Directory;
+use crate::line::{from_line, to_line};
+use deployment::directory::{Directory, membership};
 
 mod broker;
 
@@ -37,10 +30,7 @@ const DAY: u64 = 86_400;
 const KEY: &str = "wvk1-";
 const ACCEPTANCE: &str = "wva1-";
 
-/// Bytes of a line that say whether all of it was pasted.
-const CHECK: usize = 4;
-
-/// Give the deployment its next roster, with new box keys and a later end, or the broker its next certificate
+/// Make the deployment's next roster with new keys and a later end, or the broker's next certificate
 #[derive(Clone, Debug, Args)]
 pub struct RotateArguments {
     #[command(subcommand)]
@@ -49,12 +39,12 @@ pub struct RotateArguments {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Step {
-    /// On an aggregator's or the sink's machine: make its next box key, and print the public half as a line
+    /// Aggregator or utility: make the next box key and print its public half as a line
     Key {
         /// The party's directory
         party: PathBuf,
     },
-    /// At the registrar's: sign the draft of the next roster
+    /// Registrar: sign the draft of the next roster
     Draft {
         /// The deployment's directory, with the registrar's key
         directory: PathBuf,
@@ -65,14 +55,14 @@ enum Step {
         #[arg(long, default_value_t = 730)]
         days: u64,
     },
-    /// On an aggregator's machine: look at the draft, and print its acceptance as a line
+    /// Aggregator: check the draft and print your acceptance as a line
     Accept {
         /// The aggregator's directory
         party: PathBuf,
         /// The draft
         draft: PathBuf,
     },
-    /// At the registrar's: make the roster of the draft and everybody's acceptances
+    /// Registrar: make the roster from the draft and all acceptances
     Finish {
         /// The deployment's directory
         directory: PathBuf,
@@ -80,18 +70,18 @@ enum Step {
         #[arg(long, value_name = "FILE")]
         acceptances: PathBuf,
     },
-    /// On everybody's machine, meters' if they are at hand: put the next roster in the place of the one that it follows
+    /// Every party, meters are optional: replace the roster with its successor
     Adopt {
         /// The party's directory
         party: PathBuf,
         /// The next roster
         roster: PathBuf,
     },
-    /// At the registrar's: make the broker's next key and certificate, of the deployment's own authority
+    /// Registrar: make the broker's next key and certificate, signed by the deployment's authority
     Broker {
         /// The deployment's directory, with `authority`
         directory: PathBuf,
-        /// A name or address that the broker is reached by, besides those in the registrar's configuration
+        /// One more name or address of the broker, beside those in the registrar's configuration
         #[arg(long, value_name = "HOST")]
         also: Vec<String>,
     },
@@ -167,8 +157,7 @@ impl Party {
             Self::Reader(config) => (&config.registrar, &config.roster),
         };
         let path = home.join(roster);
-        let registrar = file::read_text(&home.join(registrar), str::parse::<VerifyingKey>)?;
-        let roster = file::read(&path, |bytes| Roster::accept(bytes, &registrar))?;
+        let (registrar, roster) = membership(&home.join(registrar), &path)?;
         Ok((registrar, path, roster))
     }
 }
@@ -224,7 +213,7 @@ fn new_key(home: &Path) -> anyhow::Result<Rotated> {
             file.display()
         )
     })?;
-    replace(&file, text.as_bytes())?;
+    file::replace(&file, text.as_bytes())?;
     let next = format!(
         "Made {} and named it in {}; the keys before it stay, for what was sealed to them. Give the registrar this line:\n",
         path.display(),
@@ -363,7 +352,7 @@ fn accept(home: &Path, draft: &Path) -> anyhow::Result<Rotated> {
             noted.display()
         );
     } else {
-        replace(&noted, name.as_bytes())?;
+        file::replace(&noted, name.as_bytes())?;
     }
     let acceptance = accept_as(&next, &identity.key);
     Ok(Rotated {
@@ -403,7 +392,7 @@ fn finish(directory: &Directory, acceptances: &Path) -> anyhow::Result<Rotated> 
         .context("each aggregator is to accept this draft: wattveil rotate accept DIR roster.draft")?;
     let path = home.join(format!("roster-{epoch}.wv"));
     if !path.exists() {
-        replace(&path, next.bytes())?;
+        file::replace(&path, next.bytes())?;
     }
     put_in_place(&home.join(&directory.config.roster), &directory.roster, next)?;
     Ok(Rotated {
@@ -452,48 +441,11 @@ fn put_in_place(place: &Path, current: &Roster, next: Roster) -> anyhow::Result<
     if Chain::new(current.clone()).follow(next)? {
         let kept = place.with_file_name(format!("roster-{}.wv", current.document().epoch));
         if !kept.exists() {
-            replace(&kept, current.bytes())?;
+            file::replace(&kept, current.bytes())?;
         }
-        replace(place, &bytes)?;
+        file::replace(place, &bytes)?;
     }
     Ok(())
-}
-
-/// Writes a file in the place of another, whole or not at all; its mode stays.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode() & 0o777);
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let new = path.with_file_name(format!("{name}.new"));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        // The name is durable before anybody is told of it: an acceptance that is forgotten could be given twice.
-        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        fs::File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn to_line<T: Serialize>(prefix: &str, value: &T) -> String {
-    let mut bytes = wire::encode(value);
-    bytes.extend_from_slice(&check(prefix, &bytes).as_bytes()[..CHECK]);
-    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn from_line<T: Serialize + DeserializeOwned>(prefix: &str, line: &str) -> anyhow::Result<T> {
-    let text =
-        line.trim().strip_prefix(prefix).with_context(|| format!("the line does not begin with {prefix}"))?;
-    let whole = || "a part of the line is missing: paste all of it";
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() > CHECK).with_context(whole)?;
-    let (body, found) = bytes.split_at(bytes.len() - CHECK);
-    anyhow::ensure!(check(prefix, body).as_bytes()[..CHECK] == *found, whole());
-    wire::decode(body).context("the line is of another version of wattveil; install one version everywhere")
-}
-
-fn check(prefix: &str, body: &[u8]) -> Hash {
-    hash("line", &[prefix.as_bytes(), body])
 }
 
 #[cfg(test)]
@@ -510,16 +462,5 @@ mod tests {
         assert_eq!(other, text.replace("#more_box_keys = []", "more_box_keys = [\"box-2.key\"]"));
         assert_eq!(with_another("box_keys = [\n  \"a\",\n]\n", "box_keys", "b"), None);
         assert_eq!(with_another("", "box_keys", "b"), None);
-    }
-
-    /// Half a line, and a line of another kind, are refused.
-    #[test]
-    fn lines_are_whole_and_of_their_kind() {
-        let line = to_line(KEY, &("agg-1", 7_u32));
-        assert_eq!(from_line::<(String, u32)>(KEY, &line).unwrap(), ("agg-1".to_owned(), 7));
-        for (prefix, bad) in [(KEY, &line[..line.len() - 2]), (ACCEPTANCE, &line), (KEY, ""), (KEY, "wvk1-!")]
-        {
-            assert!(from_line::<(String, u32)>(prefix, bad).is_err(), "{bad}");
-        }
     }
 }

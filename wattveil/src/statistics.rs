@@ -31,7 +31,7 @@ const LIST: Kind = Kind::Json { has: "across_members", key: &["group", "date"] }
 pub struct Command {
     /// The sink's configuration. Stop the sink before you read its store
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    pub config: PathBuf,
     /// Only this group
     #[arg(long, value_name = "NAME")]
     group: Option<String>,

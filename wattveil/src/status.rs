@@ -1,7 +1,6 @@
 //! `wattveil status`: who is up, under which roster, and how much waits.
 
 use protocol::unit::Timestamp;
-use runtime::file;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -19,20 +18,20 @@ use runtime::link::{Endpoint, Settings, Subscriber};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use deployment::directory::MetersFile;
+use deployment::directory::{MetersFile, membership};
 
-/// Show who is up, under which roster, and how much waits: what the roles say of themselves
+/// Show which roles are up, their version and roster, and how many messages wait
 #[derive(Clone, Debug, Args)]
 pub struct StatusArguments {
-    /// The deployment's directory, or a configuration or directory of an observer, the registrar or the sink
+    /// The deployment's directory; or the directory or configuration of an observer, the registrar or the sink
     config: PathBuf,
-    /// How many seconds to listen
+    /// How many seconds to collect statuses
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Print it as JSON
     #[arg(long)]
     json: bool,
-    /// End with 0 only if everybody is up, but for meters that are revoked
+    /// Exit with 0 only if every role is up. Revoked meters do not count
     #[arg(long)]
     expect_up: bool,
 }
@@ -69,9 +68,7 @@ impl Watching {
     ///
     /// Files that are not what they should be.
     pub(crate) fn membership(&self, home: &Path) -> anyhow::Result<(VerifyingKey, Roster)> {
-        let registrar = file::read_text(&home.join(&self.registrar), str::parse::<VerifyingKey>)?;
-        let roster = file::read(&home.join(&self.roster), |bytes| Roster::accept(bytes, &registrar))?;
-        Ok((registrar, roster))
+        membership(&home.join(&self.registrar), &home.join(&self.roster))
     }
 }
 

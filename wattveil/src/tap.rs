@@ -31,16 +31,16 @@ use runtime::link::{Endpoint, Settings, TlsFiles};
 
 use crate::status::{Watching, find, subscribe};
 
-/// Show what goes over the broker, decoded as far as anybody may read it, one line a message
+/// Show the broker's messages, one a line, decoded as far as an observer can read them
 #[derive(Args, Debug)]
 pub struct Command {
-    /// The deployment's directory, or a configuration or directory of an observer, the registrar or the sink
+    /// The deployment's directory; or the directory or configuration of an observer, the registrar or the sink
     #[arg(conflicts_with_all = ["broker", "user", "password_file", "ca"])]
     config: Option<PathBuf>,
-    /// Without one: the broker
+    /// The broker, if no configuration is given
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
     broker: String,
-    /// The user to log in as: an observer reads all and publishes nothing
+    /// The user to log in as, for example an observer: it reads all topics and publishes nothing
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// A file with the user's password

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,9 +127,8 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let mode =
-        fs::metadata(path).map_err(|error: io::Error| file(path, &error))?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let metadata = fs::metadata(path).map_err(|error: io::Error| file(path, &error))?;
+    if let Some(mode) = crate::file::open_to_others(&metadata) {
         return Err(TlsError::Open { path: path.to_owned(), mode });
     }
     PrivateKeyDer::from_pem_file(path).map_err(|error| file(path, &error))

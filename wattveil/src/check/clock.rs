@@ -2,7 +2,7 @@
 
 use protocol::unit::Timestamp;
 
-use super::Grade;
+use super::findings::Grade;
 
 /// How many seconds clocks may differ without a word.
 const SKEW: u64 = 60;

@@ -61,14 +61,15 @@ fn mistakes_at_init_say_what_to_type() {
         ("init Town", &["`Town` is not a name", "--name NAME"][..]),
         ("init t --meters a,a", &["meter `a` is named twice"]),
         ("init t --meters Main-Street-5", &["is not a name", "--meters NAME,NAME"]),
-        ("init t --slot-minutes 20", &["a slot of 20 minutes is none", "--slot-minutes 15, 30 or 60"]),
-        (
-            "init t --broker example.org",
-            &["`example.org` is not HOST:PORT", "--broker broker.example.org:8883"],
-        ),
+        ("init t --slot-minutes 20", &["expected --slot-minutes 15, 30 or 60; found 20"]),
+        ("init t --broker example.org", &["found `example.org`", "--broker broker.example.org:8883"]),
         ("init t --aggregators 3 --threshold 4", &["n = 3, t = 4"]),
         ("init t --smallest-group 20 --group-size 5", &["would never be released", "--group-size 20"]),
-        ("init t --zone Berlin", &["`Berlin` is no time zone", "--zone Europe/Berlin"]),
+        ("init t --zone Berlin", &["found `Berlin`", "--zone Europe/Berlin"]),
+        (
+            "init t --meters 3 --synthetic",
+            &["a bill needs 15 meters", "Leave out --meters", "--smallest-group 3"],
+        ),
         ("init t --days 0", &["0 is not in 1..=36525"]),
         (
             "init t --grid-hours 5",
@@ -222,17 +223,14 @@ fn a_meter_is_enrolled_and_adopted() {
     let line = line.trim();
     assert!(line.starts_with("wv1-") && line.lines().count() == 1, "{line}");
     home.refuses("enrol town cellar", &["is enrolled already", "wattveil enrol town cellar-2"]);
-    home.refuses(
-        &format!("adopt cellar {}", &line[..line.len() - 9]),
-        &["a part of the enrolment is missing"],
-    );
-    home.refuses("adopt cellar hello", &["this is no enrolment", "wattveil enrol", "adopt cellar - < hello"]);
+    home.refuses(&format!("adopt cellar {}", &line[..line.len() - 9]), &["a part of the line is missing"]);
+    home.refuses("adopt cellar hello", &["neither an enrolment nor a file here", "adopt cellar - < hello"]);
     fs::write(home.path("cellar.line"), &line[3..]).unwrap();
     home.refuses(
         "adopt cellar cellar.line",
         &["`cellar.line` is a file's name", "adopt cellar - < cellar.line"],
     );
-    home.refuses("adopt cellar -", &["its beginning is missing", "from wv1- on"]);
+    home.refuses("adopt cellar -", &["begins with wv1-", "from there on"]);
     home.says(&format!("adopt cellar {line}"));
     assert!(home.says("check cellar --offline").ends_with("All is well.\n"));
     home.refuses(&format!("adopt cellar {line}"), &["agent.toml is there already"]);
@@ -294,7 +292,12 @@ fn explanations_follow_the_roster() {
         text.contains("of each group that is not levelled, of 20 homes or more: its load curve"),
         "{text}"
     );
-    let home = Shell::with_town("--aggregators 2 --threshold 2");
+    assert!(!text.contains("DEMONSTRATION ONLY"), "{text}");
+    let home = Shell::with_town("--aggregators 2 --threshold 2 --smallest-group 2");
+    assert!(
+        home.says("explain town")
+            .contains("DEMONSTRATION ONLY: this roster allows bills and curves of 2 homes")
+    );
     assert!(home.says("explain town --levelled").contains("wrongly is NOT noticed"));
 }
 
@@ -304,7 +307,7 @@ fn mistakes_at_ask_say_what_to_type() {
     let home = Shell::with_town("--slot-minutes 60");
     let asked = "ask --config town/sink/sink.toml --group group-1 --day 2026-01-02 --function";
     home.refuses(&format!("{asked} sum"), &["has no [levelled] section", "docs/levelled.md"]);
-    home.refuses("init x --levelled huge", &["`huge` is no profile", "light, medium, strong, largest"]);
+    home.refuses("init x --levelled huge", &["found `huge`", "light, medium, strong, largest"]);
     let home = Shell::with_town("--slot-minutes 60 --levelled light --smallest-group 2");
     for (line, words) in [
         ("median", &["found `median`", "time-variance"][..]),
@@ -411,7 +414,7 @@ fn mistakes_at_rotation_say_what_to_type() {
         ("rotate draft town --key wvk1-AAAAAAAA", &["a part of the line is missing"]),
         ("revoke town home-9 --reason x --offline", &["no meter `home-9`", "home-1, home-2, home-3"]),
         ("revoke town home-1 --reason x --from 2020-01-01T00:00:00Z --offline", &["is past", "--from"]),
-        ("revoke town home-1 --reason x --from soon --offline", &["`soon` is no time", "--from 2026-12-01T"]),
+        ("revoke town home-1 --reason x --from soon --offline", &["found `soon`", "--from 2026-12-01T"]),
         (
             "revoke town home-1 --reason x",
             &["it is signed and kept, and not published", "type the same again"],

@@ -31,7 +31,17 @@ impl Made {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (town, address) = (directory.path().join("town"), free_address().to_string());
-        let arguments = ["--meters", "a,b", "--synthetic", "--slot-minutes", "60", "--broker", &address];
+        let arguments = [
+            "--meters",
+            "a,b",
+            "--smallest-group",
+            "2",
+            "--synthetic",
+            "--slot-minutes",
+            "60",
+            "--broker",
+            &address,
+        ];
         let (done, said) = types(&[&["init", town.to_str().unwrap()], &arguments[..]].concat());
         assert!(done, "{said}");
         let broker = Process::start("broker", &town.join("broker/broker.toml"), &[]);

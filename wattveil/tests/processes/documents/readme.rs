@@ -61,7 +61,16 @@ pub(super) fn a_small_town(page: &mut Page) {
             }
         }
     }
-    let out = shell.walk(&page.rest());
+    // a person types the next line once the directory's roles run
+    let mut rest = page.rest();
+    let run = rest[0].text.strip_suffix(" &").expect("it runs in the background").to_owned();
+    rest[0].text = format!("{run} > run.log & again 'test -S town/run.sock'");
+    let out = shell.walk(&rest);
+    let said = shell.text("run.log");
+    assert!(
+        said.contains("21 roles run") && said.contains("wattveil bill --config town/sink/sink.toml"),
+        "{said}"
+    );
     assert_eq!(shell.text("bills.csv").lines().count(), 1 + 15, "{out}");
     assert!(out.contains("aggregators"), "{out}");
 }
