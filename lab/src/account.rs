@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::world::network::Name;
+
 /// What a role has done.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
@@ -13,6 +15,33 @@ pub struct Work {
     pub messages: u64,
     /// Their bytes: payloads, topics and MQTT headers.
     pub bytes: u64,
+}
+
+/// What the roles have done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Works {
+    /// All meters.
+    pub meters: Work,
+    /// All aggregators.
+    pub aggregators: Work,
+    /// The sink.
+    pub sink: Work,
+}
+
+impl Works {
+    /// That of a party's role.
+    pub fn of(&mut self, name: Name) -> &mut Work {
+        match name {
+            Name::Meter(_) => &mut self.meters,
+            Name::Aggregator(_) => &mut self.aggregators,
+            Name::Sink => &mut self.sink,
+        }
+    }
+
+    /// All roles.
+    pub fn all(&self) -> [Work; 3] {
+        [self.meters, self.aggregators, self.sink]
+    }
 }
 
 /// What the readings of some meters took, from the register to what was released of them.
@@ -26,16 +55,12 @@ pub struct Account {
     pub interval: u32,
     /// Readings taken.
     pub readings: u64,
-    /// All meters.
-    pub of_meters: Work,
+    /// What the roles did.
+    pub works: Works,
     /// Bytes among what meters sent that come once a roster: key deals.
     pub dealt: u64,
-    /// All aggregators.
-    pub of_aggregators: Work,
     /// How many aggregators.
     pub aggregators: usize,
-    /// The sink.
-    pub of_sink: Work,
     /// Whether all that was released is the plaintext's: equal in mode `sum`, within six estimated deviations in mode `levelled`.
     pub exact: bool,
 }
@@ -43,31 +68,20 @@ pub struct Account {
 impl Account {
     /// An account of nothing yet.
     pub fn new(meters: usize, batch: u32, interval: u32, aggregators: usize) -> Self {
-        let (of_meters, of_aggregators, of_sink) = (Work::default(), Work::default(), Work::default());
-        let (readings, dealt, exact) = (0, 0, false);
-        Self {
-            meters,
-            batch,
-            interval,
-            readings,
-            of_meters,
-            dealt,
-            of_aggregators,
-            aggregators,
-            of_sink,
-            exact,
-        }
+        let (works, readings, dealt, exact) = (Works::default(), 0, 0, false);
+        Self { meters, batch, interval, readings, works, dealt, aggregators, exact }
     }
 
     /// Microseconds of a reading: meter, each aggregator, sink.
     pub fn micros(&self) -> [f64; 3] {
         let of = |work: Work| micros(work.busy) / float(self.readings);
-        [of(self.of_meters), of(self.of_aggregators) / float(self.aggregators as u64), of(self.of_sink)]
+        let Works { meters, aggregators, sink } = self.works;
+        [of(meters), of(aggregators) / float(self.aggregators as u64), of(sink)]
     }
 
     /// Microseconds of all roles a reading.
     pub fn micros_a_reading(&self) -> f64 {
-        micros(self.of_meters.busy + self.of_aggregators.busy + self.of_sink.busy) / float(self.readings)
+        self.works.all().iter().map(|work| micros(work.busy)).sum::<f64>() / float(self.readings)
     }
 
     /// Readings a second that one core carries, all roles together.
@@ -81,8 +95,7 @@ impl Account {
     }
 
     fn messages_a_reading(&self) -> f64 {
-        float(self.of_meters.messages + self.of_aggregators.messages + self.of_sink.messages)
-            / float(self.readings)
+        float(self.works.all().iter().map(|work| work.messages).sum()) / float(self.readings)
     }
 
     /// Messages a second that these meters cause at their interval.
@@ -97,7 +110,8 @@ impl Account {
 
     /// Bytes that a meter sends a day at its interval, without what comes once a roster.
     pub fn bytes_a_meter_day(&self) -> f64 {
-        float(self.of_meters.bytes - self.dealt) / float(self.readings) * 86_400.0 / f64::from(self.interval)
+        float(self.works.meters.bytes - self.dealt) / float(self.readings) * 86_400.0
+            / f64::from(self.interval)
     }
 
     /// Bytes of a meter's key deal, once a roster.

@@ -37,7 +37,6 @@ pub mod compare;
 pub mod grid;
 pub mod levelled;
 pub mod pipeline;
-mod process;
 pub mod suite;
 pub mod village;
 

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::overlay::{Overlay, bounds};
 use crate::{Entry, Store, StoreError, Table};
@@ -13,7 +14,8 @@ use crate::{Entry, Store, StoreError, Table};
 /// else.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
-    committed: BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// Shared, so that a copy of the store costs nothing until one of them commits.
+    committed: Arc<BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>>,
     overlay: Overlay,
     commits: u64,
     fail_next: bool,
@@ -91,8 +93,9 @@ impl Store for MemoryStore {
         if self.overlay.is_empty() {
             return Ok(());
         }
+        let committed = Arc::make_mut(&mut self.committed);
         for (table, writes) in mem::take(&mut self.overlay) {
-            let entries = self.committed.entry(table).or_default();
+            let entries = committed.entry(table).or_default();
             for (key, write) in writes {
                 match write {
                     Some(mut value) => drop(entries.insert(key, mem::take(&mut *value))),

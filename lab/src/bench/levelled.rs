@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::suite::{self, Beside, Measured, Suite};
 use crate::account::{Account, Work, float};
-use crate::levelled::{Shape, Town, Works};
+use crate::levelled::{Scene, Town, subject};
 
 /// Slots a window.
 const WINDOW: u16 = 20;
@@ -91,24 +91,24 @@ impl Row {
     fn measure(profile: Profile, shape: suite::Shape) -> anyhow::Result<Self> {
         let suite::Shape { meters, batch, interval, slots } = shape;
         let windows = slots.div_ceil(WINDOW.into()).max(1);
-        let town = Shape { profile, groups: 1, group: meters, batch, window: WINDOW, windows };
-        let mut town = Town::new(town, 6)?;
+        let scene = Scene { batch, window: WINDOW, windows, ..Scene::quiet(profile, 1, meters)? };
+        let mut town = Town::new(scene, ())?;
         let name = town.make_key()?;
-        let Works { meters: of_meters, aggregators, sink } = std::mem::take(&mut town.work);
-        let all = [of_meters, aggregators, sink];
+        let all = std::mem::take(&mut town.work).all();
         let key = KeyCost {
             seconds: all.iter().map(|work| work.busy.as_secs_f64()).sum(),
             messages: all.iter().map(|work| work.messages).sum(),
             megabytes: float(all.iter().map(|work| work.bytes).sum()) / 1e6,
         };
-        town.measure()?;
+        town.measure();
+        town.deliver()?;
         let mut account = Account::new(meters, batch, interval, 4);
         account.readings = u64::from(windows) * u64::from(WINDOW) * meters as u64;
         account.exact = true;
         let mut sum_millis = f64::NAN;
         for window in 0..windows {
             let before = town.work.aggregators;
-            let finding = town.find(name, Function::Sum, &[1], window)?;
+            let finding = town.find(name, &Function::Sum, &[subject(1, window)])?;
             sum_millis = each_evaluating(before, town.work.aggregators);
             let first = window as usize * usize::from(WINDOW);
             account.exact &= finding.values.len() == usize::from(WINDOW);
@@ -118,12 +118,11 @@ impl Row {
                 account.exact &= (value - wanted).abs() <= 6.0 * finding.error;
             }
         }
-        (account.of_meters, account.of_aggregators, account.of_sink) =
-            (town.work.meters, town.work.aggregators, town.work.sink);
+        account.works = town.work;
         let mut millis = [sum_millis, f64::NAN];
         if profile != Profile::Light {
             let before = town.work.aggregators;
-            town.find(name, Function::Variance, &[1], 0)?;
+            town.find(name, &Function::Variance, &[subject(1, 0)])?;
             millis[1] = each_evaluating(before, town.work.aggregators);
         }
         Ok(Self { key, account, millis })

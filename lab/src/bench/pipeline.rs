@@ -20,6 +20,7 @@ use self::load::{Load, Outcome};
 use self::report::Report;
 use self::town::{Town, Used};
 use crate::account::{float, micros};
+use crate::town::Usage;
 
 mod floor;
 mod load;
@@ -123,7 +124,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Costs> {
         let meters = usize::try_from(meters)?;
         let town = Town::start(meters, &directory, &mut runtime::entropy()?)?;
         let records = usize::try_from(options.records)?.div_ceil(meters);
-        let load = Load::seal(&town.deployment, (1, records), options.batch)?;
+        let load = Load::seal(&town.town.deployment, (1, records), options.batch)?;
         let run = Run::measure(&town, load, None).await?;
         let stored = (meters * records) as u64;
         // the last town goes on, to measure latency
@@ -135,10 +136,10 @@ pub async fn run(options: &Options) -> anyhow::Result<Costs> {
     let (town, stored) = last.context("no number of meters")?;
     let fastest = runs.last().map_or(1.0, |run| run.per_second);
     let rate = options.rate.map_or(fastest / 2.0, f64::from);
-    let meters = town.deployment.meters.len();
+    let meters = town.town.deployment.meters.len();
     let before = usize::try_from(stored)? / meters;
     let records = usize::try_from(options.records)?.div_ceil(meters);
-    let load = Load::seal(&town.deployment, (1 + before as u64, records), options.batch)?;
+    let load = Load::seal(&town.town.deployment, (1 + before as u64, records), options.batch)?;
     let paced = Run::measure(&town, load, Some(rate)).await?;
     verify(town, stored + (meters * records) as u64)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -156,9 +157,9 @@ fn verify(town: Town, records: u64) -> anyhow::Result<()> {
 
 impl Run {
     async fn measure(town: &Town, load: Load, rate: Option<f64>) -> anyhow::Result<Self> {
-        let (meters, messages, bytes) = (town.deployment.meters.len(), load.len(), load.bytes());
+        let (meters, messages, bytes) = (town.town.deployment.meters.len(), load.len(), load.bytes());
         let before = town.used()?;
-        let outcome = load.run(town, rate).await?;
+        let outcome = load.run(&town.town.deployment, &town.settings, rate).await?;
         let used = town.used()?.since(before);
         Ok(Self::new((meters, messages, bytes), rate, &outcome, used))
     }
@@ -170,7 +171,7 @@ impl Run {
         used: Used,
     ) -> Self {
         let count = float(messages as u64);
-        let share = |usage: super::process::Usage| Share {
+        let share = |usage: Usage| Share {
             micros: micros(usage.cpu) / count,
             cores: usage.cpu.as_secs_f64() / outcome.took.as_secs_f64(),
             peak_mib: memory::mib(usage.peak),

@@ -6,7 +6,7 @@ use protocol::levelled::CAUTION;
 use protocol::levelled::function::Function;
 use protocol::levelled::plan::Profile;
 
-use crate::levelled::{Shape, Town};
+use crate::levelled::{Scene, Town, subject};
 
 /// A released function beside its oracle.
 #[derive(Clone, Debug)]
@@ -43,9 +43,10 @@ pub struct LevelledReport {
 ///
 /// If a role can't go on, or a value is further off than six estimated deviations.
 pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
-    let mut town = Town::new(Shape { profile, groups: 2, group, batch: 24, window: 96, windows: 1 }, 11)?;
+    let mut town = Town::new(Scene::quiet(profile, 2, group)?, ())?;
     let key = town.make_key()?;
-    town.measure()?;
+    town.measure();
+    town.deliver()?;
     let curves = [1, 2].map(|of| sums(town.loads(of)));
     let one = curves[0].clone();
     let loads = town.loads(1).to_vec();
@@ -76,7 +77,10 @@ pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
     for (function, groups, plaintext, unit) in cases {
         let homes = groups.len() * group;
         let name = function.name();
-        let finding = town.find(key, function, &groups, 0)?;
+        let finding = {
+            let subjects: Vec<_> = groups.iter().map(|group| subject(*group, 0)).collect();
+            town.find(key, &function, &subjects)?
+        };
         let mut row = |function, values: &[f64], plaintext: &[f64], error, unit| {
             let differences = values.iter().zip(plaintext).map(|(value, wanted)| (value - wanted).abs());
             let worst = differences.fold(0.0, f64::max);

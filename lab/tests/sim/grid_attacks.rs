@@ -8,11 +8,11 @@ use protocol::topic::Channel;
 use protocol::unit::SlotRange;
 use utility_sink::sink::ledger::intervals_of;
 
+use crate::homes::{FIRST, day, interval, range};
 use crate::seeds;
-use crate::sim::homes::{FIRST, day, interval, range};
-use crate::sim::network::{Faults, Name};
-use crate::sim::villain::lies_in_pieces;
-use crate::sim::world::{Goal, Setup, World};
+use crate::villain::lies_in_pieces;
+use crate::world::{Goal, Setup, World};
+use lab::world::network::{Faults, Name};
 
 fn setup() -> Setup {
     Setup { grid: true, days: 1, ..Setup::new(4, 2) }

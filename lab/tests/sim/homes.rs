@@ -24,6 +24,11 @@ pub(crate) fn interval(index: u32, part: u32) -> SlotRange {
     range(start, start + INTERVAL)
 }
 
+/// The slots of batch `index` of the first day.
+pub(crate) fn day_part(index: u32) -> SlotRange {
+    range(FIRST.0 + index * 6, FIRST.0 + (index + 1) * 6)
+}
+
 /// Hours.
 pub(crate) fn slot_length() -> SlotLength {
     SlotLength::try_from(3_600).expect("an hour is a slot length")

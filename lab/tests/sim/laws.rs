@@ -12,9 +12,9 @@ use utility_sink::sink::Agreement;
 use utility_sink::sink::ledger::{bills_of, curve_of, intervals_of};
 
 use super::homes::{DAY, FIRST};
-use super::network::Name;
 use super::witness::{committed, rows};
 use super::world::{Goal, World};
+use lab::world::network::Name;
 
 impl World {
     /// Bills and curves are exactly those of the plaintext; every watt-hour is billed once; ledgers hold.
@@ -32,7 +32,7 @@ impl World {
             let home = self.home_of(keys.meter);
             let bills = bills_of(keys.meter, store).expect("the store runs");
             for bill in &bills {
-                let selection = &self.selections[&bill.query];
+                let selection = &self.witness.selections[&bill.query];
                 let billed = selection.billed().find(|billed| billed.meter == keys.meter);
                 let billed = billed.expect("a bill is in its selection");
                 assert_eq!(*bill, self.homes.bill(home, billed, &self.tariffs, bill), "home {home}");
@@ -73,7 +73,7 @@ impl World {
         let store = &self.parties[&Name::Sink].store;
         let group = &self.deployment.meters[0].group;
         for curve in curve_of(group, store).expect("the store runs") {
-            let day = self.selections[&curve.query].days().find(|day| day.slots == curve.slots);
+            let day = self.witness.selections[&curve.query].days().find(|day| day.slots == curve.slots);
             let day = day.expect("a curve is in its selection");
             let members: Vec<usize> = day.members.iter().map(|(meter, _)| self.home_of(*meter)).collect();
             assert_eq!(curve, self.homes.curve(&members, day, &curve));
@@ -83,7 +83,7 @@ impl World {
     /// No slot of a meter is in two certified releases of a kind.
     fn check_releases(&self) {
         let mut taken: BTreeMap<(bool, usize, Slot), protocol::id::QueryId> = BTreeMap::new();
-        for (id, selection) in &self.selections {
+        for (id, selection) in &self.witness.selections {
             let votes = self.witness.votes.get(id).cloned().unwrap_or_default();
             let mut counts: BTreeMap<Hash, usize> = BTreeMap::new();
             for cut in votes.values() {
@@ -129,7 +129,7 @@ impl World {
             );
         }
         for (goal, id) in &self.asked {
-            match (goal, &self.selections[id]) {
+            match (goal, &self.witness.selections[id]) {
                 (Goal::Bills(_), Selection::Bill(entries)) => {
                     assert!(entries.iter().all(|entry| matches!(entry, BillEntry::Billed(_))));
                 }
@@ -147,8 +147,8 @@ impl World {
 
     /// Nobody refused anything but by these rules.
     pub(crate) fn check_refusals(&self, expected: &[Rule]) {
-        for ((name, rule), count) in &self.refusals {
-            assert!(expected.contains(rule), "{name:?} refused {count} times by {rule}");
+        for (name, refusal) in &self.refusals {
+            assert!(expected.contains(&refusal.rule), "{name:?} refused by {refusal}");
         }
     }
 

@@ -11,11 +11,11 @@ use protocol::topic::{Channel, Outgoing};
 use utility_sink::sink::SinkError;
 
 use super::homes::day;
-use super::network::{Faults, Name};
-use super::party::{Party, Role, Stopped};
 use super::villain::lies_in_answers;
-use super::world::{Goal, Setup, Villainy, World};
+use super::world::{Goal, Setup, World};
 use crate::{CONFUSION, seeds};
+use lab::world::Villainy;
+use lab::world::network::{Faults, Name};
 
 /// An aggregator that votes in its ledger only, and tells the sink that it does not.
 fn objects(liar: usize) -> Villainy {
@@ -148,16 +148,11 @@ fn what_everybody_refuses_is_given_up() {
     seeds("what_everybody_refuses_is_given_up", 12, |seed| {
         let mut world = World::new(seed, Setup::new(4, 2), Faults::drawn);
         world.run_until(World::moment(25));
-        let (meters, tariffs) =
-            (world.meter_ids(), world.tariffs.iter().map(|(hash, _)| *hash).collect::<Vec<_>>());
+        let (meters, tariffs) = (world.meter_ids(), world.tariff_hashes());
         let mut asked = None;
         while asked.is_none() {
             world.run_until(world.now.plus(600_000));
-            let mut query = None;
-            world.step(Name::Sink, Vec::new(), |party, now| {
-                let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else {
-                    return Err(Stopped);
-                };
+            let query = world.with_sink(|sink, now, store, rng| {
                 let forbidden = sink.ask_bills(day(0), &tariffs, &meters[..1], now, store, rng);
                 let Err(SinkError::Refused(refusal)) = forbidden else { panic!("{forbidden:?}") };
                 assert_eq!(refusal.rule, Rule::TariffMeters);
@@ -166,9 +161,7 @@ fn what_everybody_refuses_is_given_up() {
                     "{refusal}"
                 );
                 let unchecked = sink.ask_bills_unanchored(day(0), &tariffs, &meters[..1], now, store, rng);
-                let (id, sends) = unchecked.unwrap();
-                query = Some(id);
-                Ok((sends, Vec::new()))
+                unchecked.unwrap()
             });
             let kept = |id: &protocol::id::QueryId| {
                 let store = super::witness::committed(&world.parties[&Name::Sink].store);

@@ -7,11 +7,10 @@ use utility_sink::sink::SinkError;
 use utility_sink::sink::ledger::{bills_of, intervals_of};
 
 use super::homes::{day, interval, range};
-use super::network::{Faults, Name};
-use super::party::{Party, Role, Stopped};
 use super::villain::denies;
 use super::world::{Goal, Setup, World};
 use crate::seeds;
+use lab::world::network::{Faults, Name};
 
 /// A world in which everybody's bills were asked for, and what aggregators 3 and 4 say on a channel does not arrive.
 fn held_up_at(seed: u64, channel: &'static str) -> (World, QueryId) {
@@ -33,20 +32,12 @@ fn ask(world: &mut World, meters: &[MeterId]) -> Result<QueryId, Rule> {
 
 /// Asks for some meters' bills over a period.
 fn ask_over(world: &mut World, period: SlotRange, meters: &[MeterId]) -> Result<QueryId, Rule> {
-    let tariffs: Vec<_> = world.tariffs.iter().map(|(hash, _)| *hash).collect();
-    let mut asked = None;
-    world.step(Name::Sink, Vec::new(), |party, now| {
-        let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
+    let tariffs = world.tariff_hashes();
+    let asked = world.with_sink(|sink, now, store, rng| {
         match sink.ask_bills(period, &tariffs, meters, now, store, rng) {
-            Ok((id, sends)) => {
-                asked = Some(Ok(id));
-                Ok((sends, Vec::new()))
-            }
-            Err(SinkError::Refused(refusal)) => {
-                asked = Some(Err(refusal.rule));
-                Ok((Vec::new(), Vec::new()))
-            }
-            Err(_) => Err(Stopped),
+            Ok((id, sends)) => (Ok(id), sends),
+            Err(SinkError::Refused(refusal)) => (Err(refusal.rule), Vec::new()),
+            Err(error) => panic!("{error}"),
         }
     });
     asked.expect("the sink is up")
@@ -155,12 +146,9 @@ fn bills_and_intervals_go_together_whenever_a_period_begins() {
         }
         let group = world.deployment.meters[0].group.clone();
         for part in [interval(1, 0), interval(2, 2)] {
-            world.step(Name::Sink, Vec::new(), |party, now| {
-                let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else {
-                    return Err(Stopped);
-                };
+            world.with_sink(|sink, now, store, rng| {
                 let asked = sink.ask_interval((part, window), group.clone(), &meters, now, store, rng);
-                Ok((asked.expect("the rules allow it").1, Vec::new()))
+                asked.expect("the rules allow it")
             });
         }
         world.run_until(world.now.plus(3_600_000));
@@ -177,19 +165,14 @@ fn an_interval_that_a_member_may_not_be_in_is_given_up() {
     world.run_to_the_end(48);
     let (meters, group) = (world.meter_ids(), world.deployment.meters[0].group.clone());
     // Bills of registers only are of no group's window: who has one is in no curve of these slots.
-    world.step(Name::Sink, Vec::new(), |party, now| {
-        let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
-        Ok((sink.ask_bills(day(0), &[], &meters, now, store, rng).expect("the rules allow it").1, Vec::new()))
+    world.with_sink(|sink, now, store, rng| {
+        sink.ask_bills(day(0), &[], &meters, now, store, rng).expect("the rules allow it")
     });
     world.run_until(world.now.plus(3_600_000));
     assert_eq!(world.rows_of(Name::Sink, "bill"), 4);
-    let mut query = None;
-    world.step(Name::Sink, Vec::new(), |party, now| {
-        let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
+    let query = world.with_sink(|sink, now, store, rng| {
         let asked = sink.ask_interval((interval(0, 0), day(0)), group.clone(), &meters, now, store, rng);
-        let (id, sends) = asked.expect("the rules allow it");
-        query = Some(id);
-        Ok((sends, Vec::new()))
+        asked.expect("the rules allow it")
     });
     world.run_until(world.now.plus(48 * 3_600_000));
     let party = &world.parties[&Name::Sink];

@@ -11,8 +11,8 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;
 use store::MemoryStore;
 
-use super::network::Faults;
 use super::world::{Setup, World};
+use lab::world::network::Faults;
 
 /// The shares of one slot that each aggregator opens, of a meter whose generator starts anew.
 fn shares(world: &World, energy: u64) -> Vec<Fe> {

@@ -10,8 +10,8 @@ use protocol::tariff::Tariff;
 use protocol::topic::{Channel, Outgoing};
 
 use super::homes::day;
-use super::network::Name;
 use super::world::World;
+use lab::world::network::Name;
 
 impl World {
     /// A query for everybody's bill of the first day.

@@ -9,18 +9,19 @@ use protocol::record::{Head, Kind};
 use protocol::release::inventory::{Holding, Inventory, InventoryAnswer};
 use protocol::release::result::ResultShare;
 use protocol::release::vote::Vote;
-use protocol::rule::{Refusal, Rule};
+use protocol::rule::Rule;
 use protocol::shamir::{Point, split};
 use protocol::share::{SealedBatch, seal_shares};
 use protocol::signature::{Document, Signed, Unverified};
 use protocol::topic::{Channel, Outgoing};
-use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::unit::{Slot, SlotRange};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 use super::homes::Homes;
-use super::network::{Message, Name};
-use super::world::{Villainy, World};
+use super::world::World;
+use lab::world::Villainy;
+use lab::world::network::Name;
 
 /// An aggregator whose answers are all off by something of its own.
 pub(crate) fn lies_in_answers(liar: usize) -> Villainy {
@@ -175,7 +176,7 @@ pub(crate) struct Deal {
 impl Deal {
     /// Seals it.
     pub(crate) fn seal(&self, world: &World) -> SealedBatch {
-        let World { deployment, homes, now, .. } = world;
+        let (deployment, homes, now) = (&world.deployment, &world.homes, world.now);
         let mut rng = ChaCha20Rng::seed_from_u64(self.seq);
         let identity = deployment.meter_identity(&deployment.meters[self.home]);
         let mut shares =
@@ -207,18 +208,6 @@ impl Deal {
 }
 
 impl World {
-    /// Hands a message to a party out of turn and commits; what it says is published.
-    pub(crate) fn inject(&mut self, to: Name, topic: String, payload: Vec<u8>) -> Option<Refusal> {
-        let mut refusal = None;
-        let message = Message { topic, payload };
-        self.step(to, Vec::new(), |party, now: Moment| {
-            let handled = party.handle(&message, now)?;
-            refusal = handled.refusal;
-            Ok((handled.sends, Vec::new()))
-        });
-        refusal
-    }
-
     /// Hands a sealed batch to the aggregators named; gives its name and what they refuse by.
     pub(crate) fn deal(
         &mut self,

@@ -24,7 +24,10 @@ use protocol::wire;
 use serde_bytes::ByteBuf;
 use store::{MemoryStore, Store, Table};
 
-use super::network::{Message, Name};
+use lab::world::Watch;
+use lab::world::network::{Message, Name};
+use lab::world::party::Party;
+use protocol::release::selection::Selection;
 
 /// The witness.
 #[derive(Default)]
@@ -49,19 +52,25 @@ pub(crate) struct Witness {
     pub(crate) next: Option<Roster>,
     /// Who lost what it had stored: it may say something else now.
     pub(crate) restored: BTreeSet<Name>,
+    /// What the sink asked, and what it derived.
+    pub(crate) asked: BTreeSet<QueryId>,
+    pub(crate) selections: BTreeMap<QueryId, Selection>,
 }
 
-impl Witness {
-    /// Sees a message leave an honest party whose store is `store`.
-    pub(crate) fn sees(
-        &mut self,
-        from: Name,
-        message: &Message,
-        store: &MemoryStore,
-        deployment: &Deployment,
-    ) {
+impl Watch for Witness {
+    /// A selection never changes.
+    fn committed(&mut self, party: &Party) {
+        let Some(sink) = party.sink() else { return };
+        for id in &self.asked {
+            if let Some(selection) = sink.release(*id).and_then(|release| release.selection()) {
+                let first = self.selections.entry(*id).or_insert_with(|| selection.clone());
+                assert_eq!(first, selection, "the selection of {id} changed");
+            }
+        }
+    }
+
+    fn message(&mut self, from: Name, message: &Message, store: &MemoryStore, deployment: &Deployment) {
         let topic: Topic = message.topic.parse().expect("roles publish on topics of wv/1");
-        assert!(message.payload.len() <= 16 * 1024, "a message of {} bytes", message.payload.len());
         match &topic.channel {
             Channel::Share(..) => return self.share(message),
             Channel::Grid(to, _) => return self.vector(to, message),
@@ -111,7 +120,9 @@ impl Witness {
             _ => {}
         }
     }
+}
 
+impl Witness {
     fn rosters(&self, deployment: &Deployment) -> Chain {
         let mut chain = Chain::new(deployment.roster.clone());
         if let Some(next) = &self.next {

@@ -1,38 +1,34 @@
-//! The world: all parties, the network, virtual time; one seed, one history.
-//!
-//! The driver keeps the contract of the services: take deliveries, commit, publish, acknowledge. What was not
-//! acknowledged when a party crashed is delivered again. A crash may come before the commit, in it, after it, and
-//! between two messages.
+//! The world of a history: homes, what is to be released of them, and who watches; over the lab's world.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
+use aggregator_worker::aggregator;
 use deployment::{Deployment, Plan};
-use meter_agent::meter::Reading;
+use lab::world::network::{Faults, Name, Network};
+use lab::world::party::{Paces, Role};
+use lab::world::{self, Beginning};
+use meter_agent::meter;
 use protocol::hpke_box::{OpeningKey, Suite};
 use protocol::id::{Hash, MeterId, QueryId};
 use protocol::policy::Policy;
-use protocol::release::selection::Selection;
 use protocol::roster::{Roster, RosterDocument, assemble};
 use protocol::rule::Rule;
 use protocol::shamir::Point;
-use protocol::tariff::Tariff;
-use protocol::topic::Outgoing;
 use protocol::unit::{Moment, Slot, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
-use store::{MemoryStore, Store, Table};
+use store::{Store, Table};
+use utility_sink::sink;
 
 use super::homes::{self, DAY, FIRST, Homes, INTERVAL, day, interval, slot_length, tariffs};
-use super::network::{Faults, Message, Name, Network};
-use super::party::{Given, Paces, Party, Role, Stopped};
-use super::witness::Witness;
+use super::witness::{Witness, committed};
 
 /// What the sink asked for by a name: query ids, kept with the query as the sink's service keeps them.
 const ASKED: Table = Table("asked");
 
 /// What a world is like.
-#[expect(clippy::struct_excessive_bools, reason = "a test's switches")]
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) n: usize,
@@ -46,23 +42,11 @@ pub(crate) struct Setup {
     pub(crate) grid: bool,
     /// Whether the sink asks only when everybody has everything.
     pub(crate) patient: bool,
-    /// A driver that publishes before it commits: what a simulator must notice.
-    pub(crate) sends_early: bool,
 }
 
 impl Setup {
     pub(crate) fn new(n: usize, t: usize) -> Self {
-        Self {
-            n,
-            t,
-            homes: 3,
-            days: 2,
-            batch_slots: 6,
-            replayable: true,
-            grid: false,
-            patient: true,
-            sends_early: false,
-        }
+        Self { n, t, homes: 3, days: 2, batch_slots: 6, replayable: true, grid: false, patient: true }
     }
 }
 
@@ -85,52 +69,47 @@ impl Goal {
     }
 }
 
-/// What happens next.
-enum Event {
-    Deliver(Name, Message),
-    Tick(Name),
-    Read(usize),
-    Restart(Name),
-    BrokerRestart,
-    CutOff(Name, bool),
-}
-
-/// A change of what a party says, made by whoever controls it.
-pub(crate) type Villainy = Box<dyn FnMut(&Deployment, Name, &mut Vec<Outgoing>)>;
-
 /// The world.
 pub(crate) struct World {
+    world: world::World<Witness>,
     pub(crate) setup: Setup,
-    pub(crate) deployment: Deployment,
     pub(crate) homes: Homes,
-    pub(crate) paces: Paces,
-    pub(crate) now: Moment,
-    pub(crate) network: Network,
-    pub(crate) parties: BTreeMap<Name, Party>,
-    pub(crate) witness: Witness,
-    pub(crate) refusals: BTreeMap<(Name, Rule), u32>,
-    pub(crate) tariffs: Vec<(Hash, Tariff)>,
     pub(crate) goals: BTreeSet<Goal>,
-    /// What the sink asked, and what it derived: a selection never changes.
+    /// What the sink asked.
     pub(crate) asked: BTreeMap<Goal, QueryId>,
-    pub(crate) selections: BTreeMap<QueryId, Selection>,
-    pub(crate) villainies: Vec<Villainy>,
-    pub(crate) crashes: u32,
-    /// The roster that whoever runs a party has given it, if it is not the first, and the next box keys.
-    pub(crate) rosters: BTreeMap<Name, Roster>,
-    pub(crate) box_keys: BTreeMap<Name, OpeningKey>,
     /// Aggregators that a patient sink does not wait for.
     pub(crate) given_up: BTreeSet<usize>,
-    /// Milliseconds by which every party's clock is ahead.
-    pub(crate) ahead: u64,
-    rng: ChaCha8Rng,
-    events: BTreeMap<(Moment, u64), Event>,
-    order: u64,
+    dice: ChaCha20Rng,
 }
 
-impl fmt::Debug for World {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("setup", &self.setup).field("now", &self.now).finish_non_exhaustive()
+impl Deref for World {
+    type Target = world::World<Witness>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.world
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.world
+    }
+}
+
+/// How all roles pace themselves here: in minutes, since whole days pass.
+fn paces(batch_slots: u32) -> Paces {
+    Paces {
+        meter: meter::Pace {
+            batch_slots,
+            resend_first: Duration::from_mins(5),
+            resend_last: Duration::from_hours(1),
+            ..meter::Pace::default()
+        },
+        aggregator: aggregator::Pace { receipt_every: 60_000, patience: 6 * 3_600_000 },
+        sink: sink::Pace { settle: 600_000, resend: 60_000, ..sink::Pace::default() },
+        levelled: None,
+        tick: 30_000..600_000,
+        group: 7,
     }
 }
 
@@ -165,97 +144,42 @@ impl World {
         };
         let mut keys = ChaCha20Rng::seed_from_u64(rng.random());
         let deployment = Deployment::create(&plan, &mut keys).expect("the plan keeps its promises");
-        let start = Moment(slot_length().start_of(FIRST).0 * 1_000);
+        let start = Self::moment(0);
         let end = start.plus(u64::from(setup.days) * 86_400_000);
         let faults = faults(&mut rng, end.plus(12 * 3_600_000));
+        let until = faults.until;
         let network = Network::new(faults, ChaCha8Rng::seed_from_u64(rng.random()));
         let homes = Homes::draw(setup.homes, setup.days, &mut rng);
-        let names = (0..setup.n).map(Name::Aggregator).chain((0..setup.homes).map(Name::Meter));
-        let parties = names.chain([Name::Sink]).map(|name| {
-            let rng = ChaCha20Rng::seed_from_u64(rng.random());
-            let store = MemoryStore::default();
-            (name, Party { name, store, rng, role: None, held: Vec::new(), dead: false })
-        });
         let curves = |day| {
             let parts = if setup.grid { DAY / INTERVAL } else { 0 };
             let whole = (!setup.grid).then_some(Goal::Curve(day));
             whole.into_iter().chain((0..parts).map(move |part| Goal::Interval(day, part)))
         };
         let goals = (0..setup.days).flat_map(|day| curves(day).chain([Goal::Bills(day)])).collect();
-        let mut world = Self {
-            paces: Paces::new(setup.batch_slots),
+        let readings = |home| (FIRST.0..=homes.end().0).map(|slot| homes.reading(home, Slot(slot))).collect();
+        let beginning = Beginning {
             deployment,
-            homes,
             now: start,
+            paces: paces(setup.batch_slots),
             network,
-            parties: parties.collect(),
-            witness: Witness::default(),
-            refusals: BTreeMap::new(),
-            tariffs: Vec::new(),
-            goals,
-            asked: BTreeMap::new(),
-            selections: BTreeMap::new(),
-            villainies: Vec::new(),
-            crashes: 0,
-            rosters: BTreeMap::new(),
-            box_keys: BTreeMap::new(),
-            given_up: BTreeSet::new(),
-            ahead: 0,
-            rng,
-            events: BTreeMap::new(),
-            order: 0,
-            setup,
+            readings: (0..setup.homes).map(readings).collect(),
+            replayable: setup.replayable,
+            documents: tariffs(),
         };
-        world.begin(start, end);
-        world
-    }
-
-    fn begin(&mut self, start: Moment, end: Moment) {
-        let names: Vec<Name> = self.parties.keys().copied().collect();
-        for name in &names {
-            self.restart(*name);
-            self.schedule(self.now.plus(1_000), Event::Tick(*name));
+        let mut world = world::World::new(beginning, Witness::default(), rng);
+        world.schedule_readings(1_000..60_000);
+        if until > start {
+            world.schedule_faults(start.0, end.0.max(until.0).min(end.0 + 43_200_000));
         }
-        for home in 0..self.setup.homes {
-            for slot in FIRST.0..=self.homes.end().0 {
-                let late = self.rng.random_range(1_000..60_000);
-                let at = Moment(slot_length().start_of(Slot(slot)).0 * 1_000 + late);
-                self.schedule(at, Event::Read(home));
-            }
-        }
-        let (from, to) = (start.0, end.0.max(self.network.faults.until.0).min(end.0 + 43_200_000));
-        if self.network.faults.until <= start {
-            return;
-        }
-        for _ in 0..self.network.faults.partitions {
-            let name = names[self.rng.random_range(0..names.len())];
-            let at = Moment(self.rng.random_range(from..to));
-            let lasts = self.rng.random_range(60_000..8 * 3_600_000);
-            self.schedule(at, Event::CutOff(name, true));
-            self.schedule(Moment((at.0 + lasts).min(to)), Event::CutOff(name, false));
-        }
-        for _ in 0..self.network.faults.broker_restarts {
-            let at = Moment(self.rng.random_range(from..to));
-            self.schedule(at, Event::BrokerRestart);
-        }
-    }
-
-    fn schedule(&mut self, at: Moment, event: Event) {
-        self.order += 1;
-        self.events.insert((at.max(self.now), self.order), event);
+        let (asked, given_up, dice) = (BTreeMap::new(), BTreeSet::new(), ChaCha20Rng::seed_from_u64(seed));
+        Self { world, setup, homes, goals, asked, given_up, dice }
     }
 
     /// Schedules a party's end, and its return if it has one.
     pub(crate) fn kill(&mut self, name: Name, back: Option<Moment>) {
-        let party = self.parties.get_mut(&name).expect("a party of this world");
-        party.store.crash();
-        party.role = None;
-        party.dead = back.is_none();
+        self.world.kill(name, back);
         if let Name::Aggregator(index) = name {
             self.given_up.insert(index);
-        }
-        if let Some(back) = back {
-            self.schedule(back, Event::Restart(name));
         }
     }
 
@@ -263,7 +187,7 @@ impl World {
     pub(crate) fn next_roster(&mut self) -> Roster {
         let old = &self.deployment.roster;
         let mut document = RosterDocument { epoch: 2, previous: Some(old.hash()), ..old.document().clone() };
-        let mut rng = ChaCha20Rng::seed_from_u64(self.rng.random());
+        let mut rng = ChaCha20Rng::seed_from_u64(self.dice.random());
         let (of_aggregator, of_sink) = (
             OpeningKey::generate(2, Suite::X25519, &mut rng),
             OpeningKey::generate(2, Suite::X25519, &mut rng),
@@ -293,13 +217,10 @@ impl World {
 
     /// Lets events happen up to a moment.
     pub(crate) fn run_until(&mut self, until: Moment) {
-        while let Some((&(at, _), _)) = self.events.first_key_value() {
-            if at > until {
-                break;
+        while let Some(ticked) = self.world.next(until) {
+            if ticked == Some(Name::Sink) {
+                self.ask_what_is_due();
             }
-            let Some((_, event)) = self.events.pop_first() else { break };
-            self.now = at;
-            self.happen(event);
         }
         self.now = until;
     }
@@ -352,10 +273,10 @@ impl World {
                 Some(Role::Aggregator(aggregator)) => {
                     format!("{:?}: {} records", party.name, aggregator.records())
                 }
-                Some(Role::Sink(sink)) => {
+                Some(Role::Sink(running)) => {
                     let releases = self.asked.iter().map(|(goal, id)| {
-                        let release = sink.release(*id);
-                        let progress = release.map(utility_sink::sink::release::Release::progress);
+                        let release = running.release(*id);
+                        let progress = release.map(sink::release::Release::progress);
                         let waiting = release.and_then(|release| release.waiting().cloned());
                         format!("{goal:?} {id}: {progress:?}, ended {}, {waiting:?}", self.has_ended(*goal))
                     });
@@ -363,142 +284,8 @@ impl World {
                 }
             });
         }
-        lines.push(format!("refusals: {:?}", self.refusals));
+        lines.push(format!("last refusals: {:?}", self.refusals.iter().rev().take(8).collect::<Vec<_>>()));
         lines.join("\n")
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Deliver(to, message) => self.deliver(to, message),
-            Event::Tick(name) => {
-                let pause = self.rng.random_range(30_000..600_000);
-                self.schedule(self.now.plus(pause), Event::Tick(name));
-                self.step(name, Vec::new(), |party, now| Ok((party.tick(now)?, Vec::new())));
-                if name == Name::Sink {
-                    self.ask_what_is_due();
-                }
-            }
-            Event::Read(home) => self.read(home, self.setup.replayable),
-            Event::Restart(name) => self.restart(name),
-            Event::BrokerRestart => {
-                self.events.retain(|_, event| !matches!(event, Event::Deliver(..)));
-                for party in self.parties.values_mut() {
-                    party.held.clear();
-                }
-                self.network.forget();
-                self.announce();
-            }
-            Event::CutOff(name, true) => drop(self.network.cut_off.insert(name)),
-            Event::CutOff(name, false) => {
-                self.network.cut_off.remove(&name);
-                if name == Name::Sink {
-                    self.announce();
-                }
-            }
-        }
-    }
-
-    /// The sink has connected again and says what it has to say.
-    fn announce(&mut self) {
-        self.step(Name::Sink, Vec::new(), |party, _| {
-            Ok((party.sink().map(utility_sink::sink::Sink::announcements).unwrap_or_default(), Vec::new()))
-        });
-    }
-
-    fn deliver(&mut self, to: Name, message: Message) {
-        let sessions = self.network.faults.sessions;
-        let party = self.parties.get_mut(&to).expect("a party of this world");
-        if party.dead {
-            return;
-        }
-        if party.role.is_none() {
-            if sessions {
-                party.held.push(message);
-            }
-            return;
-        }
-        // Whatever else is there already goes into the same commit.
-        let mut group = vec![message];
-        let more = self.rng.random_range(0..8);
-        let due: Vec<(Moment, u64)> = self
-            .events
-            .range(..=(self.now.plus(2_000), 0))
-            .filter(|(_, event)| matches!(event, Event::Deliver(name, _) if *name == to))
-            .map(|(key, _)| *key)
-            .take(more)
-            .collect();
-        for key in due {
-            if let Some(Event::Deliver(_, message)) = self.events.remove(&key) {
-                group.push(message);
-            }
-        }
-        self.step(to, group.clone(), |party, now| party.handle_all(&group, now));
-    }
-
-    fn read(&mut self, home: usize, replay: bool) {
-        let latest = slot_length().slot_at(self.now.timestamp()).expect("a slot of this century");
-        let latest = latest.min(self.homes.end());
-        let Some(resume) = self.parties[&Name::Meter(home)].meter().map(meter_agent::meter::Meter::resume_at)
-        else {
-            return;
-        };
-        let first = if replay { resume.map_or(FIRST.0, |at| at.0 + 1) } else { latest.0 };
-        let readings: Vec<Reading> = (first..=latest.0)
-            .map(|slot| self.homes.reading(home, Slot(slot)))
-            .filter(|reading| resume.is_none_or(|resume| reading.at > resume))
-            .collect();
-        let ended = latest == self.homes.end();
-        self.step(Name::Meter(home), Vec::new(), |party, now| {
-            let Party { role: Some(Role::Meter(meter)), store, rng, .. } = party else { return Err(Stopped) };
-            let mut sends = Vec::new();
-            for reading in readings {
-                let sealed = meter.observe(reading, now, store, rng).map_err(|_| Stopped)?;
-                sends.extend(sealed.expect("the registers of a home are good"));
-            }
-            if ended {
-                sends.extend(meter.flush(now, store, rng).map_err(|_| Stopped)?);
-            }
-            Ok((sends, Vec::new()))
-        });
-    }
-
-    fn restart(&mut self, name: Name) {
-        let party = self.parties.get_mut(&name).expect("a party of this world");
-        if party.role.is_some() || party.dead {
-            return;
-        }
-        party.store.crash();
-        let roster = self.rosters.get(&name).unwrap_or(&self.deployment.roster);
-        let given = Given { roster, box_key: self.box_keys.get(&name) };
-        party.start(&self.deployment, given, &self.paces, self.now);
-        let held = std::mem::take(&mut party.held);
-        let retained = self.network.subscribe(name, party.filters());
-        for message in held.into_iter().chain(retained) {
-            let delay = self.rng.random_range(1..1_000);
-            self.schedule(self.now.plus(delay), Event::Deliver(name, message));
-        }
-        match name {
-            Name::Sink => {
-                let documents = tariffs();
-                let mut published = Vec::new();
-                self.step(name, Vec::new(), |party, _| {
-                    let Party { role: Some(Role::Sink(sink)), store, .. } = party else {
-                        return Err(Stopped);
-                    };
-                    for document in documents {
-                        let tariff = Tariff::new(document.clone(), slot_length()).expect("a good tariff");
-                        let (hash, _) = sink.publish_tariff(document, store).map_err(|_| Stopped)?;
-                        published.push((hash, tariff));
-                    }
-                    Ok((sink.announcements(), Vec::new()))
-                });
-                if !published.is_empty() {
-                    self.tariffs = published;
-                }
-            }
-            Name::Meter(home) => self.read(home, self.setup.replayable),
-            Name::Aggregator(_) => {}
-        }
     }
 
     /// Asks for what is due and was not asked for yet.
@@ -541,119 +328,41 @@ impl World {
         self.given_up.contains(&(usize::from(u8::from(point)) - 1))
     }
 
-    pub(crate) fn meter_ids(&self) -> Vec<MeterId> {
-        self.deployment.meters.iter().map(|keys| keys.meter).collect()
-    }
-
     /// Asks for a goal, once, as the sink's service does.
-    pub(crate) fn ask(&mut self, goal: Goal) {
+    fn ask(&mut self, goal: Goal) {
         let meters = self.meter_ids();
         let group = self.deployment.meters[0].group.clone();
-        let tariffs: Vec<Hash> = self.tariffs.iter().map(|(hash, _)| *hash).collect();
-        let mut asked = None;
-        self.step(Name::Sink, Vec::new(), |party, now| {
-            let Party { role: Some(Role::Sink(sink)), store, rng, .. } = party else { return Err(Stopped) };
-            let key = format!("{goal:?}");
-            if let Some(bytes) = store.get(ASKED, key.as_bytes()).map_err(|_| Stopped)? {
+        let tariffs = self.tariff_hashes();
+        let key = format!("{goal:?}");
+        let asked = self.with_sink(|sink, now, store, rng| {
+            if let Some(bytes) = store.get(ASKED, key.as_bytes()).expect("the store runs") {
                 let bytes = <[u8; 16]>::try_from(&bytes[..]).expect("a query's id");
-                asked = Some(QueryId::from(bytes));
-                return Ok((Vec::new(), Vec::new()));
+                return (QueryId::from(bytes), Vec::new());
             }
-            let (id, sends) = match goal {
+            let asked = match goal {
                 Goal::Bills(index) => sink.ask_bills(day(index), &tariffs, &meters, now, store, rng),
                 Goal::Curve(index) => sink.ask_curve(day(index), group, &meters, now, store, rng),
                 Goal::Interval(index, part) => {
                     let slots = (interval(index, part), day(index));
                     sink.ask_interval(slots, group, &meters, now, store, rng)
                 }
-            }
-            .map_err(|_| Stopped)?;
-            store.put(ASKED, key.as_bytes(), id.as_bytes()).map_err(|_| Stopped)?;
-            asked = Some(id);
-            Ok((sends, Vec::new()))
+            };
+            let (id, sends) = asked.expect("the rules allow it");
+            store.put(ASKED, key.as_bytes(), id.as_bytes()).expect("the store runs");
+            (id, sends)
         });
         // Known only if it was committed.
-        let store = super::witness::committed(&self.parties[&Name::Sink].store);
+        let store = committed(self.sink_store());
         if let Some(id) = asked
-            && store.get(ASKED, format!("{goal:?}").as_bytes()).expect("the store runs").is_some()
+            && store.get(ASKED, key.as_bytes()).expect("the store runs").is_some()
         {
             self.asked.insert(goal, id);
+            self.witness.asked.insert(id);
         }
     }
 
-    /// One step of a party, with all the ways in which it may end.
-    pub(crate) fn step(
-        &mut self,
-        name: Name,
-        deliveries: Vec<Message>,
-        act: impl FnOnce(&mut Party, Moment) -> Result<(Vec<Outgoing>, Vec<protocol::rule::Refusal>), Stopped>,
-    ) {
-        let now = self.now;
-        let faults = &self.network.faults;
-        let faulty = now < faults.until && self.rng.random_range(0..1_000) < faults.crash;
-        // 0 before the commit, 1 in it, 2 between commit and acknowledgement, 3 after it
-        let crash = faulty.then(|| self.rng.random_range(0..4));
-        let party = self.parties.get_mut(&name).expect("a party of this world");
-        if party.role.is_none() {
-            return;
-        }
-        let Ok((mut sends, refusals)) = act(party, now.plus(self.ahead)) else {
-            panic!("{name:?} stopped, and nobody had stopped its store");
-        };
-        for refusal in refusals {
-            *self.refusals.entry((name, refusal.rule)).or_default() += 1;
-        }
-        if crash == Some(1) {
-            party.store.fail_next_commit();
-        }
-        let committed = crash != Some(0) && party.store.commit().is_ok();
-        if let Some(sink) = party.sink().filter(|_| committed) {
-            for id in self.asked.values() {
-                if let Some(selection) = sink.release(*id).and_then(|release| release.selection()) {
-                    let first = self.selections.entry(*id).or_insert_with(|| selection.clone());
-                    assert_eq!(first, selection, "the selection of {id} changed");
-                }
-            }
-        }
-        if let Some(kind) = crash {
-            let sent =
-                if committed || self.setup.sends_early { self.rng.random_range(0..=sends.len()) } else { 0 };
-            sends.truncate(sent);
-            self.publish(name, sends);
-            self.crash(name, if kind == 3 { Vec::new() } else { deliveries });
-        } else {
-            self.publish(name, sends);
-        }
-    }
-
-    fn crash(&mut self, name: Name, unacknowledged: Vec<Message>) {
-        self.crashes += 1;
-        let back = self.now.plus(self.rng.random_range(1_000..2 * 3_600_000));
-        let sessions = self.network.faults.sessions;
-        let party = self.parties.get_mut(&name).expect("a party of this world");
-        party.role = None;
-        party.store.crash();
-        if sessions {
-            party.held.extend(unacknowledged);
-        }
-        self.schedule(back, Event::Restart(name));
-    }
-
-    /// Publishes messages of a party; what its villain makes of them, if it has one.
-    pub(crate) fn publish(&mut self, from: Name, mut sends: Vec<Outgoing>) {
-        for Outgoing { topic, payload, .. } in &sends {
-            let message = Message { topic: topic.to_string(), payload: payload.clone() };
-            self.witness.sees(from, &message, &self.parties[&from].store, &self.deployment);
-        }
-        for villainy in &mut self.villainies {
-            villainy(&self.deployment, from, &mut sends);
-        }
-        for Outgoing { topic, payload, retain } in sends {
-            let message = Message { topic: topic.to_string(), payload };
-            for (to, delay) in self.network.publish(from, &message, retain, self.now) {
-                self.schedule(self.now.plus(delay), Event::Deliver(to, message.clone()));
-            }
-        }
+    pub(crate) fn tariff_hashes(&self) -> Vec<Hash> {
+        self.tariffs.iter().map(|(hash, _)| *hash).collect()
     }
 
     pub(crate) fn home_of(&self, meter: MeterId) -> usize {

@@ -13,18 +13,18 @@ use crate::town::Town;
 fn the_broker_is_killed() {
     let mut town = Town::start();
     town.replayed(20);
-    town.broker.kill();
-    town.restart_broker();
+    town.broker.kill().unwrap();
+    town.restart_broker().unwrap();
     town.replayed(50);
-    town.broker.kill();
+    town.broker.kill().unwrap();
     thread::sleep(Duration::from_millis(700));
     assert!(town.is_replaying());
-    town.restart_broker();
+    town.restart_broker().unwrap();
     town.delivered();
     let mut sink = town.ask();
     town.observer.wait("a cut", |seen| seen.cuts > 0);
-    town.broker.kill();
-    town.restart_broker();
+    town.broker.kill().unwrap();
+    town.restart_broker().unwrap();
     town.is_exact(&mut sink);
 }
 
@@ -33,18 +33,18 @@ fn the_broker_is_killed() {
 fn an_aggregator_is_killed() {
     let mut town = Town::start();
     town.replayed(25);
-    town.aggregators[2].kill();
+    town.aggregators[2].kill().unwrap();
     town.replayed(50);
-    town.aggregators[2].restart();
+    town.aggregators[2].restart().unwrap();
     town.replayed(60);
-    town.aggregators[0].kill();
-    town.aggregators[0].restart();
+    town.aggregators[0].kill().unwrap();
+    town.aggregators[0].restart().unwrap();
     assert!(town.is_replaying());
     town.delivered();
     let mut sink = town.ask();
     town.observer.wait("a cut", |seen| seen.cuts > 0);
-    town.aggregators[1].kill();
-    town.aggregators[1].restart();
+    town.aggregators[1].kill().unwrap();
+    town.aggregators[1].restart().unwrap();
     town.is_exact(&mut sink);
 }
 
@@ -54,14 +54,14 @@ fn an_aggregator_is_killed() {
 fn an_aggregator_is_killed_for_good_or_nearly() {
     let mut town = Town::start();
     town.replayed(30);
-    town.aggregators[3].kill();
+    town.aggregators[3].kill().unwrap();
     town.stored_by(&[0, 1, 2]);
     assert!(town.is_replaying());
     let mut sink = town.ask();
     town.is_exact(&mut sink);
-    town.broker.kill();
-    town.restart_broker();
-    town.aggregators[3].restart();
+    town.broker.kill().unwrap();
+    town.restart_broker().unwrap();
+    town.aggregators[3].restart().unwrap();
     town.delivered();
     town.stored_by(&[3]);
 }
@@ -71,13 +71,13 @@ fn an_aggregator_is_killed_for_good_or_nearly() {
 fn a_meter_agent_is_killed() {
     let mut town = Town::start();
     town.replayed(20);
-    town.meters[3].kill();
+    town.meters[3].kill().unwrap();
     town.replayed(40);
-    town.meters[3].restart();
+    town.meters[3].restart().unwrap();
     for again in 0..4 {
         town.replayed(50 + again * 5);
-        town.meters[7].kill();
-        town.meters[7].restart();
+        town.meters[7].kill().unwrap();
+        town.meters[7].restart().unwrap();
     }
     assert!(town.is_replaying());
     town.delivered();
@@ -92,14 +92,14 @@ fn the_sink_is_killed() {
     town.delivered();
     let mut sink = town.ask();
     town.observer.wait("a query", |seen| seen.queries > 0);
-    sink.kill();
-    sink.restart();
+    sink.kill().unwrap();
+    sink.restart().unwrap();
     town.observer.wait("a cut", |seen| seen.cuts > 0);
-    sink.kill();
-    sink.restart();
+    sink.kill().unwrap();
+    sink.restart().unwrap();
     town.observer.wait("a result", |seen| seen.results > 0);
-    sink.kill();
-    sink.restart();
+    sink.kill().unwrap();
+    sink.restart().unwrap();
     town.is_exact(&mut sink);
 }
 
@@ -115,23 +115,23 @@ fn anybody_is_killed_at_any_time() {
         for _ in 0..dice.random_range(1..=3) {
             match dice.random_range(0..4) {
                 0 => {
-                    town.broker.kill();
-                    town.restart_broker();
+                    town.broker.kill().unwrap();
+                    town.restart_broker().unwrap();
                     restarts.push("broker".into());
                 }
                 1 => {
                     let index = dice.random_range(0..4);
-                    town.aggregators[index].kill();
+                    town.aggregators[index].kill().unwrap();
                     thread::sleep(Duration::from_millis(dice.random_range(0..300)));
-                    town.aggregators[index].restart();
+                    town.aggregators[index].restart().unwrap();
                     restarts.push(format!("aggregator {index}"));
                 }
                 _ => {
                     let index = dice.random_range(0..13);
                     if !town.meters[index].has_ended() {
-                        town.meters[index].kill();
+                        town.meters[index].kill().unwrap();
                         thread::sleep(Duration::from_millis(dice.random_range(0..300)));
-                        town.meters[index].restart();
+                        town.meters[index].restart().unwrap();
                         restarts.push(format!("meter {index}"));
                     }
                 }
@@ -145,17 +145,17 @@ fn anybody_is_killed_at_any_time() {
         thread::sleep(Duration::from_millis(dice.random_range(0..400)));
         match dice.random_range(0..3) {
             0 if !sink.has_ended() => {
-                sink.kill();
-                sink.restart();
+                sink.kill().unwrap();
+                sink.restart().unwrap();
             }
             1 => {
-                town.broker.kill();
-                town.restart_broker();
+                town.broker.kill().unwrap();
+                town.restart_broker().unwrap();
             }
             _ => {
                 let index = dice.random_range(0..4);
-                town.aggregators[index].kill();
-                town.aggregators[index].restart();
+                town.aggregators[index].kill().unwrap();
+                town.aggregators[index].restart().unwrap();
             }
         }
     }
@@ -167,25 +167,25 @@ fn anybody_is_killed_at_any_time() {
 fn everybody_is_killed_on_the_grid_path() {
     let mut town = Town::start_with_grid();
     town.observer.wait("the first chunks of key deals", |seen| seen.chunks > 40);
-    town.aggregators[2].kill();
-    town.meters[4].kill();
-    town.aggregators[2].restart();
-    town.meters[4].restart();
+    town.aggregators[2].kill().unwrap();
+    town.meters[4].kill().unwrap();
+    town.aggregators[2].restart().unwrap();
+    town.meters[4].restart().unwrap();
     town.replayed(30);
-    town.broker.kill();
-    town.restart_broker();
-    town.meters[9].kill();
-    town.meters[9].restart();
+    town.broker.kill().unwrap();
+    town.restart_broker().unwrap();
+    town.meters[9].kill().unwrap();
+    town.meters[9].restart().unwrap();
     assert!(town.is_replaying());
     town.delivered();
     let mut sink = town.ask();
     town.observer.wait("a cut", |seen| seen.cuts > 0);
-    sink.kill();
-    town.aggregators[0].kill();
-    sink.restart();
+    sink.kill().unwrap();
+    town.aggregators[0].kill().unwrap();
+    sink.restart().unwrap();
     town.observer.wait("an outcome", |seen| seen.outcomes > 0);
-    town.aggregators[1].kill();
-    town.aggregators[0].restart();
-    town.aggregators[1].restart();
+    town.aggregators[1].kill().unwrap();
+    town.aggregators[0].restart().unwrap();
+    town.aggregators[1].restart().unwrap();
     town.is_exact(&mut sink);
 }

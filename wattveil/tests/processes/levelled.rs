@@ -2,36 +2,22 @@
 //! homes, and for one result and active set an aggregator gives one answer.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use aggregator_worker::aggregator::Pace as AggregatorPace;
-use deployment::{Authority, Deployment, Files, Plan, Setup};
-use meter_agent::config::SourceConfig;
-use meter_agent::meter::Pace as MeterPace;
-use meter_agent::source::csv::Format;
-use protocol::hpke_box::Suite;
+use lab::town::Process;
 use protocol::levelled::reply::{Reply, ReplyStep};
-use protocol::policy::Policy;
 use protocol::shamir::Point;
 use protocol::signature::Unverified;
-use protocol::unit::{SlotLength, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use store::{FileStore, Table};
-use tempfile::TempDir;
 use utility_sink::config::{KeyConfig, LevelledConfig, QuestionConfig, SubjectConfig};
 
-use crate::alone::alone;
-use crate::observer::Observer;
-use crate::oracle::{self, FIRST, Homes};
-use crate::process::{Process, wait_until};
-use crate::town::{free_address, restart_broker};
+use crate::oracle::{FIRST, Homes};
+use crate::process::wait_until;
+use crate::town::{Kind, Town};
 
 /// Homes, in two groups.
 const HOMES: usize = 6;
@@ -48,26 +34,17 @@ const WINDOW: u16 = 24;
 /// Slots a ciphertext.
 const BATCH: u32 = 6;
 
-/// Slots a second: the replay takes some six seconds, in which there is time to strike.
-const SPEED: f64 = 16.0;
-
 /// A town whose meters encrypt under a collective key.
 struct Levelled {
-    files: Files,
-    homes: Homes,
-    broker: Process,
-    aggregators: Vec<Process>,
-    meters: Vec<Process>,
+    town: Town,
     sink: Process,
-    observer: Observer,
-    directory: TempDir,
-    _alone: File,
 }
 
 impl Drop for Levelled {
     fn drop(&mut self) {
         if thread::panicking() {
-            for process in self.aggregators.iter().chain(&self.meters).chain([&self.sink, &self.broker]) {
+            let Self { town, sink } = self;
+            for process in town.aggregators.iter().chain(&town.meters).chain([&*sink, &town.broker]) {
                 eprintln!("---\n{}", process.log());
             }
         }
@@ -109,110 +86,48 @@ fn questions() -> LevelledConfig {
     }
 }
 
-fn write(directory: &Path, homes: &Homes, broker: SocketAddr) -> (Setup, Files) {
-    let mut rng = StdRng::seed_from_u64(u64::from(broker.port()));
-    let names = homes.names[..HOMES].to_vec();
-    let plan = Plan {
-        name: "town".into(),
-        aggregators: 4,
-        threshold: 2,
-        suite: Suite::X25519,
-        slot: SlotLength::try_from(3_600).unwrap(),
-        // the data is of 2016
-        policy: Policy { k: 3, late_grace: u32::MAX, grid_interval: 0, ..Policy::production() },
-        homes: names.clone(),
-        group: GROUP,
-        valid_from: Timestamp(0),
-        valid_to: runtime::now::<Timestamp>().plus(86_400),
-    };
-    let deployment = Deployment::create(&plan, &mut rng).unwrap();
-    let csv = directory.join("homes.csv");
-    let lines = oracle::CSV.lines().take(1 + homes.rows.len());
-    fs::write(&csv, lines.flat_map(|line| [line, "\n"]).collect::<String>()).unwrap();
-    let source = |column: &String| SourceConfig::Csv {
-        file: csv.clone(),
-        column: column.clone(),
-        register: Some(1_000_000),
-        slots_per_second: SPEED,
-        own_time: false,
-        format: Format::default(),
-    };
-    let setup = Setup {
-        logins: deployment.logins(&["observer"], &mut rng),
-        authority: Some(Arc::new(Authority::create("town").unwrap())),
-        aggregators: AggregatorPace { receipt_every: 100, patience: 600_000 },
-        meters: MeterPace {
-            batch_slots: BATCH,
-            resend_first: Duration::from_millis(500),
-            resend_last: Duration::from_secs(2),
-            ..MeterPace::default()
-        },
-        sources: names.iter().map(source).collect(),
-        levelled: Some(questions()),
-        ..Setup::new(broker)
-    };
-    let files = deployment.write(directory, &setup).unwrap();
-    (setup, files)
-}
-
 impl Levelled {
-    /// Starts everybody at once: the key is made while the meters measure already.
+    /// Starts everybody: the key is made while the meters measure already.
     fn start() -> Self {
-        let alone = alone();
-        let directory = tempfile::tempdir().unwrap();
-        let homes = Homes::read(DAYS);
-        let (setup, files) = write(directory.path(), &homes, free_address());
-        let broker = Process::start("broker", &files.broker, &[]);
-        wait_until("the broker's start", || broker.says("listening") > 0);
-        let observer = Observer::start(&files, &setup, &[setup.broker]);
+        let mut homes = Homes::read(DAYS);
+        homes.names.truncate(HOMES);
         let pace = ["--set", "levelled.resend_first=400ms", "--set", "levelled.resend_last=1600ms"];
-        let aggregators = files
-            .aggregators
-            .iter()
-            .map(|config| Process::start("aggregator-worker", config, &pace))
-            .collect();
-        let sink = Process::start("utility-sink", &files.sink, &["--until-done"]);
-        let meters = files
-            .meters
-            .iter()
-            .map(|config| Process::start("meter-agent", config, &["--until-done"]))
-            .collect();
-        Self { files, homes, broker, aggregators, meters, sink, observer, directory, _alone: alone }
+        let town = Town::open(homes, Kind::Levelled(questions()), &pace);
+        let sink = town.ask();
+        Self { town, sink }
     }
 
     /// Waits until so many hundredths of all ciphertexts were announced.
     fn uploaded(&self, hundredths: usize) {
-        let all = batches(&self.homes);
-        self.observer.wait("the uploads", |seen| seen.levelled.uploads.len() * 100 >= all * hundredths);
+        let all = batches(&self.town.homes);
+        self.town.observer.wait("the uploads", |seen| seen.levelled.uploads.len() * 100 >= all * hundredths);
     }
 
     /// SIGKILL and a new start.
     fn strike(process: &mut Process) {
         if !process.has_ended() {
-            process.kill();
-            process.restart();
+            process.kill().unwrap();
+            process.restart().unwrap();
         }
     }
 
     fn strike_broker(&mut self) {
-        self.broker.kill();
-        restart_broker(&mut self.broker);
+        self.town.broker.kill().unwrap();
+        self.town.restart_broker().unwrap();
     }
 
     /// The aggregators of the active set that was last asked to open something: those that evaluate.
     fn evaluating(&self) -> Vec<usize> {
-        self.observer.wait("an opening", |seen| !seen.levelled.opening.is_empty());
-        let seen = self.observer.seen();
+        self.town.observer.wait("an opening", |seen| !seen.levelled.opening.is_empty());
+        let seen = self.town.observer.seen();
         let members = seen.levelled.opening.values().next_back().expect("there is an opening");
         members.iter().map(|point| usize::from(u8::from(*point)) - 1).collect()
     }
 
     /// Every meter has delivered all it measured, the sink has every answer, and the answers are the plaintext's.
     fn is_exact(&mut self) {
-        for meter in &mut self.meters {
-            meter.ends_well();
-        }
-        self.sink.ends_well();
+        self.town.delivered();
+        self.sink.ends_well().unwrap();
         let lines: Vec<Value> = self
             .sink
             .output()
@@ -226,7 +141,7 @@ impl Levelled {
             assert_eq!(line["members"][0], GROUP, "a home is missing: {line}");
             let group = if question.subjects[0].group == "group-1" { 0..GROUP } else { GROUP..HOMES };
             let start = question.subjects[0].window * u32::from(WINDOW) - FIRST;
-            let rows = &self.homes.rows[start as usize..][..usize::from(WINDOW)];
+            let rows = &self.town.homes.rows[start as usize..][..usize::from(WINDOW)];
             let members = if question.function == "mean" { 3.0 } else { 1.0 };
             let deviation = line["deviation"].as_f64().unwrap();
             // the bound says something: it is far below what a home uses
@@ -246,9 +161,9 @@ impl Levelled {
     /// The aggregators' own books: every ciphertext is held by all of them, every question was voted for once, and what went over the
     /// broker as an answer is what is in the book, whoever died in between. (The observer may miss what the broker's death lost.)
     fn is_counted_once(&mut self, asked: usize) {
-        let seen = self.observer.seen().levelled;
+        let seen = self.town.observer.seen().levelled;
         assert!(
-            !seen.answers.is_empty() && seen.uploads.len() <= batches(&self.homes),
+            !seen.answers.is_empty() && seen.uploads.len() <= batches(&self.town.homes),
             "a batch is encrypted once"
         );
         for ((request, point, members), different) in &seen.answers {
@@ -259,11 +174,13 @@ impl Levelled {
             );
         }
         let mut requests = BTreeSet::new();
-        for (worker, config) in self.aggregators.iter_mut().zip(&self.files.aggregators) {
-            worker.stop();
+        let all = batches(&self.town.homes);
+        let configs = self.town.files.aggregators.clone();
+        for (worker, config) in self.town.aggregators.iter_mut().zip(&configs) {
+            worker.stop().unwrap();
             let store = FileStore::open(&config.with_file_name("worker.redb"), 1 << 20).unwrap();
             let rows = |table| store::entries(Table(table), &store).unwrap();
-            assert_eq!(rows("levelled-upload").len(), batches(&self.homes), "{}", config.display());
+            assert_eq!(rows("levelled-upload").len(), all, "{}", config.display());
             requests.extend(rows("levelled-released").into_iter().map(|(_, request)| request));
             let answers = rows("levelled-answer");
             for (_, bytes) in &answers {
@@ -295,34 +212,36 @@ fn batches(homes: &Homes) -> usize {
 fn everybody_is_killed_in_mode_levelled() {
     let mut town = Levelled::start();
     // the key: committed, revealed, dealt, made
-    town.observer.wait("a commitment", |seen| seen.levelled.made("commit") > 0);
-    Levelled::strike(&mut town.aggregators[2]);
-    town.observer.wait("what was committed to", |seen| seen.levelled.made("reveal") > 0);
+    town.town.observer.wait("a commitment", |seen| seen.levelled.made("commit") > 0);
+    Levelled::strike(&mut town.town.aggregators[2]);
+    town.town.observer.wait("what was committed to", |seen| seen.levelled.made("reveal") > 0);
     town.strike_broker();
-    Levelled::strike(&mut town.aggregators[0]);
-    wait_until("a key", || town.aggregators.iter().any(|worker| worker.says("a collective key is made") > 0));
+    Levelled::strike(&mut town.town.aggregators[0]);
+    wait_until("a key", || {
+        town.town.aggregators.iter().any(|worker| worker.says("a collective key is made") > 0)
+    });
     Levelled::strike(&mut town.sink);
-    Levelled::strike(&mut town.meters[5]);
+    Levelled::strike(&mut town.town.meters[5]);
     // the ciphertexts
     town.uploaded(10);
-    Levelled::strike(&mut town.meters[0]);
-    Levelled::strike(&mut town.aggregators[3]);
+    Levelled::strike(&mut town.town.meters[0]);
+    Levelled::strike(&mut town.town.aggregators[3]);
     town.uploaded(40);
     town.strike_broker();
-    Levelled::strike(&mut town.meters[4]);
-    Levelled::strike(&mut town.aggregators[1]);
+    Levelled::strike(&mut town.town.meters[4]);
+    Levelled::strike(&mut town.town.aggregators[1]);
     // the releases
-    town.observer.wait("a vote", |seen| !seen.levelled.voted.is_empty());
+    town.town.observer.wait("a vote", |seen| !seen.levelled.voted.is_empty());
     Levelled::strike(&mut town.sink);
     for evaluating in town.evaluating() {
-        Levelled::strike(&mut town.aggregators[evaluating]);
+        Levelled::strike(&mut town.town.aggregators[evaluating]);
     }
-    town.observer.wait("an answer", |seen| !seen.levelled.answers.is_empty());
+    town.town.observer.wait("an answer", |seen| !seen.levelled.answers.is_empty());
     Levelled::strike(&mut town.sink);
-    town.observer.wait("more answers", |seen| seen.levelled.answers.len() > 4);
+    town.town.observer.wait("more answers", |seen| seen.levelled.answers.len() > 4);
     town.strike_broker();
     for evaluating in town.evaluating() {
-        Levelled::strike(&mut town.aggregators[evaluating]);
+        Levelled::strike(&mut town.town.aggregators[evaluating]);
     }
     town.is_exact();
 }
@@ -332,16 +251,16 @@ fn everybody_is_killed_in_mode_levelled() {
 fn an_evaluating_aggregator_stays_away() {
     let mut town = Levelled::start();
     let away = town.evaluating()[0];
-    town.aggregators[away].kill();
+    town.town.aggregators[away].kill().unwrap();
     let point = Point::try_from(u8::try_from(away + 1).unwrap()).unwrap();
     // all that was open when it died is opened without it
-    town.observer.wait("openings without it", |seen| {
+    town.town.observer.wait("openings without it", |seen| {
         let answered =
             |request| seen.levelled.answers.keys().any(|(of, by, _)| of == request && *by != point);
         let openings = seen.levelled.opening.iter();
         openings.clone().any(|(request, set)| !set.contains(&point) && answered(request))
     });
-    town.aggregators[away].restart();
+    town.town.aggregators[away].restart().unwrap();
     town.is_exact();
 }
 
@@ -365,15 +284,15 @@ fn anybody_is_killed_at_any_time_in_mode_levelled() {
                 "the sink".into()
             }
             2 => {
-                Levelled::strike(&mut town.aggregators[index]);
+                Levelled::strike(&mut town.town.aggregators[index]);
                 format!("aggregator {index}")
             }
             _ => {
-                Levelled::strike(&mut town.meters[index]);
+                Levelled::strike(&mut town.town.meters[index]);
                 format!("meter {index}")
             }
         });
     }
-    println!("seed {seed} in {}: killed {}", town.directory.path().display(), struck.join(", "));
+    println!("seed {seed} in {}: killed {}", town.town.path().display(), struck.join(", "));
     town.is_exact();
 }

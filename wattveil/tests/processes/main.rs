@@ -2,13 +2,14 @@
 //! documents show.
 //!
 //! Each town has 13 real homes, 4 aggregators of which any 2 give a value and 3 must agree, a utility and a broker, and
-//! ends in bills and a load curve that equal the plaintext's.
+//! ends in bills and a load curve that equal the plaintext's. One such town runs at a time; everything else runs beside it.
 
 // So that lints know the helpers as tests too.
 #![cfg(test)]
 
-mod alone;
+mod closing;
 mod crashes;
+mod demo;
 mod disk;
 mod documents;
 mod levelled;

@@ -10,8 +10,8 @@ use deployment::Files;
 use tempfile::TempDir;
 
 use crate::oracle::Homes;
-use crate::process::{Process, wait_until, wattveil};
-use crate::town::{self, free_address};
+use crate::process::{start, wait_until, wattveil};
+use crate::town::{self, Kind, free_address};
 
 /// A deployment of which nothing runs.
 pub(crate) struct Still {
@@ -22,7 +22,7 @@ pub(crate) struct Still {
 impl Still {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (_, _, files) = town::write(directory.path(), &Homes::read(2), &[free_address()], false);
+        let (_, _, files) = town::write(directory.path(), &Homes::read(2), &[free_address()], Kind::Curve);
         Self { directory, files }
     }
 
@@ -193,10 +193,10 @@ fn keys_and_documents_that_do_not_belong_together() {
 #[test]
 fn a_store_that_another_process_has_or_that_is_none() {
     let still = Still::new();
-    let mut first = Process::start("aggregator-worker", still.aggregator(), &[]);
+    let mut first = start("aggregator-worker", still.aggregator(), &[]);
     wait_until("its store", || still.path("agg-1/worker.redb").exists());
     refuses("aggregator-worker", still.aggregator(), &["worker.redb", "is in use by another process"]);
-    first.kill();
+    first.kill().unwrap();
     fs::write(still.path("agg-2/worker.redb"), "not a store").unwrap();
     refuses("aggregator-worker", &still.files.aggregators[1], &["worker.redb", "damaged or not a store"]);
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::mistakes::Still;
-use crate::process::{PATIENCE, Process, wait_until, wattveil};
+use crate::process::{PATIENCE, start, wait_until, wattveil};
 use crate::town::free_address;
 
 /// A meter that is told its registers by the lines of a file.
@@ -81,7 +81,7 @@ fn a_reset_waits_for_a_rebase() {
     let config = tell(&lines(0, &["500", "501", "1", "2", "3"]));
     let metrics = free_address();
     let watched = format!("metrics=\"{metrics}\"");
-    let mut agent = Process::start("meter-agent", still.meter(), &["--set", &watched]);
+    let mut agent = start("meter-agent", still.meter(), &["--set", &watched]);
     wait_until("an explanation", || agent.says("has been at another level for 3 readings") > 0);
     let rebase = |more: &[&str]| {
         let mut command = wattveil(&["meter-agent", "rebase", "--config", &config]);
@@ -99,7 +99,7 @@ fn a_reset_waits_for_a_rebase() {
         assert!(counted.lines().any(|counted| counted == line), "{line}: {counted}");
     }
     assert!(counted.contains("wattveil_stage_seconds_count{stage=\"commit\"}"), "{counted}");
-    agent.stop();
+    agent.stop().unwrap();
     let (done, _, refused) = rebase(&["--closing", "499"]);
     assert!(!done && refused.contains("2000 Wh below the last one"), "{refused}");
     let (done, said, log) = rebase(&["--closing", "501.2", "--opening", "0.5"]);
@@ -108,9 +108,9 @@ fn a_reset_waits_for_a_rebase() {
     assert!(!done && refused.contains("a rebase is already stored"), "{refused}");
     tell(&lines(2, &["1", "2", "3"]));
     let before = agent.says("has been at another level");
-    agent.restart();
+    agent.restart().unwrap();
     wait_until("the readings", || scrape(&metrics.to_string()).contains("wattveil_readings_total 3"));
-    agent.stop();
+    agent.stop().unwrap();
     assert_eq!(agent.says("has been at another level"), before);
 }
 

@@ -36,26 +36,26 @@ fn everybody_is_killed_while_the_roster_rotates() {
     let root = town.path().to_owned();
     let next = next_roster(&root);
     for index in [2, 0] {
-        town.aggregators[index].kill();
+        town.aggregators[index].kill().unwrap();
         rotate(&["adopt", root.join(format!("agg-{}", index + 1)).to_str().unwrap(), &next]);
         // killed at any moment of its first start under it
         for pause in [5, 40, 200] {
-            town.aggregators[index].restart();
+            town.aggregators[index].restart().unwrap();
             thread::sleep(Duration::from_millis(pause));
-            town.aggregators[index].kill();
+            town.aggregators[index].kill().unwrap();
         }
-        town.aggregators[index].restart();
+        town.aggregators[index].restart().unwrap();
     }
     town.delivered();
     let mut sink = town.ask();
     town.observer.wait("a cut", |seen| seen.cuts > 0);
-    sink.kill();
+    sink.kill().unwrap();
     rotate(&["adopt", root.join("sink").to_str().unwrap(), &next]);
     for index in [3, 1] {
-        town.aggregators[index].kill();
+        town.aggregators[index].kill().unwrap();
         rotate(&["adopt", root.join(format!("agg-{}", index + 1)).to_str().unwrap(), &next]);
-        town.aggregators[index].restart();
+        town.aggregators[index].restart().unwrap();
     }
-    sink.restart();
+    sink.restart().unwrap();
     town.is_exact(&mut sink);
 }

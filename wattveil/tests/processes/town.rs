@@ -1,13 +1,15 @@
 //! A town: 13 real homes, 4 aggregators, a utility and a broker, each a process of its own.
 
-use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use aggregator_worker::aggregator::Pace as AggregatorPace;
 use deployment::{Authority, Deployment, Files, Plan, Setup};
+use lab::town::Process;
 use meter_agent::config::SourceConfig;
 use meter_agent::meter::Pace as MeterPace;
 use meter_agent::source::csv::Format;
@@ -18,15 +20,13 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use store::FileStore;
-use tempfile::TempDir;
-use utility_sink::config::ReleaseConfig;
+use utility_sink::config::{LevelledConfig, ReleaseConfig};
 use utility_sink::sink::Pace as SinkPace;
 use utility_sink::sink::ledger::bills_of;
 
-use crate::alone::alone;
 use crate::observer::Observer;
 use crate::oracle::{self, Homes};
-use crate::process::{Process, wait_until};
+use crate::process::{PROGRAM, alone, start};
 
 /// Days of data.
 const DAYS: u32 = 14;
@@ -37,24 +37,43 @@ const SPEED: f64 = 70.0;
 /// Slots a batch.
 const BATCH: u32 = 4;
 
-/// A running town.
+/// A running town, and who watches it.
 pub(crate) struct Town {
-    pub(crate) deployment: Deployment,
-    pub(crate) files: Files,
+    town: lab::town::Town,
     pub(crate) homes: Homes,
-    pub(crate) broker: Process,
     /// The broker's other nodes, if it is a cluster.
     pub(crate) nodes: Vec<Process>,
-    pub(crate) aggregators: Vec<Process>,
-    pub(crate) meters: Vec<Process>,
     pub(crate) observer: Observer,
-    directory: TempDir,
-    _alone: File,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Town {
+    type Target = lab::town::Town;
+
+    fn deref(&self) -> &Self::Target {
+        &self.town
+    }
+}
+
+impl DerefMut for Town {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.town
+    }
 }
 
 /// A port that is free now.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    lab::town::free_address().unwrap()
+}
+
+/// What is to be released.
+pub(crate) enum Kind {
+    /// Bills and a curve.
+    Curve,
+    /// Bills and days with the sums of load vectors.
+    Grid,
+    /// Functions under encryption, of two groups.
+    Levelled(LevelledConfig),
 }
 
 /// A town's deployment, written to a directory.
@@ -62,21 +81,27 @@ pub(crate) fn write(
     directory: &Path,
     homes: &Homes,
     brokers: &[SocketAddr],
-    grid: bool,
+    kind: Kind,
 ) -> (Deployment, Setup, Files) {
     let mut rng = StdRng::seed_from_u64(u64::from(brokers[0].port()));
     let days = u16::try_from(homes.rows.len() / 24).unwrap();
-    let policy = Policy {
-        k: 13,
-        bill_days: days,
-        // two weekends of five dear hours
-        smallest_cell: 20,
-        tariff_meters: 13,
-        // the data is of 2016
-        late_grace: u32::MAX,
-        grid_interval: if grid { 86_400 } else { 0 },
-        ..Policy::production()
+    let (grid, levelled) = (matches!(kind, Kind::Grid), matches!(kind, Kind::Levelled(_)));
+    // the data is of 2016
+    let late = Policy { late_grace: u32::MAX, ..Policy::production() };
+    let policy = if levelled {
+        Policy { k: 3, grid_interval: 0, ..late }
+    } else {
+        Policy {
+            k: 13,
+            bill_days: days,
+            // two weekends of five dear hours
+            smallest_cell: 20,
+            tariff_meters: 13,
+            grid_interval: if grid { 86_400 } else { 0 },
+            ..late
+        }
     };
+    let (group, speed, batch_slots) = if levelled { (3, 16.0, 6) } else { (48, SPEED, BATCH) };
     let plan = Plan {
         name: "town".into(),
         aggregators: 4,
@@ -85,7 +110,7 @@ pub(crate) fn write(
         slot: SlotLength::try_from(3_600).unwrap(),
         policy,
         homes: homes.names.clone(),
-        group: 48,
+        group,
         valid_from: Timestamp(0),
         valid_to: runtime::now::<Timestamp>().plus(86_400),
     };
@@ -97,72 +122,64 @@ pub(crate) fn write(
         file: csv.clone(),
         column: column.clone(),
         register: Some(1_000_000 + 7 * index as u64),
-        slots_per_second: SPEED,
+        slots_per_second: speed,
         own_time: false,
         format: Format::default(),
     };
     let meters: Vec<String> = deployment.meters.iter().map(|keys| keys.meter.to_string()).collect();
-    let setup = Setup {
+    let mut setup = Setup {
         logins: deployment.logins(&["observer"], &mut rng),
         authority: Some(Arc::new(Authority::create("town").unwrap())),
         aggregators: AggregatorPace { receipt_every: 100, patience: 600_000 },
         meters: MeterPace {
-            batch_slots: BATCH,
+            batch_slots,
             resend_first: Duration::from_millis(500),
             resend_last: Duration::from_secs(2),
             ..MeterPace::default()
         },
         sink: SinkPace { settle: 400, resend: 700, ..SinkPace::default() },
         sources: homes.names.iter().enumerate().map(source).collect(),
-        tariffs: vec![
-            ("flat.toml".into(), deployment::FLAT_TARIFF.into()),
-            ("tou.toml".into(), deployment::TIME_OF_USE_TARIFF.into()),
-        ],
-        releases: vec![
-            ReleaseConfig::Bill {
-                name: "bills".into(),
-                period: homes.period(),
-                tariffs: vec!["flat".into(), "tou".into()],
-                meters: meters.clone(),
-            },
-            curve(homes, meters, grid),
-        ],
         address: (brokers.len() > 1).then(|| {
             let all: Vec<String> = brokers.iter().map(ToString::to_string).collect();
             all.join(",")
         }),
         ..Setup::new(brokers[0])
     };
+    if let Kind::Levelled(levelled) = kind {
+        setup.levelled = Some(levelled);
+    } else {
+        let (period, group) = (homes.period(), "group-1".into());
+        let tariffs = [("flat", deployment::FLAT_TARIFF), ("tou", deployment::TIME_OF_USE_TARIFF)];
+        setup.tariffs = tariffs.map(|(name, text)| (format!("{name}.toml").into(), text.into())).into();
+        let (name, tariffs) = ("bills".into(), vec!["flat".into(), "tou".into()]);
+        setup.releases.push(ReleaseConfig::Bill { name, period, tariffs, meters: meters.clone() });
+        let name = "curve".into();
+        setup.releases.push(if grid {
+            ReleaseConfig::Grid { name, period, group, meters }
+        } else {
+            ReleaseConfig::Curve { name, period, group, meters }
+        });
+    }
     let files = deployment.write(directory, &setup).unwrap();
     (deployment, setup, files)
-}
-
-/// The group's curve: as a whole, after the bills; or day by day.
-fn curve(homes: &Homes, meters: Vec<String>, grid: bool) -> ReleaseConfig {
-    let (name, period, group) = ("curve".into(), homes.period(), "group-1".into());
-    if grid {
-        ReleaseConfig::Grid { name, period, group, meters }
-    } else {
-        ReleaseConfig::Curve { name, period, group, meters }
-    }
 }
 
 impl Town {
     /// Starts everybody but the sink. The meters end when every aggregator has every record.
     pub(crate) fn start() -> Self {
-        Self::open(false)
+        Self::open(Homes::read(DAYS), Kind::Curve, &[])
     }
 
     /// The same, with load vectors.
     pub(crate) fn start_with_grid() -> Self {
-        Self::open(true)
+        Self::open(Homes::read(DAYS), Kind::Grid, &[])
     }
 
-    fn open(grid: bool) -> Self {
-        let address = free_address();
-        Self::through(&[address], grid, |files| {
-            let broker = Process::start("broker", &files.broker, &[]);
-            wait_until("the broker's start", || broker.says("listening") > 0);
+    /// The same with other homes, and releases; `more` is typed behind each aggregator's line.
+    pub(crate) fn open(homes: Homes, kind: Kind, more: &[&str]) -> Self {
+        Self::with(homes, kind, more, &[free_address()], |files| {
+            let mut broker = start("broker", &files.broker, &[]);
+            broker.wait_for("listening").unwrap();
             vec![broker]
         })
     }
@@ -174,31 +191,26 @@ impl Town {
         grid: bool,
         broker: impl FnOnce(&Files) -> Vec<Process>,
     ) -> Self {
+        Self::with(Homes::read(DAYS), if grid { Kind::Grid } else { Kind::Curve }, &[], addresses, broker)
+    }
+
+    fn with(
+        homes: Homes,
+        kind: Kind,
+        more: &[&str],
+        addresses: &[SocketAddr],
+        broker: impl FnOnce(&Files) -> Vec<Process>,
+    ) -> Self {
         let alone = alone();
         let directory = tempfile::tempdir().unwrap();
-        let homes = Homes::read(DAYS);
-        let (deployment, setup, files) = write(directory.path(), &homes, addresses, grid);
+        let (deployment, setup, files) = write(directory.path(), &homes, addresses, kind);
         let mut nodes = broker(&files);
         let broker = nodes.remove(0);
         let observer = Observer::start(&files, &setup, addresses);
-        let aggregators: Vec<Process> =
-            files.aggregators.iter().map(|config| Process::start("aggregator-worker", config, &[])).collect();
-        wait_until("the aggregators' start", || {
-            aggregators.iter().all(|worker| worker.says("listening") > 0)
-        });
-        let meters = files.meters.iter().map(|config| meter(config)).collect();
-        Self {
-            deployment,
-            files,
-            homes,
-            broker,
-            nodes,
-            aggregators,
-            meters,
-            observer,
-            directory,
-            _alone: alone,
-        }
+        let mut town = lab::town::Town::new(Path::new(PROGRAM), deployment, files, broker, directory);
+        town.start_aggregators(more).unwrap();
+        town.start_meters(&["--until-done"]).unwrap();
+        Self { town, homes, nodes, observer, _alone: alone }
     }
 
     /// Waits until so many hundredths of all shares were seen.
@@ -209,18 +221,13 @@ impl Town {
 
     /// Nobody has got through its data yet.
     pub(crate) fn is_replaying(&mut self) -> bool {
-        self.meters.iter_mut().all(|meter| !meter.has_ended())
-    }
-
-    /// Brings the broker back.
-    pub(crate) fn restart_broker(&mut self) {
-        restart_broker(&mut self.broker);
+        self.town.meters.iter_mut().all(|meter| !meter.has_ended())
     }
 
     /// Waits until the meters have their receipts and end.
     pub(crate) fn delivered(&mut self) {
-        for meter in &mut self.meters {
-            meter.ends_well();
+        for meter in &mut self.town.meters {
+            meter.ends_well().unwrap();
         }
     }
 
@@ -239,12 +246,12 @@ impl Town {
 
     /// Starts the sink, which ends when it has what it wants.
     pub(crate) fn ask(&self) -> Process {
-        Process::start("utility-sink", &self.files.sink, &["--until-done"])
+        self.start_sink(&["--until-done"]).unwrap()
     }
 
     /// Bills and curve equal the plaintext's, to the watt-hour and to 10^−8 of a dollar.
     pub(crate) fn is_exact(&self, sink: &mut Process) {
-        sink.ends_well();
+        sink.ends_well().unwrap();
         let lines: Vec<Value> =
             sink.output().lines().map(|line| serde_json::from_str(line).expect("it prints JSON")).collect();
         let (bills, days): (Vec<&Value>, Vec<&Value>) =
@@ -280,25 +287,4 @@ impl Town {
             assert_eq!(day["energy_wh"], day["energy_wh_by_ciphertexts"]);
         }
     }
-
-    /// Where everything is.
-    pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-}
-
-fn meter(config: &Path) -> Process {
-    Process::start("meter-agent", config, &["--until-done"])
-}
-
-/// Brings a broker back on its port, also when a client's attempt to connect happens to sit on it.
-pub(crate) fn restart_broker(broker: &mut Process) {
-    let before = broker.says("listening");
-    wait_until("the broker's restart", || {
-        if broker.has_ended() {
-            broker.forget();
-            broker.restart();
-        }
-        broker.says("listening") > before
-    });
 }

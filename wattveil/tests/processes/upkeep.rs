@@ -11,7 +11,9 @@ use runtime::link::{Message, Publisher};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::process::{Process, wait_until, wattveil};
+use lab::town::Process;
+
+use crate::process::{start, wait_until, wattveil};
 use crate::town::free_address;
 
 /// A deployment that `init` made, with a broker that runs.
@@ -44,7 +46,7 @@ impl Made {
         ];
         let (done, said) = types(&[&["init", town.to_str().unwrap()], &arguments[..]].concat());
         assert!(done, "{said}");
-        let broker = Process::start("broker", &town.join("broker/broker.toml"), &[]);
+        let broker = start("broker", &town.join("broker/broker.toml"), &[]);
         wait_until("the broker's start", || broker.says("ready") > 0);
         Self { directory, broker }
     }
@@ -103,19 +105,19 @@ fn everybody_is_up_after_the_brokers_restart() {
     let mut made = Made::new();
     let configs = ["agg-1", "agg-2", "agg-3", "agg-4"].map(|name| made.path(&format!("{name}/worker.toml")));
     let mut running: Vec<Process> =
-        configs.iter().map(|config| Process::start("aggregator-worker", Path::new(config), &[])).collect();
-    running.push(Process::start("utility-sink", Path::new(&made.path("sink/sink.toml")), &[]));
+        configs.iter().map(|config| start("aggregator-worker", Path::new(config), &[])).collect();
+    running.push(start("utility-sink", Path::new(&made.path("sink/sink.toml")), &[]));
     for home in ["a", "b"] {
         let config = made.path(&format!("meters/{home}/agent.toml"));
-        running.push(Process::start("meter-agent", Path::new(&config), &[]));
+        running.push(start("meter-agent", Path::new(&config), &[]));
     }
     let town = made.path("");
     let all_up = || types(&["status", &town, "--seconds", "1", "--expect-up"]).0;
     wait_until("everybody's start", all_up);
-    made.broker.kill();
-    made.broker.restart();
+    made.broker.kill().unwrap();
+    made.broker.restart().unwrap();
     wait_until("everybody's return", all_up);
-    running[6].kill();
+    running[6].kill().unwrap();
     wait_until("a meter's last will", || !all_up());
     let (_, said) = types(&["status", &town, "--seconds", "1"]);
     let of_b = said.lines().find(|line| line.starts_with("meter") && line.contains(" b ")).unwrap();
@@ -140,8 +142,8 @@ fn what_a_person_keeps_up() {
         assert_ne!(fs::read(&old).unwrap(), fs::read(&new).unwrap(), "{file}");
         fs::copy(new, old).unwrap();
     }
-    made.broker.stop();
-    made.broker.restart();
+    made.broker.stop().unwrap();
+    made.broker.restart().unwrap();
     wait_until("the broker's second start", || made.broker.says("ready") > 1);
     let (well, said) = made.check("");
     assert!(well && said.contains("connected, logged in and subscribed"), "{said}");

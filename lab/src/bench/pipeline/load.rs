@@ -17,7 +17,6 @@ use protocol::unit::{Register, Slot, SlotRange, WattHours};
 use runtime::link::{Message, Publisher, Settings, Subscriber};
 use tokio::sync::Semaphore;
 
-use super::town::Town;
 use deployment::{Deployment, MeterKeys};
 
 /// Connections that publish. A broker reads from one client 20,000 messages a second at most.
@@ -127,11 +126,19 @@ impl Load {
     /// # Errors
     ///
     /// If a record is refused, a receipt is not its aggregator's, or receipts stop to come.
-    pub(super) async fn run(self, town: &Town, rate: Option<f64>) -> anyhow::Result<Outcome> {
+    pub(super) async fn run(
+        self,
+        deployment: &Deployment,
+        settings: &Settings,
+        rate: Option<f64>,
+    ) -> anyhow::Result<Outcome> {
         let load = Arc::new(self);
-        let mut subscriber = listen(town.settings(CLIENTS), town).await?;
+        // each client under its number
+        let settings =
+            |client| Settings { client_id: format!("{}-{client}", settings.client_id), ..settings.clone() };
+        let mut subscriber = listen(settings(CLIENTS), deployment).await?;
         let publishers: Vec<Publisher> =
-            (0..CLIENTS).map(|client| Publisher::connect(town.settings(client))).collect();
+            (0..CLIENTS).map(|client| Publisher::connect(settings(client))).collect();
         let room = Arc::new(Semaphore::new(WINDOW));
         let sent: Arc<[AtomicU64]> = load.messages.iter().map(|_| AtomicU64::new(u64::MAX)).collect();
         let start = Instant::now();
@@ -165,7 +172,7 @@ impl Load {
             publisher.close(Duration::from_secs(5)).await;
         }
         subscriber.close().await;
-        taken.into_outcome(took, resent, &town.deployment)
+        taken.into_outcome(took, resent, deployment)
     }
 
     /// Sends again what was sent and has no receipt.
@@ -187,8 +194,8 @@ impl Load {
 }
 
 /// Connects, and waits until the broker has taken the subscription.
-async fn listen(settings: Settings, town: &Town) -> anyhow::Result<Subscriber> {
-    let filter = format!("wv/1/{}/receipt/+/+", town.deployment.roster.document().deployment);
+async fn listen(settings: Settings, deployment: &Deployment) -> anyhow::Result<Subscriber> {
+    let filter = format!("wv/1/{}/receipt/+/+", deployment.roster.document().deployment);
     let subscriber = Subscriber::connect(settings, vec![filter]);
     let mut subscribed = subscriber.subscribed();
     let listening = tokio::time::timeout(PATIENCE, subscribed.wait_for(|subscribed| *subscribed)).await;

@@ -19,14 +19,10 @@ use rand::rngs::StdRng;
 use runtime::link::{Login, Settings, Tls, TlsFiles};
 use runtime::now;
 use store::{FileStore, Store as _};
-use tempfile::TempDir;
 
-use crate::bench::process::{Process, Usage};
-use deployment::{Authority, Deployment, Plan, Setup};
+use crate::town::{self, Process, Usage, free_address};
+use deployment::{Authority, Deployment, Files, Plan, Setup};
 use runtime::file;
-
-/// What an aggregator's program is called.
-const WORKER: &str = "aggregator-worker";
 
 /// Whoever sends all meters' messages.
 const LOAD: &str = "load";
@@ -34,24 +30,13 @@ const LOAD: &str = "load";
 /// The store's cache while certificates are put in and records are counted.
 const CACHE: usize = 16 << 20;
 
-/// A running town.
+/// A running town, and how the load reaches its broker.
 #[derive(Debug)]
 pub(super) struct Town {
-    pub(super) deployment: Deployment,
-    broker: Process,
-    workers: Vec<Worker>,
+    pub(super) town: town::Town,
+    pub(super) settings: Settings,
     sink: Process,
     setup: Setup,
-    settings: Settings,
-    directory: TempDir,
-}
-
-/// An aggregator.
-#[derive(Debug)]
-struct Worker {
-    process: Process,
-    config: PathBuf,
-    store: PathBuf,
 }
 
 /// What the parties have used: the broker, all aggregators, the largest of them in memory, the sink, and the load.
@@ -103,27 +88,23 @@ impl Town {
             users.map(|user| (user, format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()))).collect();
         let config = broker_config(&deployment, &setup, &authority, &home)?;
         setup.authority = Some(authority);
-        let mut broker = Process::start("broker", &config)?;
-        broker.says("listening")?;
+        let program = std::env::current_exe().context("this program does not know its own path")?;
+        let mut broker = Process::start(&program, "broker", &config, &[])?;
+        broker.wait_for("listening")?;
         let settings = settings(&setup, &home)?;
-        let mut workers = Vec::new();
-        for (keys, config) in
-            deployment.aggregators.iter().zip(deployment.write_aggregators(directory.path(), &setup)?)
-        {
-            let store = config.with_file_name("worker.redb");
-            introduce(&deployment, keys, &store, rng)?;
-            workers.push(Worker { process: Process::start(WORKER, &config)?, config, store });
+        let files = Files {
+            broker: config,
+            aggregators: deployment.write_aggregators(directory.path(), &setup)?,
+            sink: deployment.write_sink(directory.path(), &setup)?,
+            meters: Vec::new(),
+        };
+        let mut town = town::Town::new(&program, deployment, files, broker, directory);
+        for (index, keys) in town.deployment.aggregators.iter().enumerate() {
+            introduce(&town.deployment, keys, &town.store(index), rng)?;
         }
-        for worker in &mut workers {
-            worker.process.says("listening")?;
-        }
-        let sink = Process::start("utility-sink", &deployment.write_sink(directory.path(), &setup)?)?;
-        Ok(Self { deployment, broker, workers, sink, setup, settings, directory })
-    }
-
-    /// How the load's clients reach the broker, each under its number.
-    pub(super) fn settings(&self, client: usize) -> Settings {
-        Settings { client_id: format!("{LOAD}-{client}"), ..self.settings.clone() }
+        town.start_aggregators(&[])?;
+        let sink = town.start_sink(&[])?;
+        Ok(Self { town, settings, sink, setup })
     }
 
     /// What the parties have used so far.
@@ -132,22 +113,14 @@ impl Town {
     ///
     /// If one has ended.
     pub(super) fn used(&self) -> anyhow::Result<Used> {
-        let mut aggregators = Usage::default();
-        for worker in &self.workers {
-            let usage = worker.process.usage()?;
-            aggregators.cpu += usage.cpu;
-            aggregators.written += usage.written;
-            aggregators.memory = aggregators.memory.max(usage.memory);
-            aggregators.peak = aggregators.peak.max(usage.peak);
-        }
+        let aggregators = self.town.aggregators_used()?;
         let load = Usage::of(std::process::id())?;
-        Ok(Used { broker: self.broker.usage()?, aggregators, sink: self.sink.usage()?, load })
+        Ok(Used { broker: self.town.broker.usage()?, aggregators, sink: self.sink.usage()?, load })
     }
 
     /// What the parties warned of: nothing should be.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let workers = self.workers.iter().map(|worker| &worker.process);
-        let all = workers.chain([&self.broker, &self.sink]);
+        let all = self.town.aggregators.iter().chain([&self.town.broker, &self.sink]);
         all.flat_map(Process::complaints).collect()
     }
 
@@ -157,8 +130,7 @@ impl Town {
     ///
     /// If it can't be looked at.
     pub(super) fn store_bytes(&self) -> anyhow::Result<u64> {
-        let worker = self.workers.first().context("no aggregator")?;
-        Ok(fs::metadata(&worker.store)?.len())
+        Ok(fs::metadata(self.town.store(0))?.len())
     }
 
     /// Kills an aggregator and starts it again; what it has used when it listens.
@@ -167,14 +139,12 @@ impl Town {
     ///
     /// If it does not start.
     pub(super) fn restart_worker(&mut self) -> anyhow::Result<Usage> {
-        let worker = self.workers.pop().context("no aggregator")?;
-        let Worker { process, config, store } = worker;
-        process.kill()?;
-        let mut process = Process::start(WORKER, &config)?;
-        process.says("listening")?;
-        let usage = process.usage()?;
-        self.workers.push(Worker { process, config, store });
-        Ok(usage)
+        let worker = self.town.aggregators.first_mut().context("no aggregator")?;
+        let before = worker.says("listening");
+        worker.kill()?;
+        worker.restart()?;
+        worker.waits_for("listening", before + 1)?;
+        worker.usage()
     }
 
     /// Starts the first meter's agent, whose next reading is hours away, and looks at it after a while.
@@ -183,11 +153,12 @@ impl Town {
     ///
     /// If it does not start.
     pub(super) fn idle_agent(&self, pause: Duration) -> anyhow::Result<Usage> {
-        let keys = self.deployment.meters.first().context("no meter")?;
+        let Self { town, setup, .. } = self;
+        let keys = town.deployment.meters.first().context("no meter")?;
         let source =
             SourceConfig::Synthetic { seed: 1, index: 0, start: 0, slots: 96, slots_per_second: 1e-4 };
-        let config = self.deployment.write_meter(self.directory.path(), &self.setup, keys, &source)?;
-        let agent = Process::start("meter-agent", &config)?;
+        let config = town.deployment.write_meter(town.path(), setup, keys, &source)?;
+        let mut agent = Process::start(&std::env::current_exe()?, "meter-agent", &config, &[])?;
         std::thread::sleep(pause);
         let usage = agent.usage()?;
         agent.kill()?;
@@ -199,17 +170,12 @@ impl Town {
     /// # Errors
     ///
     /// If one had ended before, or a store is damaged.
-    pub(super) fn kill_and_count(self) -> anyhow::Result<u64> {
-        let mut stores = Vec::new();
-        for worker in self.workers {
-            worker.process.kill()?;
-            stores.push(worker.store);
-        }
-        let mut least = u64::MAX;
-        for (keys, path) in self.deployment.aggregators.iter().zip(stores) {
-            let mut store = FileStore::open(&path, CACHE)?;
-            let identity = self.deployment.aggregator_identity(keys);
-            let roster = self.deployment.roster.clone();
+    pub(super) fn kill_and_count(mut self) -> anyhow::Result<u64> {
+        self.town.aggregators.iter_mut().try_for_each(Process::kill)?;
+        let (deployment, mut least) = (&self.town.deployment, u64::MAX);
+        for (index, keys) in deployment.aggregators.iter().enumerate() {
+            let mut store = FileStore::open(&self.town.store(index), CACHE)?;
+            let (identity, roster) = (deployment.aggregator_identity(keys), deployment.roster.clone());
             let aggregator = Aggregator::open(identity, roster, Pace::default(), &mut store)?;
             least = least.min(aggregator.records());
         }
@@ -227,12 +193,6 @@ impl Used {
             load: self.load.since(before.load),
         }
     }
-}
-
-/// A port that is free now: the broker's file has to name one.
-pub(in crate::bench) fn free_address() -> anyhow::Result<std::net::SocketAddr> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port is free")?;
-    Ok(listener.local_addr()?)
 }
 
 /// The broker's settings: those of a deployment, and whoever may publish every meter's shares and read every receipt.

@@ -11,9 +11,11 @@ use deployment::Files;
 
 use super::page::{Page, root};
 use crate::oracle::Homes;
-use crate::process::{Process, wait_until};
+use lab::town::Process;
+
+use crate::process::wait_until;
 use crate::shell::{Shell, without_comment};
-use crate::town::{Town, free_address, write};
+use crate::town::{Kind, Town, free_address, write};
 
 /// Where the documentation's configurations are.
 fn packaging() -> PathBuf {
@@ -34,7 +36,7 @@ fn users(files: &Files, options: &[&str]) -> String {
 #[test]
 fn permissions_are_ours() {
     let directory = tempfile::tempdir().unwrap();
-    let (deployment, _, files) = write(directory.path(), &Homes::read(2), &[free_address()], false);
+    let (deployment, _, files) = write(directory.path(), &Homes::read(2), &[free_address()], Kind::Curve);
     let meter = deployment.meters[0].meter.to_string();
     let acl = fs::read_to_string(packaging().join("mosquitto.acl")).unwrap();
     let nats = users(&files, &["--nats"]);
@@ -105,7 +107,7 @@ fn beside(files: &Files) -> Shell {
 fn start(line: &str, home: &Path) -> Process {
     let words: Vec<&str> = line.split_whitespace().collect();
     let config = words.last().expect("a configuration");
-    Process::foreign(words[0], &home.join(config), &words[1..])
+    Process::foreign(words[0], &home.join(config), &words[1..]).unwrap()
 }
 
 /// What is to be installed is what `.ci/run` installs, and the tests here are what it runs.
@@ -146,8 +148,8 @@ pub(super) fn mosquitto_carries_a_town(page: &mut Page) {
     let mut town = Town::through(&[address], true, mosquitto);
     town.replayed(30);
     assert!(town.is_replaying());
-    town.broker.kill();
-    town.broker.restart();
+    town.broker.kill().unwrap();
+    town.broker.restart().unwrap();
     town.delivered();
     let mut sink = town.ask();
     town.is_exact(&mut sink);
@@ -185,13 +187,13 @@ pub(super) fn a_cluster_of_nats_server_carries_a_town(page: &mut Page) {
     let mut town = Town::through(&addresses, true, cluster);
     town.replayed(25);
     assert!(town.is_replaying());
-    town.nodes[0].kill();
+    town.nodes[0].kill().unwrap();
     town.replayed(60);
-    town.nodes[0].restart();
+    town.nodes[0].restart().unwrap();
     town.delivered();
     let mut sink = town.ask();
     town.observer.wait("a cut", |seen| seen.cuts > 0);
-    town.nodes[1].kill();
+    town.nodes[1].kill().unwrap();
     town.is_exact(&mut sink);
 }
 

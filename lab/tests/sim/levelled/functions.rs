@@ -1,11 +1,11 @@
 //! What is released is what plaintext arithmetic gives.
 
+use super::{WINDOW, World, curve, make_key, open, scene};
+use lab::levelled::{Scene, subject};
 use protocol::id::Hash;
 use protocol::levelled::function::Function;
 use protocol::levelled::plan::Profile;
-use utility_sink::sink::levelled::{Finding, Question};
-
-use crate::world::{Scene, WINDOW, World};
+use utility_sink::sink::levelled::Finding;
 
 /// How far values may be off: six deviations, and what squaring the mean adds for the variance over time.
 fn assert_near(function: &Function, finding: &Finding, wanted: &[f64], beside: f64) {
@@ -25,10 +25,10 @@ fn moments(values: &[f64]) -> [f64; 2] {
 }
 
 fn release_all(world: &mut World, key: Hash, group: usize, window: usize) {
-    let subject = [World::subject(group, u32::try_from(window).unwrap())];
-    let curve = world.curve(group, window);
+    let subject = [subject(group, u32::try_from(window).unwrap())];
+    let curve = curve(&world, group, window);
     let homes: Vec<Vec<i64>> =
-        world.homes[(group - 1) * world.scene.group..group * world.scene.group].to_vec();
+        world.loads[(group - 1) * world.scene.group..group * world.scene.group].to_vec();
     let at = |t: usize| -> Vec<f64> {
         homes.iter().map(|home| home[window * usize::from(WINDOW) + t] as f64).collect()
     };
@@ -49,7 +49,7 @@ fn release_all(world: &mut World, key: Hash, group: usize, window: usize) {
         ),
     ];
     for (function, wanted, beside) in cases {
-        let finding = world.find(key, &function, &subject, 60);
+        let finding = world.find(key, &function, &subject).unwrap();
         assert_eq!(finding.members, [u32::try_from(world.scene.group).unwrap()]);
         assert!(finding.differing.is_empty());
         assert_near(&function, &finding, &wanted, beside);
@@ -59,8 +59,8 @@ fn release_all(world: &mut World, key: Hash, group: usize, window: usize) {
 /// Six functions of two groups and windows under one key, in batches of half a window.
 #[test]
 fn every_function_of_a_medium_key_is_released() {
-    let mut world = World::new(Scene::default());
-    let key = world.make_key(60);
+    let mut world = open(scene());
+    let key = make_key(&mut world);
     release_all(&mut world, key, 1, 0);
     release_all(&mut world, key, 2, 1);
 }
@@ -69,9 +69,9 @@ fn every_function_of_a_medium_key_is_released() {
 #[test]
 fn batches_and_rosters_may_be_others() {
     for (aggregators, threshold, batch) in [(5, 3, 5), (3, 2, 1), (2, 2, 20)] {
-        let scene = Scene { aggregators, threshold, batch, homes: 3, ..Scene::default() };
-        let mut world = World::new(scene);
-        let key = world.make_key(120);
+        let scene = Scene { aggregators, threshold, batch, homes: 3, ..scene() };
+        let mut world = open(scene);
+        let key = make_key(&mut world);
         release_all(&mut world, key, 1, 1);
     }
 }
@@ -79,20 +79,15 @@ fn batches_and_rosters_may_be_others() {
 /// A light key gives sums and means, in a third of the bytes; and no more.
 #[test]
 fn a_light_key_gives_sums_and_means() {
-    let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
-    let key = world.make_key(60);
-    let subject = [World::subject(1, 0)];
-    let curve = world.curve(1, 0);
-    let finding = world.find(key, &Function::Sum, &subject, 60);
+    let mut world = open(Scene { profile: Profile::Light, homes: 3, ..scene() });
+    let key = make_key(&mut world);
+    let subject = [subject(1, 0)];
+    let curve = curve(&world, 1, 0);
+    let finding = world.find(key, &Function::Sum, &subject).unwrap();
     assert_near(&Function::Sum, &finding, &curve, 1.0);
-    let finding = world.find(key, &Function::Mean, &subject, 60);
+    let finding = world.find(key, &Function::Mean, &subject).unwrap();
     assert_near(&Function::Mean, &finding, &curve.iter().map(|s| s / 3.0).collect::<Vec<_>>(), 1.0);
-    let (function, subjects) = (Function::Variance, subject.to_vec());
-    let question = Question { key, function, subjects, members: 0 };
-    let refused = world.with_sink(|sink, now, store, rng| {
-        let asked = sink.ask_levelled(question, now, store, rng);
-        (asked.unwrap_err().to_string(), Vec::new())
-    });
+    let refused = world.ask(key, &Function::Variance, &subject).unwrap_err().to_string();
     assert!(refused.contains("larger profile"), "{refused}");
 }
 
@@ -107,16 +102,16 @@ fn maxima_and_minima_are_released() {
         group: 2,
         k: 2,
         batch: u32::from(WINDOW),
-        ..Scene::default()
+        ..scene()
     };
-    let mut world = World::new(scene);
-    let key = world.make_key(400);
+    let mut world = open(scene);
+    let key = make_key(&mut world);
     let full = 2.0 * f64::from(world.plan().full_scale);
     for (function, subjects, curves) in [
-        (Function::Max, [World::subject(1, 0), World::subject(2, 0)], [world.curve(1, 0), world.curve(2, 0)]),
-        (Function::Min, [World::subject(1, 0), World::subject(1, 1)], [world.curve(1, 0), world.curve(1, 1)]),
+        (Function::Max, [subject(1, 0), subject(2, 0)], [curve(&world, 1, 0), curve(&world, 2, 0)]),
+        (Function::Min, [subject(1, 0), subject(1, 1)], [curve(&world, 1, 0), curve(&world, 1, 1)]),
     ] {
-        let finding = world.find(key, &function, &subjects, 100);
+        let finding = world.find(key, &function, &subjects).unwrap();
         for (t, value) in finding.values.iter().enumerate() {
             let [a, b] = [0, 1].map(|i: usize| curves[i][t]);
             let wanted = if function == Function::Max { a.max(b) } else { a.min(b) };

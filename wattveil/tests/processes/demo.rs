@@ -1,18 +1,14 @@
 //! The demonstration as a person starts it: what it claims, and how it answers mistakes. README has more of them, which run
 //! with its commands.
 
-// So that lints know the helpers as tests too.
-#![cfg(test)]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
 
-#[path = "processes/alone.rs"]
-mod alone;
+use crate::process::{alone, wattveil};
 
 /// The acts of a demonstration with four aggregators, each with the rule that refuses it.
 const ACTS: [(&str, Option<&str>); 12] = [
@@ -31,21 +27,15 @@ const ACTS: [(&str, Option<&str>); 12] = [
 ];
 
 fn demo(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
-    command
-        .arg("demo")
-        .args(arguments)
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG")
-        // many developers have it set, and no person is to see one
-        .env("RUST_BACKTRACE", "1");
-    command.stdin(Stdio::null()).output().unwrap()
+    // many developers have it set, and no person is to see one
+    let mut command = wattveil(&[&["demo"], arguments].concat());
+    command.env("RUST_BACKTRACE", "1").output().unwrap()
 }
 
 /// A demonstration in which everything held; its report.
 #[track_caller]
 fn held(arguments: &[&str]) -> Value {
-    let _alone = alone::alone();
+    let _alone = alone();
     let Output { status, stdout, stderr } = demo(&[&["--json"], arguments].concat());
     let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     assert_eq!(status.code(), Some(0), "{stderr}{stdout}");
@@ -79,6 +69,11 @@ fn the_shipped_homes() {
     let kept = directory.path().join("kept");
     let report = held(&["--keep", kept.to_str().unwrap()]);
     assert_eq!(report["total_wh"], 12_838_123);
+    // counted by another program
+    let counted: Value = serde_json::from_str(include_str!("../../../data/expected_totals.json")).unwrap();
+    let counted = counted["fontana13_load_wh_60min_4w.csv"]["total_wh_per_meter"].as_object().unwrap();
+    let bills = report["bills"].as_array().unwrap();
+    assert!(bills.iter().map(|bill| &bill["energy_wh"]).eq(counted.values()), "{counted:?}");
     assert_eq!(
         (&report["aggregators"], &report["threshold"], &report["quorum"]),
         (&4.into(), &2.into(), &3.into())

@@ -1,12 +1,9 @@
 //! What a person who closes a period or asks a function is told when something can't be released: at once, without anybody to ask
 //! where the sink's own store, its configuration or the rules say it.
 
-#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -23,6 +20,9 @@ use store::{FileStore, Store, Table};
 use tempfile::TempDir;
 use utility_sink::sink::Bill;
 
+use crate::process::wattveil;
+use crate::town::free_address;
+
 /// A town of hours of which nothing runs: nobody listens at its broker's port.
 struct Town {
     home: TempDir,
@@ -35,18 +35,16 @@ impl Town {
         };
         let (meters, slots) = (with("--meters", "4"), with("--slot-minutes", "60"));
         let home = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let town = Self { home };
-        let line = format!("init town {meters} {slots} --broker 127.0.0.1:{port} {more}");
+        let line = format!("init town {meters} {slots} --broker {} {more}", free_address());
         let (ended_well, text) = town.says(&line);
         assert!(ended_well, "{text}");
         town
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wattveil"));
-        command.args(line.split_whitespace()).current_dir(self.home.path()).env("NO_COLOR", "1");
-        command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG").stdin(Stdio::null());
+        let mut command = wattveil(&line.split_whitespace().collect::<Vec<_>>());
+        command.current_dir(self.home.path());
         command
     }
 

@@ -1,15 +1,17 @@
 //! Loss, duplication, reordering, crashes at every step, and aggregators that are away: late, never wrong.
 
+use super::{World, curve, gate, make_key, open, scene};
+use lab::levelled::{Scene, subject};
+use lab::world::network::{Faults, Message, Name};
 use std::collections::BTreeMap;
 
 use protocol::levelled::function::Function;
 use protocol::levelled::plan::Profile;
 use protocol::topic::Topic;
-
-use crate::world::{Faults, Name, Scene, World};
+use protocol::unit::Moment;
 
 fn assert_sum(world: &World, finding: &utility_sink::sink::levelled::Finding) {
-    for (value, wanted) in finding.values.iter().zip(world.curve(1, 0)) {
+    for (value, wanted) in finding.values.iter().zip(curve(&world, 1, 0)) {
         assert!((value - wanted).abs() < 6.0 * finding.error, "{value} {wanted} ± {}", finding.error);
     }
 }
@@ -24,16 +26,17 @@ fn faults_delay_and_change_nothing() {
         let medium = seed % 4 == 3;
         let (profile, crash) = if medium { (Profile::Medium, 1) } else { (Profile::Light, 8) };
         let drop = if medium { 20 } else { [0, 50, 100][usize::try_from(seed % 3).unwrap()] };
-        let faults = Faults { drop, duplicate: 50, crash, reorder: true };
+        let until = Moment(u64::MAX);
+        let faults =
+            Faults { drop, duplicate: 50, crash, delay: 20, sessions: false, until, ..scene().faults };
         let (homes, group) = (3, 3);
-        let mut world =
-            World::new(Scene { profile, homes, group, faults, seed, batch: 16, ..Scene::default() });
-        let key = world.make_key(2_000);
-        let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 1_000);
+        let mut world = open(Scene { profile, homes, group, faults, seed, batch: 16, ..scene() });
+        let key = make_key(&mut world);
+        let finding = world.find(key, &Function::Sum, &[subject(1, 0)]).unwrap();
         assert_sum(&world, &finding);
         println!(
             "seed {seed}: {} messages, {} crashes, at {:?}",
-            world.transcript.len(),
+            world.witness.0.len(),
             world.crashes,
             world.now
         );
@@ -51,7 +54,7 @@ fn said_once(world: &World) -> bool {
     use protocol::signature::Unverified;
     let mut assembly = Assembly::default();
     let mut said: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (topic, payload) in &world.transcript {
+    for Message { topic, payload } in &world.witness.0 {
         let channel = topic.parse::<Topic>().unwrap().channel.to_string();
         if !channel.starts_with("levelled/make/") && !channel.starts_with("levelled/reply/") {
             continue;
@@ -85,30 +88,30 @@ fn said_once(world: &World) -> bool {
 /// set gives the same.
 #[test]
 fn another_active_set_opens() {
-    let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
-    let key = world.make_key(60);
+    let mut world = open(Scene { profile: Profile::Light, homes: 3, ..scene() });
+    let key = make_key(&mut world);
     for away in [0, 1, 3] {
-        world.parties.get_mut(&Name::Aggregator(away)).unwrap().away = true;
+        world.network.cut_off.insert(Name::Aggregator(away));
         // three of four are a quorum; who is away was to be in the first set
         let function = if away == 0 { Function::Sum } else { Function::Mean };
-        let subject = [World::subject(1, u32::from(away == 3))];
-        let finding = world.find(key, &function, &subject, 300);
+        let subject = [subject(1, u32::from(away == 3))];
+        let finding = world.find(key, &function, &subject).unwrap();
         assert!(!finding.opened_by.iter().any(|point| usize::from(u8::from(*point)) == away + 1));
-        world.parties.get_mut(&Name::Aggregator(away)).unwrap().away = false;
+        world.network.cut_off.remove(&Name::Aggregator(away));
     }
 }
 
 /// Who votes and then leaves is waited for, then passed over: its set is given up for the next.
 #[test]
 fn a_silent_member_is_passed_over() {
-    let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
-    let key = world.make_key(60);
+    let mut world = open(Scene { profile: Profile::Light, homes: 3, ..scene() });
+    let key = make_key(&mut world);
     // aggregator 1 says everything but answers
-    world.gate = Some(Box::new(|from, send| {
+    world.villainies.push(gate(|from, send| {
         let large = send.payload.len() > 4_000 && send.topic.to_string().contains("levelled/reply/");
         if from == Name::Aggregator(0) && large { Vec::new() } else { vec![send.clone()] }
     }));
-    let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 300);
+    let finding = world.find(key, &Function::Sum, &[subject(1, 0)]).unwrap();
     assert!(!finding.opened_by.iter().any(|point| u8::from(*point) == 1), "{:?}", finding.opened_by);
     assert_sum(&world, &finding);
 }
@@ -116,29 +119,29 @@ fn a_silent_member_is_passed_over() {
 /// Who dies between its commitment and what it committed to reveals it from its store.
 #[test]
 fn a_death_between_commitment_and_reveal_is_made_good() {
-    let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
-    world.parties.get_mut(&Name::Aggregator(3)).unwrap().away = true;
+    let mut world = open(Scene { profile: Profile::Light, homes: 3, ..scene() });
+    world.network.cut_off.insert(Name::Aggregator(3));
     let plan = world.plan();
-    let key = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
+    let key = world.plan_key(plan).unwrap();
     // the others have committed and wait for it
     world.idle(10);
     for index in 0..3 {
         let store = world.parties[&Name::Aggregator(index)].store.clone();
         world.restore(Name::Aggregator(index), store);
     }
-    world.parties.get_mut(&Name::Aggregator(3)).unwrap().away = false;
-    world.until("the key", 200, |world| world.sink().has_key(&key));
+    world.network.cut_off.remove(&Name::Aggregator(3));
+    world.until("the key", |world| world.sink().has_key(&key)).unwrap();
 }
 
 /// Without one aggregator there is no key, however long one waits; when it comes, there is.
 #[test]
 fn a_key_takes_all() {
-    let mut world = World::new(Scene { profile: Profile::Light, homes: 3, ..Scene::default() });
-    world.parties.get_mut(&Name::Aggregator(2)).unwrap().away = true;
+    let mut world = open(Scene { profile: Profile::Light, homes: 3, ..scene() });
+    world.network.cut_off.insert(Name::Aggregator(2));
     let plan = world.plan();
-    let key = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
+    let key = world.plan_key(plan).unwrap();
     world.idle(60);
     assert!(!world.sink().has_key(&key));
-    world.parties.get_mut(&Name::Aggregator(2)).unwrap().away = false;
-    world.until("the key", 200, |world| world.sink().has_key(&key));
+    world.network.cut_off.remove(&Name::Aggregator(2));
+    world.until("the key", |world| world.sink().has_key(&key)).unwrap();
 }

@@ -1,7 +1,11 @@
 //! What is asked, sent or answered against the rules is refused, and gives nothing.
 
+use super::{WINDOW, World, curve, gate, make_key, open, refused, scene, uploads};
 use grid::levelled::encryptor::Encryptor;
 use grid::levelled::setup::Setup;
+use lab::levelled::{FIRST, Scene, subject};
+use lab::world::Villainy;
+use lab::world::network::{Message, Name};
 use protocol::id::{Hash, MeterId, QueryId};
 use protocol::levelled::blob::Blob;
 use protocol::levelled::direction::{Ask, Direction, DirectionStep, Open};
@@ -23,11 +27,9 @@ use serde_bytes::ByteBuf;
 use store::{Store as _, Table};
 use utility_sink::sink::levelled::finding::wrong_sets_of;
 
-use crate::world::{FIRST, Gate, Name, Scene, WINDOW, World};
-
 fn town() -> (World, Hash) {
-    let mut world = World::new(Scene { profile: Profile::Light, ..Scene::default() });
-    let key = world.make_key(60);
+    let mut world = open(Scene { profile: Profile::Light, ..scene() });
+    let key = make_key(&mut world);
     (world, key)
 }
 
@@ -48,7 +50,7 @@ fn direct(world: &mut World, request: u8, step: DirectionStep) -> Hash {
 /// What the aggregators replied to a request.
 fn replies(world: &World, request: u8) -> Vec<Signed<Reply>> {
     let (mut assembly, mut found) = (Assembly::default(), Vec::new());
-    for (topic, payload) in &world.transcript {
+    for Message { topic, payload } in &world.witness.0 {
         if !topic.contains("levelled/reply/") {
             continue;
         }
@@ -66,7 +68,7 @@ fn votes(world: &World, request: u8) -> usize {
 }
 
 fn sum(key: Hash, window: u32) -> DirectionStep {
-    DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: vec![World::subject(1, window)] })
+    DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: vec![subject(1, window)] })
 }
 
 fn holdings(world: &World, request: u8) -> Vec<Member> {
@@ -81,13 +83,14 @@ fn holdings(world: &World, request: u8) -> Vec<Member> {
 #[test]
 fn a_wrong_decryption_is_noticed() {
     for confirm in [true, false] {
-        let mut world = World::new(Scene { profile: Profile::Light, homes: 3, confirm, ..Scene::default() });
-        let key = world.make_key(60);
-        world.gate = Some(liar(&world));
-        let id = world.ask(key, &Function::Sum, &[World::subject(1, 0)]);
-        world.until("the values", 400, |world| world.finding(id).is_some());
+        let mut world = open(Scene { profile: Profile::Light, homes: 3, confirm, ..scene() });
+        let key = make_key(&mut world);
+        let liar = liar(&world);
+        world.villainies.push(liar);
+        let id = world.ask(key, &Function::Sum, &[subject(1, 0)]).unwrap();
+        world.until("the values", |world| world.finding(id).is_some()).unwrap();
         let finding = world.finding(id).unwrap();
-        let curve = world.curve(1, 0);
+        let curve = curve(&world, 1, 0);
         let right = finding
             .values
             .iter()
@@ -103,11 +106,11 @@ fn a_wrong_decryption_is_noticed() {
 
 /// Aggregator 1 decrypts wrongly: it adds an eighth of full scale to every slot. The utility hears no vote of aggregator 4, so that
 /// aggregators 1 and 2 are the first to be asked.
-fn liar(world: &World) -> Gate {
+fn liar(world: &World) -> Villainy {
     let (sink, roster) = (world.deployment.sink_identity(), world.deployment.roster.clone());
     let (key, setup) = (world.deployment.aggregators[0].key.clone(), Setup::new(&world.plan()).unwrap());
     let (mut assembly, mut rng) = (Assembly::default(), ChaCha20Rng::seed_from_u64(7));
-    Box::new(move |from, send| {
+    gate(move |from, send| {
         let topic = send.topic.to_string();
         let theirs = matches!(from, Name::Aggregator(0 | 3)) && topic.contains("levelled/reply/");
         if !theirs {
@@ -170,14 +173,14 @@ fn nothing_is_there_to_subtract() {
     assert_eq!(all.len(), 3);
     // a group below k
     direct(&mut world, 1, DirectionStep::Cut(vec![all[..2].to_vec()]));
-    assert_eq!((votes(&world, 1), world.refused(Rule::GroupSize)), (0, true));
+    assert_eq!((votes(&world, 1), refused(&world, Rule::GroupSize)), (0, true));
     // a member of the other group in the set
-    let other = vec![World::subject(2, 0)];
+    let other = vec![subject(2, 0)];
     direct(&mut world, 2, DirectionStep::Ask(Ask { key, function: Function::Sum, subjects: other }));
     let mut mixed = [&all[..2], &holdings(&world, 2)[..2]].concat();
     mixed.sort_by_key(|member| member.meter);
     direct(&mut world, 1, DirectionStep::Cut(vec![mixed]));
-    assert_eq!((votes(&world, 1), world.refused(Rule::ForeignGroup)), (0, true));
+    assert_eq!((votes(&world, 1), refused(&world, Rule::ForeignGroup)), (0, true));
     // one member twice
     let mut twice = all.clone();
     twice.push(all[2].clone());
@@ -187,7 +190,7 @@ fn nothing_is_there_to_subtract() {
     let mut part = all.clone();
     part[0].uploads.pop();
     direct(&mut world, 1, DirectionStep::Cut(vec![part]));
-    assert_eq!((votes(&world, 1), world.refused(Rule::MemberSet)), (0, true));
+    assert_eq!((votes(&world, 1), refused(&world, Rule::MemberSet)), (0, true));
     // the set as it is
     direct(&mut world, 1, DirectionStep::Cut(vec![all.clone()]));
     assert_eq!(votes(&world, 1), 4);
@@ -195,30 +198,30 @@ fn nothing_is_there_to_subtract() {
     direct(&mut world, 3, ask);
     assert_eq!(holdings(&world, 3), all);
     direct(&mut world, 3, DirectionStep::Cut(vec![all]));
-    assert_eq!((votes(&world, 3), world.refused(Rule::AlreadyReleased)), (0, true));
+    assert_eq!((votes(&world, 3), refused(&world, Rule::AlreadyReleased)), (0, true));
 }
 
 /// Once a set is fixed for a group and window, another function of it gets no other set - of a larger group, so that k is no help.
 #[test]
 fn one_group_and_window_has_one_set() {
-    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, ..Scene::default() };
-    let mut world = World::new(scene);
-    let key = world.make_key(60);
+    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, ..scene() };
+    let mut world = open(scene);
+    let key = make_key(&mut world);
     let ask = sum(key, 0);
     direct(&mut world, 1, ask);
     let all = holdings(&world, 1);
     assert_eq!(all.len(), 4);
     direct(&mut world, 1, DirectionStep::Cut(vec![all.clone()]));
     assert_eq!(votes(&world, 1), 4);
-    let mean = Ask { key, function: Function::Mean, subjects: vec![World::subject(1, 0)] };
+    let mean = Ask { key, function: Function::Mean, subjects: vec![subject(1, 0)] };
     direct(&mut world, 2, DirectionStep::Ask(mean));
     direct(&mut world, 2, DirectionStep::Cut(vec![all[1..].to_vec()]));
-    assert_eq!((votes(&world, 2), world.refused(Rule::MemberSet)), (0, true));
+    assert_eq!((votes(&world, 2), refused(&world, Rule::MemberSet)), (0, true));
     // also under a second key: the slots are in a release already
     let nonce = QueryId::from([8; 16]);
     let plan = protocol::levelled::plan::Plan { nonce, ..world.plan() };
-    let second = world.with_sink(|sink, now, store, _| sink.plan_key(plan, now, store).unwrap());
-    world.until("the second key", 60, |world| world.sink().has_key(&second));
+    let second = world.plan_key(plan).unwrap();
+    world.until("the second key", |world| world.sink().has_key(&second)).unwrap();
     let before = world.refusals.len();
     let ask = sum(second, 0);
     direct(&mut world, 3, ask);
@@ -291,15 +294,14 @@ fn nothing_is_opened_without_a_certificate() {
 /// A key is used for as many openings as it was planned for.
 #[test]
 fn keys_are_exhausted() {
-    let mut world =
-        World::new(Scene { profile: Profile::Light, log_openings: 0, homes: 3, ..Scene::default() });
-    let key = world.make_key(60);
-    let subject = [World::subject(1, 0)];
-    world.find(key, &Function::Sum, &subject, 60);
-    let id = world.ask(key, &Function::Mean, &subject);
+    let mut world = open(Scene { profile: Profile::Light, log_openings: 0, homes: 3, ..scene() });
+    let key = make_key(&mut world);
+    let subject = [subject(1, 0)];
+    world.find(key, &Function::Sum, &subject).unwrap();
+    let id = world.ask(key, &Function::Mean, &subject).unwrap();
     world.idle(60);
     // two sets of two have opened one result each: nobody of them opens another
-    assert!(world.refused(Rule::Exhausted));
+    assert!(refused(&world, Rule::Exhausted));
     let opened = world.finding(id);
     assert!(opened.is_none_or(|finding| finding.opened_by == [3, 4].map(|i| Point::try_from(i).unwrap())));
 }
@@ -342,7 +344,7 @@ fn bad_uploads_are_refused() {
         store::Store::get(store, Table("levelled-blob"), &name).unwrap().unwrap()
     };
     let held = slots(0, 4);
-    let before = world.levelled_held(0);
+    let before = uploads(&world, 0);
     let cases = [
         (Rule::Ciphertext, slots(5, 4), transparent, 0),
         (Rule::Ciphertext, slots(6, 4), foreign, 0),
@@ -364,9 +366,9 @@ fn bad_uploads_are_refused() {
         sends.extend(Blob::parts(&ciphertext).into_iter().map(|part| Outgoing::new(data.clone(), part)));
         world.publish(Name::Meter(0), sends);
         world.idle(2);
-        assert!(world.refused(rule), "{rule} for {slots}: {:?}", world.refusals);
+        assert!(refused(&world, rule), "{rule} for {slots}: {:?}", world.refusals);
     }
-    assert_eq!(world.levelled_held(0), before, "nothing of it is held");
+    assert_eq!(uploads(&world, 0), before, "nothing of it is held");
     // and the good one, for slots of its own, is taken
     let upload = Upload { key, meter, slots: slots(11, 4), ciphertext: Blob::of(&good) };
     let signed = Signed::sign(upload, &world.deployment.meters[0].key, &world.deployment.roster.context());
@@ -376,7 +378,7 @@ fn bad_uploads_are_refused() {
     sends.extend(Blob::parts(&good).into_iter().map(|part| Outgoing::new(data.clone(), part)));
     world.publish(Name::Meter(0), sends);
     world.idle(2);
-    assert_eq!(world.levelled_held(0), before + 1);
+    assert_eq!(uploads(&world, 0), before + 1);
     // of two that overlap and are on their way together, one is taken
     let both = [(0, 4), (2, 6)].map(|(from, to)| {
         let first = (FIRST + 12) * u32::from(WINDOW);
@@ -394,7 +396,7 @@ fn bad_uploads_are_refused() {
     let sends = heads.chain(parts.map(|part| Outgoing::new(data.clone(), part))).collect();
     world.publish(Name::Meter(0), sends);
     world.idle(2);
-    assert_eq!((world.levelled_held(0), world.refused(Rule::Equivocation)), (before + 2, true));
+    assert_eq!((uploads(&world, 0), refused(&world, Rule::Equivocation)), (before + 2, true));
 }
 
 /// A request of an older roster, named again under the next one, stops no aggregator and gives nothing.
@@ -417,10 +419,10 @@ fn old_requests_under_a_new_roster_stop_nobody() {
         let store = world.parties[&name].store.clone();
         world.restore(name, store);
     }
-    world.transcript.clear();
+    world.witness.0.clear();
     world.refusals.clear();
     direct(&mut world, 1, DirectionStep::Cut(vec![all[1..].to_vec()]));
-    assert_eq!((votes(&world, 1), world.refused(Rule::SplitView)), (0, true), "{:?}", world.refusals);
+    assert_eq!((votes(&world, 1), refused(&world, Rule::SplitView)), (0, true), "{:?}", world.refusals);
 }
 
 /// An aggregator that computes another result is found out: its set gives nothing, the next one does, and it is named.
@@ -431,7 +433,7 @@ fn a_result_that_differs_is_not_opened() {
     let (roster, signer) = (world.deployment.roster.clone(), world.deployment.aggregators[0].key.clone());
     let sink = world.deployment.sink_identity().box_keys.remove(0);
     let mut assembly = Assembly::default();
-    world.gate = Some(Box::new(move |from, send| {
+    world.villainies.push(gate(move |from, send| {
         let text = send.topic.to_string();
         if from == Name::Aggregator(3) && text.contains("levelled/reply/") {
             // so that aggregator 1 is among the voters, and in the first set
@@ -452,9 +454,9 @@ fn a_result_that_differs_is_not_opened() {
         let lie = Reply { step: ReplyStep::Answer(lie.unwrap()), ..(*reply).clone() };
         Outgoing::parts(&send.topic, Signed::sign(lie, &signer, &roster.context()).bytes())
     }));
-    let finding = world.find(key, &Function::Sum, &[World::subject(1, 0)], 300);
+    let finding = world.find(key, &Function::Sum, &[subject(1, 0)]).unwrap();
     assert_eq!(finding.differing, [Point::try_from(1).unwrap()]);
-    for (value, wanted) in finding.values.iter().zip(world.curve(1, 0)) {
+    for (value, wanted) in finding.values.iter().zip(curve(&world, 1, 0)) {
         assert!((value - wanted).abs() < 6.0 * finding.error);
     }
 }
@@ -464,10 +466,10 @@ fn a_result_that_differs_is_not_opened() {
 fn a_restored_ledger_votes_no_more() {
     let (mut world, key) = town();
     let backups: Vec<_> = (0..4).map(|i| world.parties[&Name::Aggregator(i)].store.clone()).collect();
-    world.find(key, &Function::Sum, &[World::subject(1, 0)], 60);
+    world.find(key, &Function::Sum, &[subject(1, 0)]).unwrap();
     // the utility says the first release's opening again to one who voted for it
     let (mut assembly, mut opening) = (Assembly::default(), None);
-    for (topic, payload) in &world.transcript {
+    for Message { topic, payload } in &world.witness.0 {
         if topic.ends_with("levelled/direction")
             && let Ok(Some(document)) = assembly.take(topic, payload)
             && let Ok(direction) = Unverified::<Direction>::parse(&document)
@@ -483,8 +485,8 @@ fn a_restored_ledger_votes_no_more() {
     let topic = topic(&world, LevelledChannel::Direction);
     world.publish(Name::Sink, Outgoing::parts(&topic, &opening));
     world.idle(2);
-    let id = world.ask(key, &Function::Mean, &[World::subject(1, 0)]);
-    world.until("the mean", 100, |world| world.finding(id).is_some());
+    let id = world.ask(key, &Function::Mean, &[subject(1, 0)]).unwrap();
+    world.until("the mean", |world| world.finding(id).is_some()).unwrap();
     let by_voter = world.refusals.iter().filter(|(name, _)| *name == Name::Aggregator(voter));
     let rollbacks = by_voter.filter(|(_, refusal)| refusal.rule == Rule::LedgerRollback).count();
     assert!(rollbacks >= 2, "once for the opening, once for the next cut: {:?}", world.refusals);
@@ -496,9 +498,9 @@ fn a_restored_ledger_votes_no_more() {
 /// A member that is left out of one window only does not stand alone: all bills less all curves would be what it used in that window.
 #[test]
 fn bills_less_curves_are_nobodys_window() {
-    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..Scene::default() };
-    let mut world = World::new(scene);
-    let key = world.make_key(60);
+    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..scene() };
+    let mut world = open(scene);
+    let key = make_key(&mut world);
     // the first window with everybody, the second without home 0: both sets have k members
     let mut curves = Vec::new();
     for (request, window, left_out) in [(1, 0, 0), (2, 1, 1)] {
@@ -511,14 +513,16 @@ fn bills_less_curves_are_nobodys_window() {
         let member = |home: &usize| set.iter().any(|m| m.meter == world.deployment.meters[*home].meter);
         let span = window as usize * usize::from(WINDOW)..(window as usize + 1) * usize::from(WINDOW);
         // what the opening of this set tells the utility
-        let curve: i64 = homes.filter(member).flat_map(|home| &world.homes[home][span.clone()]).sum();
+        let curve: i64 = homes.filter(member).flat_map(|home| &world.loads[home][span.clone()]).sum();
         curves.push((votes(&world, request) >= 3).then_some(curve));
     }
     // the register difference of every home over both windows
     let period =
         SlotRange::new(Slot(FIRST * u32::from(WINDOW)), Slot((FIRST + 2) * u32::from(WINDOW))).unwrap();
     let meters: Vec<_> = world.deployment.meters.iter().map(|keys| keys.meter).collect();
-    world.with_sink(|sink, now, store, rng| sink.ask_bills(period, &[], &meters, now, store, rng).unwrap());
+    world
+        .with_sink(|sink, now, store, rng| sink.ask_bills(period, &[], &meters, now, store, rng).unwrap())
+        .unwrap();
     for _ in 0..400 {
         world.idle(1);
     }
@@ -536,28 +540,29 @@ fn bills_less_curves_are_nobodys_window() {
         all
     };
     let alone = sorted[0].1;
-    let window: i64 = world.homes[alone][usize::from(WINDOW)..].iter().sum();
+    let window: i64 = world.loads[alone][usize::from(WINDOW)..].iter().sum();
     assert_ne!(difference, window, "home {alone} used {window} Wh in the second window");
 }
 
 /// A bill that would tell something beside mode `levelled` is not released, and the utility learns by which rule.
 #[test]
 fn a_bill_beside_levelled_is_refused_by_its_rule() {
-    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..Scene::default() };
-    let mut world = World::new(scene);
-    let key = world.make_key(60);
-    world.find(key, &Function::Sum, &[World::subject(1, 0)], 60);
+    let scene = Scene { profile: Profile::Light, homes: 4, group: 4, bill_days: 0, ..scene() };
+    let mut world = open(scene);
+    let key = make_key(&mut world);
+    world.find(key, &Function::Sum, &[subject(1, 0)]).unwrap();
     // half of the window: less the curve it would be the other half
     let first = FIRST * u32::from(WINDOW);
     let period = SlotRange::new(Slot(first), Slot(first + u32::from(WINDOW) / 2)).unwrap();
     let meters: Vec<_> = world.deployment.meters.iter().map(|keys| keys.meter).collect();
     let id = world
-        .with_sink(|sink, now, store, rng| sink.ask_bills(period, &[], &meters, now, store, rng).unwrap());
+        .with_sink(|sink, now, store, rng| sink.ask_bills(period, &[], &meters, now, store, rng).unwrap())
+        .unwrap();
     let kept = |world: &World| {
         let store = &world.parties[&Name::Sink].store;
         store.get(Table("unbilled"), id.as_bytes()).unwrap()
     };
-    world.until("a reason", 400, |world| kept(world).is_some());
+    world.until("a reason", |world| kept(world).is_some()).unwrap();
     let unbilled: Vec<(MeterId, Rule)> = wire::decode(&kept(&world).unwrap()).unwrap();
     let wanted: Vec<(MeterId, Rule)> = meters.iter().map(|meter| (*meter, Rule::Differencing)).collect();
     assert_eq!(unbilled, wanted);
