@@ -6,7 +6,7 @@ use protocol::record::MAX_BATCH;
 use protocol::unit::Moment;
 use rand::CryptoRng;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::MeterError;
 
@@ -24,7 +24,7 @@ pub struct Pace {
     #[serde(with = "humantime_serde")]
     pub resend_last: Duration,
     /// How long a record stays in the outbox at most.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "humantime_serde::deserialize", serialize_with = "whole_days")]
     pub retention: Duration,
 }
 
@@ -43,6 +43,16 @@ fn batch_slots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Err
     let slots = u32::deserialize(deserializer)?;
     let fits = (1..=MAX_BATCH).contains(&(slots as usize));
     if fits { Ok(slots) } else { Err(D::Error::custom(MeterError::BatchSlots(slots))) }
+}
+
+/// Writes whole days as days, where months and years have no fixed length.
+fn whole_days<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    let days = duration.as_secs() / 86_400;
+    if *duration == Duration::from_secs(days * 86_400) {
+        serializer.serialize_str(&format!("{days}d"))
+    } else {
+        humantime_serde::serialize(duration, serializer)
+    }
 }
 
 /// When a message is to be sent again.
