@@ -64,7 +64,9 @@ impl Endpoint {
         let mut settings = Settings { others, ..Settings::new(host, port, client_id) };
         if let Some(user) = &self.user {
             let password = match &self.password_file {
-                Some(file) => file::read_secret(&directory.join(file), first_line)?,
+                Some(file) => file::read_secret(&directory.join(file), |text| {
+                    Ok::<_, Infallible>(text.lines().next().unwrap_or_default().to_owned())
+                })?,
                 None => String::new(),
             };
             settings.login = Some(Login { user: user.clone(), password });
@@ -72,8 +74,4 @@ impl Endpoint {
         settings.tls = self.tls.as_ref().map(|files| Tls::load(directory, files)).transpose()?;
         Ok(settings)
     }
-}
-
-fn first_line(text: &str) -> Result<String, Infallible> {
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
