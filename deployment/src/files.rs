@@ -275,6 +275,10 @@ impl Deployment {
     }
 
     /// Writes what the sink needs; gives its configuration file.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
     pub fn write_sink(&self, directory: &Path, setup: &Setup) -> anyhow::Result<PathBuf> {
         let home = self.write_party(&directory.join("sink"))?;
         file::write_secret(&home.join("sign.key"), self.utility.to_text().as_bytes())?;
@@ -302,6 +306,10 @@ impl Deployment {
     }
 
     /// Writes what a meter needs; gives its configuration file.
+    ///
+    /// # Errors
+    ///
+    /// If a file can't be written or is there already.
     pub fn write_meter(
         &self,
         directory: &Path,

@@ -157,7 +157,6 @@ fn matches(filter: &str, topic: &str) -> bool {
     for level in filter.split('/') {
         match (level, levels.next()) {
             ("#", _) => return true,
-            (_, None) => return false,
             ("+", Some(_)) => (),
             (level, Some(found)) if level == found => (),
             _ => return false,

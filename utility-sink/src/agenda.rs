@@ -102,15 +102,14 @@ pub async fn run(
     }
     for release in &config.releases {
         let name = release.name().to_owned();
-        let allowed = match IntervalWatch::of(release, sink.roster())? {
-            Some(watch) => watch.check(&sink, &store, &mut rng)?.map(|()| agenda.watches.push(watch)),
-            None => {
-                let context = Context { published: &published, configured: &configured };
-                ask_once(release, &context, &mut sink, &mut store, &mut rng)?.map(|id| {
-                    configured.insert(id);
-                    agenda.queries.push((name.clone(), id));
-                })
-            }
+        let allowed = if let Some(watch) = IntervalWatch::of(release, sink.roster())? {
+            watch.check(&sink, &store, &mut rng)?.map(|()| agenda.watches.push(watch))
+        } else {
+            let context = Context { published: &published, configured: &configured };
+            ask_once(release, &context, &mut sink, &mut store, &mut rng)?.map(|id| {
+                configured.insert(id);
+                agenda.queries.push((name.clone(), id));
+            })
         };
         if let Err(refusal) = allowed {
             warn!(release = name, rule = refusal.rule.name(), "not asked: {}", refusal.detail);

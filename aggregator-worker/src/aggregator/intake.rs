@@ -38,6 +38,7 @@ const AHEAD: u64 = 900;
 pub(super) const HELD: &str = "it is stored already; its receipt is sent again";
 
 /// A message that is refused as such: its meter is to be told.
+#[expect(clippy::unnecessary_wraps, reason = "it is the whole return value of a function that refuses")]
 pub(super) fn refuse<E>(rule: Rule, detail: impl fmt::Display) -> Result<Result<(), Refusal>, E> {
     Ok(Err(Refusal::new(rule, detail)))
 }
