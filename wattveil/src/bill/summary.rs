@@ -149,7 +149,7 @@ impl Closing {
         let next = self.zoned(billed.end()).map(|end| end.date());
         let Some(end) = next.and_then(|next| self.shortest_to(next, after)) else { return String::new() };
         let Some(next) = next else { return String::new() };
-        let when = if end <= self.today { "type".to_owned() } else { format!("type from {end} on") };
+        let when = if end <= self.today { "type".to_owned() } else { format!("from {end} on, type") };
         let left = if billed.end() < self.period.end() {
             let days = self.policy.bill_days;
             format!(
@@ -244,8 +244,8 @@ fn reason(row: &MeterRow, known: &Facts<'_>) -> String {
                 Stop::Done => "It has ended".to_owned(),
             };
             format!(
-                "{why} while it waited for {what}. Check that every party is up (wattveil status). Then type the same again: the \
-                 open question continues."
+                "{why} while it waited for {what}. Check that every party is up (wattveil status). Type the same again: the open \
+                 question continues."
             )
         }
         Some(State::Ended) => "Its answers do not agree yet. The sink accepts late answers.".to_owned(),

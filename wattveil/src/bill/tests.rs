@@ -146,7 +146,7 @@ fn bills_of_other_days_are_not_counted() {
         &[
             "1 of 3 meters have their bill, 7 Wh in all",
             "2 bills of other days, from 2024-10-08T00:00:00+00:00 to 2024-11-02T04:00:00+00:00, 14 Wh in all: two, three.",
-            "type from 2024-12-01 on --period 2024-11-02..2024-12-01; to see these bills, type --period 2024-10-08..2024-11-03",
+            "from 2024-12-01 on, type --period 2024-11-02..2024-12-01; to see these bills, type --period 2024-10-08..2024-11-03",
         ],
     );
     assert!(!closed && !text.contains("No bill"), "{text}");

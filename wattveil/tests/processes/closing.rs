@@ -184,7 +184,7 @@ fn a_selection_that_is_too_small_is_not_asked() {
         false,
         &format!("{BILL} 2024-10 --meters one.csv"),
         &[
-            "rule tariff-meters: 1 meter is in the query; a tariff needs at least 3",
+            "(rule tariff-meters): 1 meter is in the query; a tariff needs at least 3",
             "type it without --group and --meters",
         ],
     );
@@ -234,7 +234,7 @@ fn a_running_sink_is_blamed_only_if_it_runs() {
     for (line, words) in [
         (
             format!("{ask} --function variance"),
-            &["rule function: variance needs a key of profile medium"][..],
+            &["(rule function): variance needs a key of profile medium"][..],
         ),
         (
             ask.replace("group-1", "group-9"),
