@@ -1,12 +1,9 @@
-//! wattveil: the command, and the only place that knows all parties.
+//! The commands that people install: every operator's command.
 //!
-//! [`deployment`] makes a whole deployment at once, [`demo`] runs one before your eyes, [`mod@bench`] says what it costs;
-//! [`analytics`] shows what was released, [`tap`] what the broker carries, [`levelled`] plays mode `levelled` in
-//! memory, [`account`] counts what roles do.
-//!
-//! For people who run one: [`init`] makes its [`directory`], [`enrol`] and [`adopt`] add a meter, [`revoke`] ends one, [`rotate`] gives
-//! everybody the next roster, [`check`] says what is wrong and what to type, [`explain`] who can learn what, [`bill`] closes a period,
-//! [`ask`] has functions computed under encryption, [`status`] shows who is well.
+//! [`init`] makes a deployment's directory and [`run`] starts all its roles on this machine. [`enrol`] and [`adopt`] add a meter,
+//! [`revoke`] ends one, [`rotate`] gives everybody the next roster. [`check`] says what is wrong and what to type, [`explain`] who can
+//! learn what, [`status`] who is up. [`bill`] closes a period and [`ask`] requests functions of mode `levelled`; [`statistics`] shows
+//! what was released, [`tap`] what the broker carries.
 
 pub mod adopt;
 pub mod ask;
