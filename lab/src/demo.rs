@@ -4,18 +4,20 @@
 //! can be killed for real; the sink and the agents run in this process, on connections of their own.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context as _;
+use meter_agent::source::Series;
 use protocol::hpke_box::Suite;
 use protocol::levelled::plan::Profile;
 use protocol::policy::Policy;
-use protocol::unit::Timestamp;
+use protocol::unit::{SlotLength, Timestamp};
 
 use self::homes::Homes;
+use self::narrator::Narrator;
 use self::play::Play;
 use self::report::Report;
-use deployment::{Deployment, Plan};
+use deployment::Plan;
 
 mod attack;
 mod cast;
@@ -23,8 +25,10 @@ mod grid_act;
 pub mod grid_report;
 mod homes;
 mod intake_acts;
+mod kept;
 pub mod levelled_act;
 mod liar;
+mod narrator;
 mod observer;
 mod play;
 mod release_acts;
@@ -57,9 +61,6 @@ impl Options {
     }
 }
 
-/// The tariffs of every bill, as their author wrote them: a flat one and one by time of use.
-const TARIFFS: [&str; 2] = [deployment::FLAT_TARIFF, deployment::TIME_OF_USE_TARIFF];
-
 /// The most homes in a group, and in one query.
 const GROUP: usize = 48;
 
@@ -70,65 +71,107 @@ const GROUP_UNDER_ONE_KEY: usize = 15;
 const VICTIM: usize = 2;
 const LIAR: usize = 1;
 
-/// Runs a demonstration in `directory`.
-///
-/// # Errors
-///
-/// If a part of it could not be run; a claim that does not hold is in the report.
-pub async fn run(options: &Options, directory: &Path) -> anyhow::Result<Report> {
-    let began = Instant::now();
-    let homes = Homes::load(options.data.as_deref(), options.meters)?;
-    let mut dice = runtime::entropy()?;
-    let plan = plan(&homes, options)?;
-    let deployment = Arc::new(Deployment::create(&plan, &mut dice)?);
-    let mut play = Play::open(deployment, homes, options, directory, dice).await?;
-    play.replay().await?;
-    play.bills_with_one_down().await?;
-    play.attacks_at_intake().await?;
-    play.everyone_back().await?;
-    play.bills_with_a_liar().await?;
-    play.refused_queries().await?;
-    play.curves().await?;
-    let mut report = play.close().await?;
-    if options.shows_grid() {
-        report.grid = Some(grid_act::run(options, directory, runtime::entropy()?).await?);
-        let act = || levelled_act::run(Profile::Medium, GROUP_UNDER_ONE_KEY);
-        report.levelled = Some(tokio::task::spawn_blocking(act).await??);
-    }
-    report.seconds = began.elapsed().as_secs_f64();
-    Ok(report)
+/// How long rosters and certificates are valid, in seconds: a kept deployment can be started again for two years.
+const VALIDITY: u64 = 730 * 86_400;
+
+/// What a person asked for, once it is certain that it can be shown.
+#[derive(Debug)]
+pub struct Demonstration {
+    options: Options,
+    homes: Homes,
+    plan: Plan,
 }
 
-/// A deployment that fits the homes: the production policy, as far as there are homes and days for it.
-fn plan(homes: &Homes, options: &Options) -> anyhow::Result<Plan> {
-    let count = homes.series.len();
-    let groups = count.div_ceil(GROUP);
-    let production = Policy::production();
-    let per_query = half_sizes(count).into_iter().min().unwrap_or(1);
-    let policy = Policy {
-        k: production.k.min(u16::try_from(count / groups)?),
-        bill_days: production.bill_days.min(u16::try_from(homes.days())?),
-        smallest_cell: production.smallest_cell.min(u16::try_from(homes.slots() / 26)?.max(1)),
-        tariff_meters: production.tariff_meters.min(u16::try_from(per_query)?),
-        // the replay's data may be years old
-        late_grace: u32::MAX,
-        // the homes' curve is asked for as a whole, after their bills
-        grid_interval: 0,
-        ..production
-    };
-    let now = runtime::now::<Timestamp>();
-    Ok(Plan {
-        name: "demo".into(),
+impl Demonstration {
+    /// Reads the homes and checks that what was asked for can be shown. Nothing is started or written.
+    ///
+    /// # Errors
+    ///
+    /// What was expected, and what to type instead.
+    pub fn new(options: Options) -> anyhow::Result<Self> {
+        let (n, t) = (options.aggregators, options.threshold);
+        anyhow::ensure!(
+            t <= n,
+            "expected a threshold of at most {n}, the number of aggregators; found {t}; type --threshold {n} or --aggregators {t}"
+        );
+        let homes = Homes::load(options.data.as_deref(), options.meters)?;
+        // store, two connections, and the broker's end of them
+        let files = 5 * homes.series.len() as u64 + 200;
+        let limit =
+            rlimit::increase_nofile_limit(files).context("cannot find out how many files may be open")?;
+        anyhow::ensure!(
+            limit >= files,
+            "{} homes need {files} open files, and this machine allows {limit}; type --meters {} or fewer",
+            homes.series.len(),
+            limit.saturating_sub(200) / 5
+        );
+        let plan = homes.plan(&options)?;
+        Ok(Self { options, homes, plan })
+    }
+
+    /// Runs in `directory`, which is empty.
+    ///
+    /// # Errors
+    ///
+    /// If a part of it could not be run; a claim that does not hold is in the report.
+    pub async fn run(self, directory: &Path) -> anyhow::Result<Report> {
+        let narrator = Narrator::new(self.options.quiet);
+        let report = self.play(directory, &narrator).await;
+        narrator.end();
+        report
+    }
+
+    async fn play(self, directory: &Path, narrator: &Narrator) -> anyhow::Result<Report> {
+        let Self { options, homes, plan } = self;
+        let began = Instant::now();
+        narrator.say(&homes.origin);
+        let town = plan.homes.clone();
+        let mut play = Play::open(plan, homes, &options, directory, narrator).await?;
+        play.replay().await?;
+        play.bills_with_one_down().await?;
+        play.attacks_at_intake().await?;
+        play.everyone_back().await?;
+        play.bills_with_a_liar().await?;
+        play.refused_queries().await?;
+        play.curves().await?;
+        let mut report = play.close().await?;
+        if options.shows_grid() {
+            report.grid = Some(grid_act::run(&options, directory, narrator).await?);
+            let say = narrator.clone();
+            let act =
+                move || levelled_act::run(Profile::Medium, GROUP_UNDER_ONE_KEY, |what| say.begin(what, 0));
+            report.levelled = Some(tokio::task::spawn_blocking(act).await??);
+            narrator.say("Mode levelled: every function of encrypted loads opened and compared");
+        }
+        report.seconds = began.elapsed().as_secs_f64();
+        if options.keep.is_some() {
+            report.again = Some(kept::write(directory, options.aggregators, &town, report.grid.is_some())?);
+        }
+        Ok(report)
+    }
+}
+
+/// A deployment of these homes.
+fn plan(
+    name: &str,
+    options: &Options,
+    homes: &[Series],
+    slot: SlotLength,
+    group: usize,
+    policy: Policy,
+) -> Plan {
+    Plan {
+        name: name.to_owned(),
         aggregators: options.aggregators,
         threshold: options.threshold,
         suite: Suite::X25519,
-        slot: homes.slot(),
+        slot,
         policy,
-        homes: homes.series.iter().map(|home| home.name.to_lowercase()).collect(),
-        group: GROUP,
+        homes: homes.iter().map(|home| home.name.to_lowercase()).collect(),
+        group,
         valid_from: Timestamp(0),
-        valid_to: now.plus(86_400),
-    })
+        valid_to: runtime::now::<Timestamp>().plus(VALIDITY),
+    }
 }
 
 /// How the homes are split over bill queries: the first half before the crash is mended, the second after.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use lab::demo::{self, Options};
+use lab::demo::{Demonstration, Options};
 use wattveil::adopt::{AdoptArguments, KeyArguments};
 use wattveil::ask::AskArguments;
 use wattveil::bill::BillArguments;
@@ -74,27 +74,53 @@ enum Command {
 
 #[derive(Args)]
 struct DemoArguments {
-    /// Load data instead of the shipped homes: `interval_start`, then one column of watt-hours a home
+    /// A CSV file of load data instead of the shipped homes: `interval_start`, then one column of watt-hours a home
     #[arg(long, value_name = "FILE.csv")]
     data: Option<PathBuf>,
-    /// So many synthetic homes; with --data, the first so many of the file
-    #[arg(long, value_name = "N")]
+    /// How many synthetic homes; with --data, how many of the file's homes; 2 at least
+    #[arg(long, value_name = "N", value_parser = meters)]
     meters: Option<usize>,
-    /// How many aggregators
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    /// How many aggregators, from 1 to 10
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = aggregators)]
     aggregators: usize,
-    /// How many of them give a value together
-    #[arg(long, value_name = "T", default_value_t = 2)]
+    /// How many aggregators together give a value; at most as many as there are
+    #[arg(long, value_name = "T", default_value_t = 2, value_parser = aggregators)]
     threshold: usize,
-    /// Slots a second; 0 is as fast as it goes
-    #[arg(long, value_name = "SLOTS", default_value_t = 0.0)]
+    /// Slots a second; 0 is as fast as possible
+    #[arg(long, value_name = "SLOTS", default_value_t = 0.0, value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
-    /// Keep everything it makes in this new directory
-    #[arg(long, value_name = "DIR")]
+    /// Keep everything that is made in this new directory, with the commands that start it again
+    #[arg(long, value_name = "DIR", value_parser = new_directory)]
     keep: Option<PathBuf>,
     /// Print the report as JSON, and nothing else
     #[arg(long)]
     json: bool,
+}
+
+fn meters(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (2..=10_000).contains(count));
+    count.ok_or_else(|| {
+        "expected a number from 2 to 10000, for example 20: bills by tariff and load curves of one home would show its readings"
+            .to_owned()
+    })
+}
+
+fn aggregators(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=10).contains(count));
+    count.ok_or_else(|| "expected a number from 1 to 10, for example 4".to_owned())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed| *speed == 0.0 || (1e-3..=1e9).contains(speed));
+    speed.ok_or_else(|| "expected slots a second, for example 200; 0 is as fast as possible".to_owned())
+}
+
+fn new_directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if text.is_empty() || path.symlink_metadata().is_ok() {
+        return Err("expected a directory that does not exist yet; type another name".to_owned());
+    }
+    Ok(path)
 }
 
 fn main() -> ExitCode {
@@ -196,23 +222,17 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 async fn demo(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let DemoArguments { data, meters, aggregators, threshold, speed, keep, json } = arguments;
+    let options = Options { data, meters, aggregators, threshold, speed, keep, quiet: json };
+    let keep = options.keep.clone();
+    let demonstration = Demonstration::new(options)?;
     let temporary = tempfile::tempdir().context("cannot make a directory for the demonstration")?;
     let directory = match &keep {
-        Some(directory) => {
-            std::fs::create_dir(directory).with_context(|| {
-                format!(
-                    "cannot create {}: --keep wants a directory that is not there yet",
-                    directory.display()
-                )
-            })?;
-            directory.as_path()
-        }
-        None => temporary.path(),
+        Some(directory) => runtime::file::new_directory(directory)?,
+        None => temporary.path().to_owned(),
     };
     let log = std::fs::File::create(directory.join("demo.log"))?;
     tracing_subscriber::fmt().with_ansi(false).with_writer(log).init();
-    let options = Options { data, meters, aggregators, threshold, speed, keep: keep.clone(), quiet: json };
-    let report = demo::run(&options, directory).await?;
+    let report = demonstration.run(&directory).await?;
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{:#}", report.to_json())?;

@@ -42,10 +42,6 @@ fn head(deployment: &Deployment, keys: &MeterKeys, first: Slot) -> anyhow::Resul
 }
 
 /// A batch in the name of `keys`' meter, signed with `signer`: a forgery unless that is the meter's own key.
-///
-/// # Errors
-///
-/// If it can't be sealed.
 pub(super) fn batch<R: CryptoRng>(
     deployment: &Deployment,
     keys: &MeterKeys,
@@ -60,10 +56,6 @@ pub(super) fn batch<R: CryptoRng>(
 }
 
 /// A batch whose shares for one aggregator are off the polynomials.
-///
-/// # Errors
-///
-/// If it can't be sealed.
 pub(super) fn bad_batch<R: CryptoRng>(
     deployment: &Deployment,
     keys: &MeterKeys,
@@ -80,10 +72,6 @@ pub(super) fn bad_batch<R: CryptoRng>(
 }
 
 /// A tariff whose prices spell the readings of single slots: 2^0 and 2^15 on two slots, nothing elsewhere.
-///
-/// # Errors
-///
-/// If a number is out of range.
 pub(super) fn crafted_tariff(
     deployment: &Deployment,
     start: Slot,

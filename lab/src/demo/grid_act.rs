@@ -1,29 +1,28 @@
 //! The grid path on stage: 48 homes in groups of 16, quarter-hours, a load vector a day; an aggregator is killed for real and
 //! stays down. Every day of every group is opened from ciphertexts and compared with the plaintext and with the shares.
 
-use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use grid::sum::{Layout, Statistics, attempt_alone};
 use meter_agent::source::{Series, csv};
-use protocol::hpke_box::Suite;
-use protocol::id::{GroupId, MeterId};
+use protocol::id::GroupId;
 use protocol::policy::Policy;
 use protocol::release::result::{Pieces, ResultShare};
 use protocol::signature::Signed;
-use protocol::unit::{Slot, SlotRange, Timestamp};
-use rand::rngs::StdRng;
+use protocol::unit::{Slot, SlotRange};
 use store::{FileStore, Table};
 use utility_sink::sink::ledger::intervals_of;
 use utility_sink::sink::{Agreement, Interval};
 
-use super::cast::{AgentTask, PATIENCE, SinkTask, Stage, Worker};
+use super::cast::{Cast, PATIENCE, Scene};
 use super::grid_report::{GridReport, GroupRow};
+use super::narrator::Narrator;
 use super::report::correlation;
-use super::{Options, observer};
-use deployment::{Deployment, Plan, Setup};
+use super::{Options, plan};
+use deployment::Deployment;
 
 /// 48 synthetic German households, a winter week in quarter-hours.
 const SYNPRO: &str = include_str!("../../../data/synpro48_load_wh_15min_1w.csv");
@@ -37,85 +36,47 @@ const BATCH: u32 = 96;
 /// Which aggregator is killed, from 0.
 const VICTIM: usize = 3;
 
-/// Runs the act in `directory`.
-pub(super) async fn run(options: &Options, directory: &Path, mut dice: StdRng) -> anyhow::Result<GridReport> {
+/// Runs the act in a directory below `directory`.
+pub(super) async fn run(
+    options: &Options,
+    directory: &Path,
+    narrator: &Narrator,
+) -> anyhow::Result<GridReport> {
     let began = Instant::now();
-    let directory = directory.join("grid");
-    fs::create_dir(&directory).context("cannot make a directory for the grid path")?;
     let homes = csv::read_energies(SYNPRO.as_bytes(), &csv::Format::default())?;
-    let plan = plan(&homes, options)?;
-    let deployment = Deployment::create(&plan, &mut dice)?;
-    let stage = Stage::open(&deployment, &directory, &mut dice).await?;
-    let seen = observer::watch(stage.settings("observer", "observer"), "wv/1/grid/#".to_owned());
-    let pace = aggregator_worker::aggregator::Pace { receipt_every: 100, patience: 600_000 };
-    let setup = Setup { aggregators: pace, ..stage.setup.clone() };
-    let configs = deployment.write_aggregators(&directory, &setup)?;
-    let mut workers =
-        configs.iter().map(|config| Worker::start(config)).collect::<anyhow::Result<Vec<_>>>()?;
-    let sink = SinkTask::start(&deployment, &directory.join("sink.redb"), stage.settings("sink", "sink"))?;
-    let mut agents = Vec::new();
-    for (keys, home) in deployment.meters.iter().zip(&homes) {
-        let link = stage.settings(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
-        let slots = home.energies.len();
-        agents.push(AgentTask::start(&deployment, keys, home, slots, (0.0, BATCH), &directory, link)?);
-    }
-    let spare = deployment.roster.n() - deployment.roster.q();
-    let victim = VICTIM.min(workers.len() - 1);
-    let deadline = Instant::now() + PATIENCE;
-    let mut alive = true;
-    loop {
-        let lag: usize = agents.iter().map(|agent| agent.progress.borrow().lag).sum();
-        let drained = agents.iter().all(|agent| agent.progress.borrow().drained);
-        if alive && spare > 0 && drained {
-            workers[victim].kill().await?;
-            alive = false;
-        }
-        if drained && lag == 0 {
-            break;
-        }
-        anyhow::ensure!(!agents.iter().any(AgentTask::has_ended), "a meter agent stopped: see demo.log");
-        anyhow::ensure!(Instant::now() < deadline, "the grid path's replay took too long");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let released = release(&deployment, &homes, &sink).await?;
-    for agent in agents {
-        agent.stop().await?;
-    }
-    for (index, worker) in workers.iter_mut().enumerate() {
-        if alive || index != victim {
-            worker.kill().await?;
-        }
-    }
-    sink.stop().await?;
-    let carried = seen.borrow().carried.clone();
-    stage.broker.stop().await;
-    let alone = alone(&workers[0], &deployment, &released, &homes)?;
+    let first = homes.first().context("the shipped homes are missing")?;
+    let slots = first.energies.len();
+    let days = u16::try_from(slots)? / u16::try_from(first.slot.per_day())?;
+    let policy = Policy { bill_days: days, late_grace: u32::MAX, ..Policy::production() };
+    narrator.say("The grid path: 48 synthetic homes, a winter week in quarter-hours");
+    let scene = Scene {
+        plan: plan("grid", options, &homes, first.slot, GROUP, policy),
+        homes: &homes,
+        slots,
+        batch: BATCH,
+        speed: 0.0,
+        tariffs: Vec::new(),
+        directory: &directory.join("grid"),
+        narrator: narrator.clone(),
+    };
+    let mut cast = Cast::open(scene, &mut runtime::entropy()?).await?;
+    let deployment = Arc::clone(&cast.deployment);
     let roster = &deployment.roster;
+    let victim = (roster.n() > roster.q()).then(|| VICTIM.min(roster.n() - 1));
+    cast.replay(victim).await?;
+    let released = release(&mut cast, &homes).await?;
+    let store = cast.workers[0].store();
+    let carried = cast.seen.borrow().carried.clone();
+    cast.close().await?;
+    let alone = alone(&store, &deployment, &released, &homes)?;
     Ok(GridReport {
         roster: (roster.n(), roster.t(), roster.q()),
-        killed: (!alive).then(|| deployment.aggregators[victim].id.to_string()),
+        killed: victim.map(|index| deployment.aggregators[index].id.to_string()),
         groups: rows(&deployment, &released, &homes),
         alone,
         carried,
         meter_days: homes.len() * released.first().map_or(0, |(_, days)| days.len()),
         seconds: began.elapsed().as_secs_f64(),
-    })
-}
-
-fn plan(homes: &[Series], options: &Options) -> anyhow::Result<Plan> {
-    let first = homes.first().context("the shipped homes are missing")?;
-    let days = u16::try_from(first.energies.len())? / u16::try_from(first.slot.per_day())?;
-    Ok(Plan {
-        name: "grid".into(),
-        aggregators: options.aggregators,
-        threshold: options.threshold,
-        suite: Suite::X25519,
-        slot: first.slot,
-        policy: Policy { bill_days: days, late_grace: u32::MAX, ..Policy::production() },
-        homes: homes.iter().map(|home| home.name.to_lowercase()).collect(),
-        group: GROUP,
-        valid_from: Timestamp(0),
-        valid_to: runtime::now::<Timestamp>().plus(86_400),
     })
 }
 
@@ -129,41 +90,36 @@ fn days(homes: &[Series]) -> anyhow::Result<(SlotRange, Vec<SlotRange>)> {
 }
 
 /// Asks for every day of every group, and waits for all.
-async fn release(
-    deployment: &Deployment,
-    homes: &[Series],
-    sink: &SinkTask,
-) -> anyhow::Result<Vec<(GroupId, Vec<Interval>)>> {
+async fn release(cast: &mut Cast, homes: &[Series]) -> anyhow::Result<Vec<(GroupId, Vec<Interval>)>> {
     let (window, days) = days(homes)?;
-    let mut groups: Vec<(GroupId, Vec<MeterId>)> = Vec::new();
-    for keys in &deployment.meters {
-        match groups.last_mut() {
-            Some((group, members)) if *group == keys.group => members.push(keys.meter),
-            _ => groups.push((keys.group.clone(), vec![keys.meter])),
-        }
-    }
-    let (asked, of_days) = (groups.clone(), days.clone());
-    sink.ask(move |sink, store, rng| {
+    let groups = cast.groups();
+    let names: Vec<GroupId> = groups.iter().map(|(group, _)| group.clone()).collect();
+    let (wanted, of_days) = (days.len(), days);
+    cast.narrator.begin("The utility asks for every day of every group", wanted * groups.len());
+    let ask = cast.sink.ask(move |sink, store, rng| {
         let mut sends = Vec::new();
         for day in of_days {
-            for (group, members) in &asked {
+            for (group, members) in &groups {
                 let slots = (day, window);
                 sends.extend(sink.ask_interval(slots, group.clone(), members, runtime::now(), store, rng)?.1);
             }
         }
         Ok(((), sends))
-    })
-    .await?;
-    let names: Vec<GroupId> = groups.into_iter().map(|(group, _)| group).collect();
-    let wanted = days.len();
-    sink.wait_for("the days of the groups", move |_, store| {
-        let mut released = Vec::new();
-        for group in &names {
-            released.push((group.clone(), intervals_of(group, store)?));
-        }
+    });
+    ask.await?;
+    let all = async |cast: &mut Cast| {
+        let names = names.clone();
+        let released = cast.sink.ask(move |_, store, _| {
+            let days = |group: GroupId| Ok((group.clone(), intervals_of(&group, store)?));
+            Ok((names.into_iter().map(days).collect::<anyhow::Result<Vec<_>>>()?, Vec::new()))
+        });
+        let released = released.await?;
+        cast.narrator.reach(released.iter().map(|(_, days)| days.len()).sum());
         Ok(released.iter().all(|(_, days)| days.len() == wanted).then_some(released))
-    })
-    .await
+    };
+    let released = cast.wait_for("releasing the days of the groups", PATIENCE, all).await?;
+    cast.narrator.say(&format!("{} days of groups opened from ciphertexts", wanted * names.len()));
+    Ok(released)
 }
 
 /// Each group beside the plaintext.
@@ -187,13 +143,13 @@ fn rows(deployment: &Deployment, released: &[(GroupId, Vec<Interval>)], homes: &
 
 /// What the first aggregator makes of all that it holds, beside the truth: a correlation, over how many values.
 fn alone(
-    worker: &Worker,
+    store: &Path,
     deployment: &Deployment,
     released: &[(GroupId, Vec<Interval>)],
     homes: &[Series],
 ) -> anyhow::Result<(f64, usize)> {
     let (keys, roster) = (&deployment.aggregators[0], &deployment.roster);
-    let store = FileStore::open(&worker.store(), 1 << 20)?;
+    let store = FileStore::open(store, 1 << 20)?;
     let mut pairs = Vec::new();
     for (_, bytes) in store::entries(Table("result"), &store)? {
         let share = Signed::<ResultShare>::open(&bytes, &keys.key.verifying_key(), &roster.context())?;

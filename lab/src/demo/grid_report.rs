@@ -6,11 +6,12 @@ use std::fmt;
 use grid::sum::{SlotStatistics, bin_name};
 use serde_json::{Value, json};
 
+use super::report::{WIDTH, draw, table};
+
 /// The largest relative error of a variance beside the plaintext's: both are computed in floating point from exact sums.
 const VARIANCE: f64 = 1e-6;
 
-/// Columns and lines of a drawn curve.
-const WIDTH: usize = 84;
+/// Lines of a drawn curve.
 const HEIGHT: usize = 6;
 
 /// A group's days beside the plaintext.
@@ -128,55 +129,45 @@ impl GridReport {
 
 impl fmt::Display for GridReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "THE GRID PATH: 48 synthetic homes in groups of 16, a winter week in quarter-hours, from ciphertexts"
-        )?;
+        writeln!(f, "THE GRID PATH: 48 synthetic homes, a winter week, opened from ciphertexts")?;
         if let Some(killed) = &self.killed {
-            writeln!(f, "  {killed} was killed before anything was released, and stayed down")?;
+            writeln!(f, "  {killed} was killed half-way through the replay, and stayed down.")?;
         }
-        writeln!(
-            f,
-            "  group     days       slots equal to the plaintext      Wh     median home   highest slot"
-        )?;
-        writeln!(
-            f,
-            "                  shares ciphertexts squares                   last day, W   last day, W"
-        )?;
-        for row in &self.groups {
-            writeln!(
-                f,
-                "  {:<9} {:>4} {:>7} {:>11} {:>7} {:>9} {:>13} {:>14}  {}",
-                row.group,
-                row.days,
-                row.by_shares,
-                row.by_ciphertexts,
-                row.squares,
-                row.total,
+        writeln!(f, "  Slots equal to the plaintext by shares, by ciphertexts, and in their squares:")?;
+        let row = |row: &GroupRow| {
+            vec![
+                row.group.clone(),
+                row.days.to_string(),
+                row.by_shares.to_string(),
+                row.by_ciphertexts.to_string(),
+                row.squares.to_string(),
+                row.total.to_string(),
                 bin(row.medians.last()),
                 bin(row.highest.last()),
-                if row.exact() { "equal" } else { "DIFFERENT" },
-            )?;
-        }
+                if row.exact() { "equal" } else { "DIFFERENT" }.to_owned(),
+            ]
+        };
+        let header = ["group", "days", "shares", "ciph.", "squares", "Wh", "median W", "peak W", ""];
+        write!(f, "{}", table(&header, 1, self.groups.iter().map(row)))?;
         if let Some(row) = self.groups.first() {
             let most = row.curve.iter().max().copied().unwrap_or(0);
-            writeln!(f, "  load of {} over the week, at most {most} Wh a slot:", row.group)?;
-            for line in draw(&row.curve, WIDTH, HEIGHT) {
-                writeln!(f, "    {line}")?;
+            writeln!(f, "  Load of {} over the week, at most {most} Wh a slot:", row.group)?;
+            for line in draw(&row.curve, usize::from(WIDTH) - 4, HEIGHT) {
+                writeln!(f, "{}", format!("    {line}").trim_end())?;
             }
             let deviation = row.deviations.iter().max().copied().unwrap_or(0);
-            writeln!(f, "  standard deviation across its homes: at most {deviation} Wh in a slot")?;
+            writeln!(f, "  Standard deviation across its homes: at most {deviation} Wh in a slot.")?;
         }
         let (correlation, values) = self.alone;
         writeln!(
             f,
-            "  what one aggregator makes of all it holds: noise, correlation {correlation:+.4} over {values} values \
-             (chance stays below {:.4})",
+            "  One aggregator alone has noise: correlation {correlation:+.4} over {values} values\n  \
+             (by chance below {:.4}).",
             self.chance()
         )?;
         writeln!(
             f,
-            "  {} meter-days, {} bytes a load vector, one to each aggregator; in {:.1} s\n",
+            "  {} meter-days; a load vector is {} bytes to each aggregator; in {:.1} s.\n",
             self.meter_days,
             self.vector_bytes(),
             self.seconds
@@ -193,18 +184,4 @@ fn bin(edges: Option<&(u32, Option<u32>)>) -> String {
 #[expect(clippy::cast_possible_truncation, reason = "a slot has at most 2^15 Wh")]
 pub(super) fn whole_deviation(slot: &SlotStatistics) -> i64 {
     slot.deviation().round() as i64
-}
-
-/// Lines of blocks, the highest value at the top, one column for each of `width` equal stretches.
-fn draw(values: &[i64], width: usize, height: usize) -> Vec<String> {
-    const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let stretch = values.len().div_ceil(width).max(1);
-    let mean = |chunk: &[i64]| chunk.iter().sum::<i64>() / i64::try_from(chunk.len()).unwrap_or(1);
-    let means: Vec<i64> = values.chunks(stretch).map(mean).collect();
-    let most = means.iter().copied().max().unwrap_or(0).max(1);
-    let steps = i64::try_from(8 * height).unwrap_or(8);
-    let eighths = |mean: &i64| usize::try_from(mean.max(&0) * steps / most).unwrap_or(0);
-    let line =
-        |row: usize| means.iter().map(|mean| BLOCKS[eighths(mean).saturating_sub(8 * row).min(8)]).collect();
-    (0..height).rev().map(line).collect()
 }

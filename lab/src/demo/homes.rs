@@ -1,11 +1,18 @@
 //! The homes of a demonstration, and what the plaintext says: an oracle that shares no code with the protocol.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
+use jiff::ToSpan as _;
+use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use meter_agent::source::{Series, csv, synthetic};
-use protocol::unit::{Slot, SlotLength};
+use protocol::policy::Policy;
+use protocol::unit::{Slot, SlotLength, SlotRange};
+
+use super::{GROUP, Options, half_sizes, plan};
+use deployment::Plan;
 
 /// The shipped homes: 13 real ones in California, 28 days, hourly.
 const FONTANA: &str = include_str!("../../../data/fontana13_load_wh_60min_4w.csv");
@@ -15,6 +22,9 @@ const FONTANA_TOTAL: i64 = 12_838_123;
 
 /// Days of a synthetic replay.
 const DAYS: u32 = 28;
+
+/// The fewest homes that a curve or a bill by tariff may be of.
+const FEWEST: usize = 2;
 
 /// The seed of synthetic homes.
 const SEED: u64 = 20_160_801;
@@ -30,10 +40,6 @@ pub(super) struct Homes {
 
 impl Homes {
     /// The homes of a file, so many synthetic ones, or the shipped ones.
-    ///
-    /// # Errors
-    ///
-    /// A file that can't be read, or less than a day of data.
     pub(super) fn load(data: Option<&Path>, synthetic: Option<usize>) -> anyhow::Result<Self> {
         let (origin, mut series) = match (data, synthetic) {
             (Some(path), _) => {
@@ -58,17 +64,76 @@ impl Homes {
             let (there, path) = (series.len(), path.display());
             anyhow::ensure!(
                 count <= there,
-                "{path} has {there} homes, not {count}; type at most --meters {there}"
+                "expected at most {there} homes, as many as {path} has; found {count}; type at most --meters {there}"
             );
             series.truncate(count);
         }
         let homes = Self { origin, series };
-        anyhow::ensure!(!homes.series.is_empty(), "there are no homes");
-        anyhow::ensure!(homes.days() > 0, "the demonstration needs at least one day of data");
+        anyhow::ensure!(
+            homes.series.len() >= FEWEST,
+            "expected load data of at least {FEWEST} homes: bills by tariff and load curves of fewer would show one home's \
+             readings; found {}; add a column, or type --meters 20 without --data",
+            homes.series.len()
+        );
+        let mut names = BTreeSet::new();
+        for home in &homes.series {
+            let name = home.name.to_lowercase();
+            name.parse::<protocol::id::ServicePoint>().context("rename this column of the file")?;
+            anyhow::ensure!(names.insert(name), "two homes are named {}; rename one column", home.name);
+        }
+        anyhow::ensure!(
+            homes.days() > 0,
+            "expected at least one whole day of load data, {} intervals; found {}; add rows to the file",
+            homes.slot().per_day(),
+            homes.series[0].energies.len()
+        );
         if data.is_none() && synthetic.is_none() {
             anyhow::ensure!(homes.total() == FONTANA_TOTAL, "the shipped data is not what it should be");
         }
         Ok(homes)
+    }
+
+    /// A deployment that fits the homes: the production policy, as far as there are homes and days for it.
+    pub(super) fn plan(&self, options: &Options) -> anyhow::Result<Plan> {
+        let count = self.series.len();
+        let production = Policy::production();
+        let per_query = half_sizes(count).into_iter().min().unwrap_or(1);
+        let policy = Policy {
+            k: production.k.min(u16::try_from(count / count.div_ceil(GROUP))?),
+            bill_days: production.bill_days.min(u16::try_from(self.days())?),
+            smallest_cell: production.smallest_cell.min(u16::try_from(self.slots() / 26)?.max(1)),
+            tariff_meters: production.tariff_meters.min(u16::try_from(per_query)?),
+            // the replay's data may be years old
+            late_grace: u32::MAX,
+            // the homes' curve is asked for as a whole, after their bills
+            grid_interval: 0,
+            ..production
+        };
+        Ok(plan("demo", options, &self.series, self.slot(), GROUP, policy))
+    }
+
+    /// The example tariffs as files, a flat one and one by time of use. They are valid when the homes were measured.
+    pub(super) fn tariffs(&self) -> anyhow::Result<[(String, String); 2]> {
+        let day = |slot: u32| -> anyhow::Result<Date> {
+            let seconds = i64::try_from(self.slot().start_of(Slot(slot)).0)?;
+            Ok(jiff::Timestamp::from_second(seconds)?.to_zoned(TimeZone::UTC).date())
+        };
+        let period = self.period()?;
+        let before = day(period.start().0)?.checked_sub(1.day())?;
+        let after = day(period.end().0)?.checked_add(2.days())?;
+        let from = before.clamp(date(1970, 1, 1), date(2015, 1, 1));
+        let to = after.max(date(2035, 1, 1));
+        let valid =
+            |text: &str| text.replace("2015-01-01", &from.to_string()).replace("2035-01-01", &to.to_string());
+        Ok([
+            ("flat.toml".to_owned(), valid(deployment::FLAT_TARIFF)),
+            ("tou.toml".to_owned(), valid(deployment::TIME_OF_USE_TARIFF)),
+        ])
+    }
+
+    /// The slots of the whole days.
+    pub(super) fn period(&self) -> anyhow::Result<SlotRange> {
+        Ok(SlotRange::new(self.start(), Slot(self.start().0 + u32::try_from(self.slots())?))?)
     }
 
     /// Whole days of data.
@@ -113,10 +178,6 @@ impl Homes {
     }
 
     /// What a home pays by time of use, in 10^−8 of the currency unit: the tariff told again, hour by local hour.
-    ///
-    /// # Errors
-    ///
-    /// If the time-zone database lacks California.
     pub(super) fn time_of_use(&self, home: &Series) -> anyhow::Result<i64> {
         let zone = TimeZone::get("America/Los_Angeles")?;
         let mut sum = 0;

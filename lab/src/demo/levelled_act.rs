@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use protocol::levelled::CAUTION;
 use protocol::levelled::function::Function;
 use protocol::levelled::plan::Profile;
 
+use super::report::table;
 use crate::levelled::{Scene, Town, subject};
 
 /// A released function beside its oracle.
@@ -36,15 +36,17 @@ pub struct LevelledReport {
     pub rows: Vec<Row>,
 }
 
-/// Plays the act with so many homes in each of two groups, under these parameters. Maxima and minima take
+/// Plays the act with so many homes in each of two groups, under these parameters; `say` is told what goes on. Maxima and minima take
 /// [`Profile::Largest`], and a minute.
 ///
 /// # Errors
 ///
 /// If a role can't go on, or a value is further off than six estimated deviations.
-pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
+pub fn run(profile: Profile, group: usize, say: impl Fn(&str)) -> anyhow::Result<LevelledReport> {
+    say("Mode levelled: making a collective key");
     let mut town = Town::new(Scene::quiet(profile, 2, group)?, ())?;
     let key = town.make_key()?;
+    say("Mode levelled: meters encrypt their days");
     town.measure();
     town.deliver()?;
     let curves = [1, 2].map(|of| sums(town.loads(of)));
@@ -65,7 +67,7 @@ pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
             (0..96).map(|t| moments(&loads.iter().map(|home| energy(home[t])).collect::<Vec<_>>())[1]);
         cases.push((Function::Variance, vec![1], spread.collect(), "Wh²"));
         cases.push((Function::TimeVariance, vec![1], moments(&one).to_vec(), "Wh²"));
-        cases.push((Function::Weighted(prices), vec![1], vec![revenue], "10^-8 of a unit"));
+        cases.push((Function::Weighted(prices), vec![1], vec![revenue], "USD"));
         cases.push((Function::Forecast(model), vec![1], vec![forecast], "Wh"));
     }
     if profile == Profile::Largest {
@@ -77,15 +79,19 @@ pub fn run(profile: Profile, group: usize) -> anyhow::Result<LevelledReport> {
     for (function, groups, plaintext, unit) in cases {
         let homes = groups.len() * group;
         let name = function.name();
+        say(&format!("Mode levelled: computing the {name} under encryption"));
         let finding = {
             let subjects: Vec<_> = groups.iter().map(|group| subject(*group, 0)).collect();
             town.find(key, &function, &subjects)?
         };
-        let mut row = |function, values: &[f64], plaintext: &[f64], error, unit| {
+        let mut row = |function, values: &[f64], plaintext: &[f64], error: Option<f64>, unit| {
+            // prices are in 10^−8 of the currency
+            let scale = if unit == "USD" { 1e-8 } else { 1.0 };
             let differences = values.iter().zip(plaintext).map(|(value, wanted)| (value - wanted).abs());
             let worst = differences.fold(0.0, f64::max);
             let largest = |values: &[f64]| values.iter().copied().fold(f64::MIN, f64::max);
-            let (value, plaintext) = (largest(values), largest(plaintext));
+            let (value, plaintext) = (scale * largest(values), scale * largest(plaintext));
+            let (worst, error) = (scale * worst, error.map(|error| scale * error));
             rows.push(Row { function, homes, value, plaintext, worst, error, unit });
         };
         if let (Function::TimeVariance, [mean, variance]) = (&finding.function, &finding.values[..]) {
@@ -117,26 +123,29 @@ fn moments(values: &[f64]) -> [f64; 2] {
 
 impl fmt::Display for LevelledReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "MODE LEVELLED (profile {}): computed under encryption, opened by 2 of 4", self.profile)?;
         writeln!(
             f,
-            "Computed under encryption (profile {}), opened by 2 of 4 aggregators to the utility",
-            self.profile
+            "  Caution: this mode trusts meters to encrypt honestly. A crafted ciphertext can\n  \
+             read the aggregators' secret. Use it only with meters whose software you\n  \
+             control (docs/levelled.md), and the share path for bills and curves otherwise."
         )?;
-        writeln!(f, "Caution: {CAUTION}.\n")?;
-        writeln!(
-            f,
-            "{:<20} {:>5}  {:>18}  {:>18}  {:>12}  {:>12}  unit",
-            "function", "homes", "decrypted (peak)", "plaintext", "worst error", "estimated σ"
-        )?;
-        for row in &self.rows {
-            let Row { function, homes, value, plaintext, worst, error, unit } = row;
-            let error = error.map_or_else(|| "-".to_owned(), |error| format!("{error:.3}"));
-            writeln!(
-                f,
-                "{function:<20} {homes:>5}  {value:>18.2}  {plaintext:>18.2}  {worst:>12.3}  {error:>12}  {unit}"
-            )?;
-        }
-        Ok(())
+        let row = |row: &Row| {
+            let error = row.error.map_or_else(|| "-".to_owned(), |error| format!("{error:.2}"));
+            let Row { function, value, plaintext, worst, unit, .. } = row;
+            vec![
+                (*function).to_owned(),
+                (*unit).to_owned(),
+                format!("{value:.2}"),
+                format!("{plaintext:.2}"),
+                format!("{worst:.2}"),
+                error,
+            ]
+        };
+        let header = ["function", "unit", "decrypted", "plaintext", "worst error", "est. σ"];
+        write!(f, "{}", table(&header, 2, self.rows.iter().map(row)))?;
+        let homes = self.rows.first().map_or(0, |row| row.homes);
+        writeln!(f, "  Each is of {homes} homes; of a curve, the largest value is shown.")
     }
 }
 
@@ -147,13 +156,13 @@ mod tests {
     /// The act shows what the oracle says.
     #[test]
     fn decrypted_values_are_the_plaintexts() {
-        let report = run(Profile::Medium, 3).unwrap();
+        let report = run(Profile::Medium, 3, |_| ()).unwrap();
         assert_eq!(report.rows.len(), 7);
         for row in &report.rows {
             // a variance over time is off by what twice the mean makes of the mean's error, and by the squares' own
             let error = row.error.unwrap_or(row.plaintext / 1_000.0);
             assert!(row.worst < 6.0 * error, "{report}");
         }
-        assert!(report.to_string().contains("trusts meters"));
+        assert!(report.to_string().contains("trusts meters to encrypt honestly"));
     }
 }

@@ -5,6 +5,7 @@
 
 use runtime::now;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator_worker::aggregator::{Aggregator, Pace};
@@ -18,57 +19,26 @@ use runtime::entropy;
 use runtime::link::{Message, Publisher, Settings, Subscriber};
 use store::{FileStore, Store};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::cast::until;
+use super::cast::{Stopping, Task};
 use deployment::Deployment;
 
-/// A running liar.
-#[derive(Debug)]
-pub(super) struct Liar {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Liar {
-    /// Takes over an aggregator's store and keys, and lies in its name. `shapes` are how many values each entry of the
-    /// releases to come has.
-    ///
-    /// # Errors
-    ///
-    /// If the store can't be opened.
-    pub(super) fn start(
-        deployment: &std::sync::Arc<Deployment>,
-        index: usize,
-        store: &Path,
-        link: Settings,
-        shapes: watch::Receiver<Vec<Vec<usize>>>,
-    ) -> anyhow::Result<Self> {
-        let mut store = FileStore::open(store, 1 << 20)?;
-        let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
-        let pace = Pace { receipt_every: 100, patience: 600_000 };
-        let aggregator = Aggregator::open(identity, deployment.roster.clone(), pace, &mut store)?;
-        let (stop, stopping) = watch::channel(false);
-        let tamper = Tamper {
-            deployment: std::sync::Arc::clone(deployment),
-            index,
-            shapes,
-            assembly: Assembly::default(),
-            rng: entropy()?,
-        };
-        let task = tokio::spawn(run(aggregator, store, link, tamper, stopping));
-        Ok(Self { stop, task })
-    }
-
-    /// Stops it.
-    ///
-    /// # Errors
-    ///
-    /// If it failed.
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
-        self.stop.send_replace(true);
-        self.task.await?
-    }
+/// Takes over an aggregator's store and keys, and lies in its name until it is stopped. `shapes` are how many values each
+/// entry of the releases to come has.
+pub(super) fn start(
+    deployment: &Arc<Deployment>,
+    index: usize,
+    store: &Path,
+    link: Settings,
+    shapes: watch::Receiver<Vec<Vec<usize>>>,
+) -> anyhow::Result<Task> {
+    let mut store = FileStore::open(store, 1 << 20)?;
+    let identity = deployment.aggregator_identity(&deployment.aggregators[index]);
+    let pace = Pace { receipt_every: 100, patience: 600_000 };
+    let aggregator = Aggregator::open(identity, deployment.roster.clone(), pace, &mut store)?;
+    let (deployment, assembly) = (Arc::clone(deployment), Assembly::default());
+    let tamper = Tamper { deployment, index, shapes, assembly, rng: entropy()? };
+    Ok(Task::start("the lying aggregator", |stopping| run(aggregator, store, link, tamper, stopping)))
 }
 
 async fn run(
@@ -76,14 +46,14 @@ async fn run(
     mut store: FileStore,
     link: Settings,
     mut tamper: Tamper,
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
 ) -> anyhow::Result<()> {
     let mut rng = entropy()?;
     let listen = Settings { client_id: format!("{}-in", link.client_id), ..link.clone() };
     let mut subscriber = Subscriber::connect(listen, aggregator.filters());
     let publisher = Publisher::connect(link);
     let mut tick = tokio::time::interval(Duration::from_millis(100));
-    let mut stopped = std::pin::pin!(until(stopping));
+    let mut stopped = std::pin::pin!(stopping.asked());
     loop {
         let (sends, delivery) = tokio::select! {
             () = &mut stopped => break,
@@ -111,7 +81,7 @@ async fn run(
 }
 
 struct Tamper {
-    deployment: std::sync::Arc<Deployment>,
+    deployment: Arc<Deployment>,
     index: usize,
     shapes: watch::Receiver<Vec<Vec<usize>>>,
     assembly: Assembly,

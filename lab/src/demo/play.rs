@@ -1,46 +1,41 @@
 //! The play: who is on stage, the replay, and what each party is left with at the end.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aggregator_worker::aggregator::Aggregator;
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use meter_agent::source::Series;
 use protocol::id::{Hash, MeterId, QueryId};
 use protocol::policy::Policy;
 use protocol::shamir::Point;
-use protocol::unit::{Slot, SlotRange};
+use protocol::tariff::Tariff;
 use rand::rngs::StdRng;
 use runtime::link::Publisher;
 use store::FileStore;
 use tokio::sync::watch;
+use utility_sink::sink::Bill;
 use utility_sink::sink::ledger::{bills_of, curve_of};
 use utility_sink::tariff_file;
 
-use super::cast::{ATTACKER, AgentTask, PATIENCE, SinkTask, Stage, Worker};
+use super::cast::{ATTACKER, Cast, Scene, Task};
 use super::homes::Homes;
-use super::liar::Liar;
+use super::narrator::Narrator;
 use super::observer::Seen;
 use super::report::{self, Act, BillRow, CurveRow, Report, Sight};
-use super::{LIAR, Options, TARIFFS, VICTIM, attack, half_sizes, observer};
-use deployment::{Deployment, Setup};
+use super::{Options, VICTIM, attack, half_sizes};
+use deployment::{Deployment, Plan};
 
 /// Slots a batch.
 const BATCH: u32 = 4;
 
 pub(super) struct Play {
-    pub(super) deployment: Arc<Deployment>,
+    pub(super) cast: Cast,
     pub(super) homes: Homes,
-    pub(super) options: Options,
-    pub(super) stage: Stage,
-    pub(super) workers: Vec<Worker>,
-    pub(super) sink: SinkTask,
-    pub(super) agents: Vec<AgentTask>,
-    pub(super) seen: watch::Receiver<Seen>,
     pub(super) attacker: Publisher,
     pub(super) tariffs: [Hash; 2],
-    pub(super) liar: Option<Liar>,
+    /// The tariffs that were published, as everybody computes with them.
+    pub(super) published: Vec<Tariff>,
+    pub(super) liar: Option<Task>,
     pub(super) shapes: watch::Sender<Vec<Vec<usize>>>,
     pub(super) acts: Vec<Act>,
     pub(super) dice: StdRng,
@@ -51,126 +46,70 @@ pub(super) struct Play {
 
 impl Play {
     pub(super) async fn open(
-        deployment: Arc<Deployment>,
+        plan: Plan,
         homes: Homes,
         options: &Options,
         directory: &Path,
-        mut dice: StdRng,
+        narrator: &Narrator,
     ) -> anyhow::Result<Self> {
-        let stage = Stage::open(&deployment, directory, &mut dice).await?;
-        let name = deployment.roster.document().deployment.to_string();
-        let seen = observer::watch(stage.settings("observer", "observer"), format!("wv/1/{name}/#"));
-        let pace = aggregator_worker::aggregator::Pace { receipt_every: 100, patience: 600_000 };
-        let setup = Setup { aggregators: pace, ..stage.setup.clone() };
-        let configs = deployment.write_aggregators(directory, &setup)?;
-        let workers =
-            configs.iter().map(|config| Worker::start(config)).collect::<anyhow::Result<Vec<_>>>()?;
-        let sink =
-            SinkTask::start(&deployment, &directory.join("sink.redb"), stage.settings("sink", "sink"))?;
-        let attacker = Publisher::connect(stage.settings(ATTACKER, ATTACKER));
-        let slot = homes.slot();
-        let tariffs = sink
+        let mut dice = runtime::entropy()?;
+        let files = homes.tariffs()?;
+        let scene = Scene {
+            plan,
+            homes: &homes.series,
+            slots: homes.slots(),
+            batch: BATCH,
+            speed: options.speed,
+            tariffs: files.to_vec(),
+            directory,
+            narrator: narrator.clone(),
+        };
+        let mut cast = Cast::open(scene, &mut dice).await?;
+        let parse = |(_, text): &(String, String)| tariff_file::parse(text, homes.slot());
+        let [flat, tou] = [parse(&files[0])?, parse(&files[1])?];
+        let published =
+            vec![Tariff::new(flat.clone(), homes.slot())?, Tariff::new(tou.clone(), homes.slot())?];
+        let tariffs = cast
+            .sink
             .ask(move |sink, store, _| {
-                let (flat, mut sends) = sink.publish_tariff(tariff_file::parse(TARIFFS[0], slot)?, store)?;
-                let (tou, more) = sink.publish_tariff(tariff_file::parse(TARIFFS[1], slot)?, store)?;
+                let (flat, mut sends) = sink.publish_tariff(flat, store)?;
+                let (tou, more) = sink.publish_tariff(tou, store)?;
                 sends.extend(more);
                 Ok(([flat, tou], sends))
             })
             .await?;
-        let (n, q) = (deployment.roster.n(), deployment.roster.q());
-        let (shapes, _) = watch::channel(Vec::new());
-        let mut play = Self {
-            spare: n - q,
-            correctable: protocol::decode::correctable(n, deployment.roster.t()),
-            options: options.clone(),
-            deployment,
+        narrator.say("The utility published two tariffs: flat, and by time of use");
+        let roster = &cast.deployment.roster;
+        Ok(Self {
+            spare: roster.n() - roster.q(),
+            correctable: protocol::decode::correctable(roster.n(), roster.t()),
+            attacker: Publisher::connect(cast.settings(ATTACKER, ATTACKER)),
+            cast,
             homes,
-            stage,
-            workers,
-            sink,
-            agents: Vec::new(),
-            seen,
-            attacker,
             tariffs,
+            published,
             liar: None,
-            shapes,
+            shapes: watch::channel(Vec::new()).0,
             acts: Vec::new(),
             dice,
-        };
-        play.wait_up(n).await?;
-        for (keys, home) in play.deployment.meters.iter().zip(&play.homes.series) {
-            let link = play.stage.settings(&keys.meter.to_string(), &format!("meter-{}", keys.meter));
-            let slots = play.homes.slots();
-            let pace = (play.options.speed, BATCH);
-            let agent = AgentTask::start(&play.deployment, keys, home, slots, pace, directory, link)?;
-            play.agents.push(agent);
-        }
-        Ok(play)
+        })
     }
 
-    pub(super) fn period(&self) -> anyhow::Result<SlotRange> {
-        let start = self.homes.start();
-        Ok(SlotRange::new(start, Slot(start.0 + u32::try_from(self.homes.slots())?))?)
-    }
-
-    /// Waits until so many aggregators say that they listen.
-    pub(super) async fn wait_up(&mut self, count: usize) -> anyhow::Result<()> {
-        let up =
-            self.seen.wait_for(|seen| seen.up.iter().filter(|id| id.starts_with("agg-")).count() >= count);
-        tokio::time::timeout(PATIENCE, up).await.context("the aggregators did not start")??;
-        Ok(())
+    /// Notes an act and says what came of it.
+    pub(super) fn note(&mut self, act: Act) {
+        self.cast.narrator.say(&format!("{}: {}", capital(&act.name), act.mark()));
+        self.acts.push(act);
     }
 
     /// The replay, with one aggregator killed half-way.
     pub(super) async fn replay(&mut self) -> anyhow::Result<()> {
-        let all = (self.homes.slots() + 1) * self.agents.len();
-        let bar = ProgressBar::new(all as u64);
-        if self.options.quiet {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        bar.set_style(ProgressStyle::with_template("{msg:34} {wide_bar} {pos}/{len} readings {elapsed}")?);
-        bar.set_message("meters measure, seal and deliver");
-        let mut alive = true;
-        let deadline = Instant::now() + PATIENCE + self.replay_time();
-        loop {
-            let read: u64 = self.agents.iter().map(|agent| agent.progress.borrow().readings).sum();
-            bar.set_position(read);
-            if alive && self.spare > 0 && read * 2 >= all as u64 {
-                self.workers[VICTIM].kill().await?;
-                alive = false;
-                bar.set_message(format!("{} killed (SIGKILL)", self.deployment.aggregators[VICTIM].id));
-            }
-            let delivered = self.agents.iter().all(|agent| {
-                let progress = agent.progress.borrow();
-                progress.drained && progress.lag == 0
-            });
-            if delivered {
-                break;
-            }
-            anyhow::ensure!(
-                !self.agents.iter().any(AgentTask::has_ended),
-                "a meter agent stopped: see demo.log"
-            );
-            anyhow::ensure!(Instant::now() < deadline, "the replay took too long");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        bar.finish_and_clear();
-        Ok(())
-    }
-
-    pub(super) fn replay_time(&self) -> Duration {
-        let slots = u32::try_from(self.homes.slots()).unwrap_or(u32::MAX);
-        if self.options.speed > 0.0 {
-            Duration::from_secs_f64(f64::from(slots) / self.options.speed)
-        } else {
-            Duration::from_millis(u64::try_from(self.homes.slots() * self.agents.len()).unwrap_or(u64::MAX))
-        }
+        self.cast.replay((self.spare > 0).then_some(VICTIM)).await
     }
 
     /// The meters of each bill query, of the first half or of the second.
     pub(super) fn halves(&self, second: bool) -> Vec<Vec<MeterId>> {
-        let first = self.deployment.meters.len().div_ceil(2);
-        let mut rest: Vec<MeterId> = self.deployment.meters.iter().map(|keys| keys.meter).collect();
+        let first = self.first_half();
+        let mut rest = self.meters();
         let mut sizes = half_sizes(rest.len()).into_iter();
         let (mut before, mut queries) = (0, Vec::new());
         for size in sizes.by_ref() {
@@ -183,85 +122,82 @@ impl Play {
         queries
     }
 
-    pub(super) async fn ask_bills(
-        &self,
-        meters: Vec<MeterId>,
-        tariffs: Vec<Hash>,
-        period: SlotRange,
-    ) -> anyhow::Result<QueryId> {
-        self.sink
-            .ask(move |sink, store, rng| {
+    /// Asks for the bills of a half; gives each query, who was used and who was wrong.
+    pub(super) async fn bill(
+        &mut self,
+        second: bool,
+    ) -> anyhow::Result<Vec<(QueryId, Vec<Point>, Vec<Point>)>> {
+        let (period, tariffs) = (self.homes.period()?, self.tariffs);
+        let mut billed = Vec::new();
+        for meters in self.halves(second) {
+            self.cast.narrator.begin(format!("The utility asks for {} bills", meters.len()), 0);
+            self.shapes.send_modify(|shapes| shapes.push(vec![2 + tariffs.len(); meters.len()]));
+            let ask = self.cast.sink.ask(move |sink, store, rng| {
                 Ok(sink.ask_bills(period, &tariffs, &meters, runtime::now(), store, rng)?)
-            })
-            .await
+            });
+            let id = ask.await?;
+            let (used, faulty) = self.finish(id).await?;
+            billed.push((id, used, faulty));
+        }
+        Ok(billed)
     }
 
     /// Waits for a release's end; gives who was used and who was wrong.
-    pub(super) async fn finish(&self, id: QueryId) -> anyhow::Result<(Vec<Point>, Vec<Point>)> {
-        self.sink
-            .wait_for("a release", move |sink, _| {
+    pub(super) async fn finish(&mut self, id: QueryId) -> anyhow::Result<(Vec<Point>, Vec<Point>)> {
+        self.cast
+            .ask_until("a release", move |sink, _| {
                 let outcome = sink.release(id).and_then(|release| release.finished());
                 Ok(outcome.map(|outcome| (outcome.used.clone(), outcome.faulty.clone())))
             })
             .await
     }
 
+    pub(super) fn meters(&self) -> Vec<MeterId> {
+        self.cast.deployment.meters.iter().map(|keys| keys.meter).collect()
+    }
+
     pub(super) fn first_half(&self) -> usize {
-        self.deployment.meters.len().div_ceil(2)
+        self.homes.series.len().div_ceil(2)
     }
 
     /// Whether every bill of a half equals the oracle's.
-    pub(super) async fn exact_bills(&self, second: bool) -> anyhow::Result<bool> {
+    pub(super) async fn exact_bills(&mut self, second: bool) -> anyhow::Result<bool> {
         let rows = self.bill_rows().await?;
         let (first, rest) = rows.split_at(self.first_half());
         Ok((if second { rest } else { first }).iter().all(BillRow::exact))
     }
 
-    pub(super) async fn bill_rows(&self) -> anyhow::Result<Vec<BillRow>> {
-        let meters: Vec<MeterId> = self.deployment.meters.iter().map(|keys| keys.meter).collect();
-        let bills = self
-            .sink
-            .ask(move |_, store, _| {
-                let mut bills = Vec::new();
-                for meter in meters {
-                    bills.push(bills_of(meter, store)?.into_iter().next());
-                }
-                Ok((bills, Vec::new()))
+    async fn bill_rows(&mut self) -> anyhow::Result<Vec<BillRow>> {
+        let meters = self.meters();
+        let ask = self.cast.sink.ask(move |_, store, _| {
+            let first = |meter| Ok(bills_of(meter, store)?.into_iter().next());
+            Ok((meters.into_iter().map(first).collect::<anyhow::Result<Vec<_>>>()?, Vec::new()))
+        });
+        let row = |(bill, home): (Option<Bill>, &Series)| {
+            let amount = |index: usize| bill.as_ref()?.amounts.get(index).map(|(_, amount)| *amount);
+            Ok(BillRow {
+                home: home.name.clone(),
+                energy: bill.as_ref().map(|bill| bill.energy.0),
+                flat: amount(0),
+                time_of_use: amount(1),
+                unaccounted: bill.as_ref().and_then(|bill| bill.unaccounted.map(|rest| rest.0)),
+                oracle: (self.homes.energy(home), self.homes.flat(home), self.homes.time_of_use(home)?),
             })
-            .await?;
-        bills
-            .into_iter()
-            .zip(&self.homes.series)
-            .map(|(bill, home)| {
-                Ok(BillRow {
-                    home: home.name.clone(),
-                    energy: bill.as_ref().map(|bill| bill.energy.0),
-                    flat: bill.as_ref().and_then(|bill| bill.amounts.first().map(|(_, amount)| *amount)),
-                    time_of_use: bill
-                        .as_ref()
-                        .and_then(|bill| bill.amounts.get(1).map(|(_, amount)| *amount)),
-                    unaccounted: bill.as_ref().and_then(|bill| bill.unaccounted.map(|rest| rest.0)),
-                    oracle: (self.homes.energy(home), self.homes.flat(home), self.homes.time_of_use(home)?),
-                })
-            })
-            .collect()
+        };
+        ask.await?.into_iter().zip(&self.homes.series).map(row).collect()
     }
 
-    pub(super) async fn curve_row(&self) -> anyhow::Result<CurveRow> {
-        let mut groups: Vec<_> = self.deployment.meters.iter().map(|keys| keys.group.clone()).collect();
-        groups.dedup();
-        let days = self
-            .sink
-            .ask(move |_, store, _| {
-                let mut days = Vec::new();
-                for group in &groups {
-                    days.extend(curve_of(group, store)?);
-                }
-                Ok((days, Vec::new()))
-            })
-            .await?;
+    async fn curve_row(&mut self) -> anyhow::Result<CurveRow> {
+        let groups = self.cast.groups();
+        let ask = self.cast.sink.ask(move |_, store, _| {
+            let mut days = Vec::new();
+            for (group, _) in &groups {
+                days.extend(curve_of(group, store)?);
+            }
+            Ok((days, Vec::new()))
+        });
         let mut released = vec![0; self.homes.slots()];
-        for day in days {
+        for day in ask.await? {
             for (t, energy) in day.slots.numbers().zip(day.energies) {
                 if let Some(sum) = released.get_mut((t - self.homes.start().0) as usize) {
                     *sum += energy.0;
@@ -274,58 +210,56 @@ impl Play {
     /// Ends everything, and looks at what each party was left with.
     pub(super) async fn close(mut self) -> anyhow::Result<Report> {
         let (bills, curve) = (self.bill_rows().await?, self.curve_row().await?);
-        for agent in std::mem::take(&mut self.agents) {
-            agent.stop().await?;
-        }
-        if let Some(liar) = self.liar.take() {
+        let Self { cast, homes, attacker, liar, acts, .. } = self;
+        cast.narrator.begin("Stopping everybody, and looking at what each was left with", 0);
+        if let Some(liar) = liar {
             liar.stop().await?;
         }
-        for (index, worker) in self.workers.iter_mut().enumerate() {
-            if index != LIAR || self.correctable == 0 {
-                worker.kill().await?;
-            }
-        }
-        self.attacker.close(Duration::from_secs(1)).await;
-        self.sink.stop().await?;
-        let seen = self.seen.borrow().clone();
-        let pairs = aggregator_sight(&self.workers, &self.deployment, &self.homes)?;
-        let roster = &self.deployment.roster;
-        let sight = Sight {
-            carried: seen.carried.clone(),
-            sample: seen.shares.first().cloned().unwrap_or_default(),
-            leaks: leaks(&self.homes, &seen),
-            shares: pairs.iter().take(6).copied().collect(),
-            correlation: report::correlation(&pairs),
-            values: pairs.len(),
-        };
-        let report = Report {
-            origin: self.homes.origin.clone(),
+        attacker.close(Duration::from_secs(1)).await;
+        let (seen, deployment) = (cast.seen.borrow().clone(), std::sync::Arc::clone(&cast.deployment));
+        let (store, narrator) = (cast.workers[0].store(), cast.narrator.clone());
+        cast.close().await?;
+        let pairs = aggregator_sight(&store, &deployment, &homes)?;
+        let leaks = leaks(&homes, &seen);
+        narrator.say("Looked at what an aggregator and the broker were left with");
+        let roster = &deployment.roster;
+        Ok(Report {
+            origin: homes.origin.clone(),
             roster: (roster.n(), roster.t(), roster.q()),
             policy: roster.policy().clone(),
             production: roster.policy().clone() == Policy { late_grace: u32::MAX, ..Policy::production() },
             bills,
             curve,
-            acts: std::mem::take(&mut self.acts),
-            sight,
+            acts,
+            sight: Sight {
+                sample: seen.shares.first().cloned().unwrap_or_default(),
+                carried: seen.carried,
+                leaks,
+                shares: pairs.iter().take(4).copied().collect(),
+                correlation: report::correlation(&pairs),
+                values: pairs.len(),
+            },
             grid: None,
             levelled: None,
-            directory: self.options.keep.clone(),
+            again: None,
             seconds: 0.0,
-        };
-        self.stage.broker.stop().await;
-        Ok(report)
+        })
+    }
+}
+
+/// A sentence begins with a capital letter, unless it begins with a name such as `agg-1`.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !text.starts_with("agg-") => first.to_uppercase().chain(letters).collect(),
+        _ => text.to_owned(),
     }
 }
 
 /// Every reading, with the first aggregator's share of it.
-fn aggregator_sight(
-    workers: &[Worker],
-    deployment: &Deployment,
-    homes: &Homes,
-) -> anyhow::Result<Vec<(i64, u64)>> {
-    let store = FileStore::open(&workers[0].store(), 1 << 20)?;
-    let end = Slot(homes.start().0 + u32::try_from(homes.slots())?);
-    let period = SlotRange::new(homes.start(), end)?;
+fn aggregator_sight(store: &Path, deployment: &Deployment, homes: &Homes) -> anyhow::Result<Vec<(i64, u64)>> {
+    let store = FileStore::open(store, 1 << 20)?;
+    let period = homes.period()?;
     let mut pairs = Vec::new();
     for (keys, home) in deployment.meters.iter().zip(&homes.series) {
         for (slot, share) in Aggregator::shares_of(keys.meter, period, &store)? {

@@ -1,9 +1,9 @@
 //! What a demonstration found, and how it is shown.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::fmt;
 
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use protocol::policy::Policy;
 use protocol::rule::Rule;
 use protocol::shamir::Point;
@@ -78,6 +78,20 @@ pub struct Act {
 }
 
 impl Act {
+    /// An act that was tried.
+    pub fn tried(name: &str, rule: Option<Rule>, held: bool, evidence: String) -> Self {
+        Self { name: name.to_owned(), rule, tried: true, held, evidence }
+    }
+
+    /// How it came out, in a word.
+    pub fn mark(&self) -> &'static str {
+        match (self.tried, self.held) {
+            (false, _) => "not tried",
+            (true, true) => "held",
+            (true, false) => "FAILED",
+        }
+    }
+
     /// An act that this roster leaves no room for.
     pub fn left_out(name: &str, why: &str) -> Self {
         Self { name: name.to_owned(), rule: None, tried: false, held: true, evidence: why.to_owned() }
@@ -137,8 +151,8 @@ pub struct Report {
     pub grid: Option<GridReport>,
     /// What was computed under encryption, if it was shown.
     pub levelled: Option<LevelledReport>,
-    /// Where everything was kept.
-    pub directory: Option<PathBuf>,
+    /// Where everything was kept, and how it is started again.
+    pub again: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -212,17 +226,34 @@ impl Report {
 /// Bills that are shown one by one.
 const SHOWN: usize = 16;
 
+/// The widest line of all that is shown: a terminal's usual width.
+pub(super) const WIDTH: u16 = 80;
+
+/// Columns with two spaces between, the first `words` of them to the left and the others to the right; long cells are
+/// broken so that the table fits [`WIDTH`].
+pub(super) fn table(header: &[&str], words: usize, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(header).add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((2, 0));
+        column.set_cell_alignment(if index < words { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table.trim_fmt() + "\n"
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (n, t, q) = self.roster;
         writeln!(f, "\n{}", self.origin)?;
-        writeln!(f, "{n} aggregators, any {t} of them give a value, {q} must agree on what is released\n")?;
+        writeln!(f, "{n} aggregators: any {t} of them give a value, {q} must agree on each release\n")?;
         if !self.production {
             let Policy { k, bill_days, smallest_cell, tariff_meters, .. } = self.policy;
             writeln!(
                 f,
-                "This is a demonstration: its policy is weaker than production's (k = {k}, bills of {bill_days} days,\n\
-                 cells of {smallest_cell} slots, {tariff_meters} meters a tariff), since there are few homes or days.\n"
+                "These homes are too few, or their days, for the policy of a real deployment.\n\
+                 This policy is weaker: groups of {k}, bills of {bill_days} days, cells of {smallest_cell} slots,\n\
+                 {tariff_meters} meters a tariff.\n"
             )?;
         }
         self.fmt_bills(f)?;
@@ -237,99 +268,91 @@ impl fmt::Display for Report {
         self.fmt_acts(f)?;
         let verdict = if self.held() { "every claim was checked and held" } else { "A CLAIM DID NOT HOLD" };
         writeln!(f, "\n{verdict}, in {:.1} s", self.seconds)?;
-        if let Some(directory) = &self.directory {
-            writeln!(f, "everything it made is in {}", directory.display())?;
+        writeln!(f, "\nWHAT NEXT")?;
+        match &self.again {
+            Some(again) => writeln!(f, "{again}")?,
+            None => writeln!(
+                f,
+                "  wattveil demo --keep DIR       keep everything, to look at it and to start it again"
+            )?,
         }
-        Ok(())
+        writeln!(f, "  wattveil init DIR --synthetic  make a deployment of your own")?;
+        writeln!(f, "  wattveil help                  all commands; README.md and docs/ explain them")
     }
 }
 
 impl Report {
     fn fmt_bills(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "BILLS                        the utility learned           the plaintext says")?;
-        writeln!(f, "  home        Wh      flat       TOU            Wh      flat       TOU")?;
+        writeln!(f, "BILLS: what the utility learned, and what the plaintext says (USD)")?;
         let cell = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-        for row in self.bills.iter().take(SHOWN) {
-            writeln!(
-                f,
-                "  {:<6}{:>9} {:>9} {:>9}     {:>9} {:>9} {:>9}  {}",
-                row.home,
+        let row = |row: &BillRow| {
+            vec![
+                row.home.clone(),
                 cell(row.energy.map(|energy| energy.to_string())),
                 cell(row.flat.map(|amount| amount.to_string())),
                 cell(row.time_of_use.map(|amount| amount.to_string())),
-                row.oracle.0,
+                row.oracle.0.to_string(),
                 Amount(row.oracle.1).to_string(),
                 Amount(row.oracle.2).to_string(),
-                if row.exact() { "equal" } else { "DIFFERENT" },
-            )?;
-        }
-        if self.bills.len() > SHOWN {
-            writeln!(f, "  … and {} more", self.bills.len() - SHOWN)?;
-        }
-        let exact = self.bills.iter().filter(|row| row.exact()).count();
+                if row.exact() { "equal" } else { "DIFFERENT" }.to_owned(),
+            ]
+        };
         let oracle: i64 = self.bills.iter().map(|row| row.oracle.0).sum();
-        writeln!(f, "  all   {:>9} Wh                       {oracle:>9} Wh", self.total())?;
+        let mut rows: Vec<Vec<String>> = self.bills.iter().take(SHOWN).map(row).collect();
+        if self.bills.len() > SHOWN {
+            rows.push(vec![format!("{} more", self.bills.len() - SHOWN)]);
+        }
+        let empty = String::new;
+        rows.push(vec!["all".into(), self.total().to_string(), empty(), empty(), oracle.to_string()]);
+        let header = ["home", "Wh", "flat", "by time", "plain Wh", "flat", "by time", ""];
+        write!(f, "{}", table(&header, 1, rows))?;
+        let exact = self.bills.iter().filter(|row| row.exact()).count();
         writeln!(f, "  {exact} of {} bills equal to the watt-hour and to the cent\n", self.bills.len())
     }
 
     fn fmt_curve(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slots = self.curve.oracle.len();
         writeln!(f, "LOAD CURVE of all homes: {} of {slots} intervals equal", self.curve.equal())?;
-        writeln!(f, "  first week  {}\n", spark(&self.curve.released[..slots.min(slots / 4 + 1)], 84))
+        let first = &self.curve.released[..slots.min(slots / 4 + 1)];
+        writeln!(f, "  {}\n", draw(first, usize::from(WIDTH) - 4, 1).concat())
     }
 
     fn fmt_sight(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sight = &self.sight;
-        writeln!(f, "WHO SAW WHAT")?;
-        writeln!(
-            f,
-            "  the utility      {} totals and bills, one curve of all homes; nothing else",
-            self.bills.len()
-        )?;
         let first = self.bills.first().map_or("", |row| &row.home);
-        writeln!(
-            f,
-            "  an aggregator    {} shares; of home {first} this, next to what was measured:",
-            sight.values
-        )?;
+        let (messages, bytes) = sight.carried.values().fold((0, 0), |(n, b), (m, c)| (n + m, b + c));
+        writeln!(f, "WHO SAW WHAT")?;
+        writeln!(f, "  The utility: {} bills and one load curve of all homes.", self.bills.len())?;
+        writeln!(f, "  An aggregator: {} shares. Readings of home {first}, and its shares:", sight.values)?;
         for (reading, share) in &sight.shares {
-            writeln!(f, "                     {reading:>6} Wh   {share:>20}")?;
+            writeln!(f, "    {reading:>6} Wh   {share:>20}")?;
         }
         writeln!(
             f,
-            "                   correlation with the readings {:+.4} (chance stays below {:.4})",
+            "    correlation of all shares with the readings {:+.4}; by chance below {:.4}",
             sight.correlation,
             sight.chance()
         )?;
-        let (messages, bytes) = sight.carried.values().fold((0, 0), |(n, b), (m, c)| (n + m, b + c));
-        writeln!(
-            f,
-            "  the broker       {messages} messages, {bytes} bytes, and so does everybody who may subscribe:"
-        )?;
-        for (kind, (messages, bytes)) in &sight.carried {
-            writeln!(f, "                     {messages:>7} {kind:<24} {bytes:>10} bytes")?;
+        writeln!(f, "  The broker, and everybody who may subscribe: {messages} messages, {bytes} bytes.")?;
+        let row = |(kind, (messages, bytes)): (&&str, &(u64, u64))| {
+            vec![format!("  {kind}"), messages.to_string(), format!("{bytes} bytes")]
+        };
+        write!(f, "{}", table(&["  kind", "messages", ""], 1, sight.carried.iter().map(row)))?;
+        writeln!(f, "    one message: {}", sight.sample.0)?;
+        write!(f, "      … ")?;
+        for byte in sight.sample.1.iter().rev().take(34).rev() {
+            write!(f, "{byte:02x}")?;
         }
-        let mut hex = String::new();
-        for byte in sight.sample.1.iter().rev().take(36).rev() {
-            write!(hex, "{byte:02x}")?;
-        }
-        writeln!(f, "                   one of them: {}", sight.sample.0)?;
-        writeln!(f, "                     … {hex}")?;
-        writeln!(f, "                   captured messages with readings in the clear: {}\n", sight.leaks)
+        writeln!(f, "\n    captured messages with readings in the clear: {}\n", sight.leaks)
     }
 
     fn fmt_acts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "WHAT WAS TRIED")?;
-        for act in &self.acts {
+        let row = |act: &Act| {
             let rule = act.rule.map_or_else(String::new, |rule| format!("[{rule}] "));
-            let mark = match (act.tried, act.held) {
-                (false, _) => "not tried",
-                (true, true) => "held",
-                (true, false) => "FAILED",
-            };
-            writeln!(f, "  {mark:<9} {:<46} {rule}{}", act.name, act.evidence)?;
-        }
-        Ok(())
+            vec![act.mark().to_owned(), act.name.clone(), format!("{rule}{}", act.evidence)]
+        };
+        write!(f, "{}", table(&["", "what", "what came of it"], 3, self.acts.iter().map(row)))
     }
 }
 
@@ -338,16 +361,18 @@ pub(super) fn points(points: &[Point]) -> String {
     points.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A line of blocks, one for each of `width` equal stretches.
-fn spark(values: &[i64], width: usize) -> String {
-    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Lines of blocks, the highest value at the top, one column for each of `width` equal stretches.
+pub(super) fn draw(values: &[i64], width: usize, height: usize) -> Vec<String> {
+    const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let stretch = values.len().div_ceil(width).max(1);
-    let means: Vec<i64> = values
-        .chunks(stretch)
-        .map(|chunk| chunk.iter().sum::<i64>() / i64::try_from(chunk.len()).unwrap_or(1))
-        .collect();
+    let mean = |chunk: &[i64]| chunk.iter().sum::<i64>() / i64::try_from(chunk.len()).unwrap_or(1);
+    let means: Vec<i64> = values.chunks(stretch).map(mean).collect();
     let most = means.iter().copied().max().unwrap_or(0).max(1);
-    means.iter().map(|mean| BLOCKS[usize::try_from((mean * 7 / most).clamp(0, 7)).unwrap_or(0)]).collect()
+    let steps = i64::try_from(8 * height).unwrap_or(8);
+    let eighths = |mean: &i64| usize::try_from(mean.max(&0) * steps / most).unwrap_or(0);
+    let line =
+        |row: usize| means.iter().map(|mean| BLOCKS[eighths(mean).saturating_sub(8 * row).min(8)]).collect();
+    (0..height).rev().map(line).collect()
 }
 
 /// Pearson's correlation of readings and shares.

@@ -1,10 +1,12 @@
 //! The demonstration as a person starts it: what it claims, and how it answers mistakes. README has more of them, which run
 //! with its commands.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -86,18 +88,81 @@ fn the_shipped_homes() {
         assert!(rule.is_none_or(|rule| act["rule"] == rule), "{act}");
     }
 
-    for file in ["agg-1/worker.toml", "agg-4/worker.redb", "agg-2/worker.log", "sink.redb", "demo.log"] {
+    for file in ["agg-1/worker.toml", "agg-4/worker.redb", "agg-2/worker.log", "sink/sink.redb", "demo.log"] {
         assert!(kept.join(file).exists(), "{file} is not there");
     }
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for secret in ["sign.key", "box-1.key", "password", "worker.redb"] {
         assert_eq!(mode(&kept.join("agg-3").join(secret)), 0o600, "{secret}");
     }
-    assert_eq!(mode(&kept.join("sink.redb")), 0o600);
+    assert_eq!(mode(&kept.join("sink/sink.redb")), 0o600);
+    assert_eq!(mode(&kept), 0o700);
     let Output { status, stderr, .. } = demo(&["--keep", kept.to_str().unwrap()]);
     let message = String::from_utf8(stderr).unwrap();
     assert!(!status.success());
-    assert!(message.contains("--keep wants a directory that is not there yet"), "{message}");
+    assert!(message.contains("expected a directory that does not exist yet"), "{message}");
+    starts_again(&kept);
+}
+
+/// The commands that were left in the directory start the roles again, and the operator's commands work on it.
+#[track_caller]
+fn starts_again(kept: &Path) {
+    let _alone = alone();
+    let text = fs::read_to_string(kept.join("START-AGAIN.md")).unwrap();
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("$ wattveil ")).collect();
+    let (roles, looks): (Vec<&str>, Vec<&str>) =
+        commands.into_iter().partition(|line| line.contains(".toml") && !line.starts_with("statistics"));
+    assert_eq!((roles.len(), looks.len()), (1 + 4 + 1 + 1, 4), "{text}");
+    let mut running = Vec::new();
+    for line in roles {
+        let log = kept.join(format!("again-{}.log", running.len()));
+        let mut command = wattveil(&line.split(' ').collect::<Vec<_>>());
+        command.stdout(Stdio::null());
+        running.push((line, command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap(), log));
+        // the broker listens before the others come
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    for line in looks {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let wanted = match line.split(' ').next().unwrap() {
+            "check" => "All is well.",
+            // four aggregators, the sink, one meter
+            "status" => " up ",
+            "explain" => "agg-1",
+            _ => "group-1",
+        };
+        let count = if wanted == " up " { 6 } else { 1 };
+        loop {
+            let mut command = wattveil(&line.split(' ').collect::<Vec<_>>());
+            let Output { stdout, stderr, .. } = command.output().unwrap();
+            let shown = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+            if shown.matches(wanted).count() >= count {
+                break;
+            }
+            assert!(Instant::now() < deadline, "wattveil {line}\n{shown}");
+        }
+    }
+    for (line, mut child, log) in running {
+        let log = fs::read_to_string(log).unwrap();
+        assert!(child.try_wait().unwrap().is_none(), "wattveil {line} has ended\n{log}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// Data of any year: the tariffs are valid when the homes were measured.
+#[test]
+fn homes_of_long_ago() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("homes.csv");
+    let mut csv = "interval_start,a,b\n".to_owned();
+    for hour in 0..72 {
+        writeln!(csv, "1987-06-{:02}T{:02}:00:00Z,{},{}", 1 + hour / 24, hour % 24, 300 + hour, 900 - hour)
+            .unwrap();
+    }
+    fs::write(&file, csv).unwrap();
+    let report = held(&["--data", file.to_str().unwrap()]);
+    assert_eq!(report["bills"].as_array().unwrap().len(), 2);
 }
 
 /// Two aggregators survive no crash and correct no lie, and the report says so.
@@ -119,12 +184,14 @@ fn mistakes() {
     for (arguments, words) in [
         (&["--data", file][..], "line 3, column b: `x` is not a whole number of watt-hours"),
         (&["--data", "/no/such.csv"], "cannot read /no/such.csv"),
-        (&["--meters", "0"], "there are no homes"),
-        (
-            &["--aggregators", "3", "--threshold", "4"],
-            "n = 3, t = 4, Q = 4 do not satisfy 1 ≤ t ≤ Q ≤ n ≤ 10",
-        ),
-        (&["--aggregators", "11"], "11 is not within 1 to 10"),
+        (&["--data", "/dev/null"], "error: /dev/null was refused\nbecause: line 1"),
+        (&["--meters", "0"], "expected a number from 2 to 10000, for example 20"),
+        (&["--meters", "1"], "expected a number from 2 to 10000, for example 20"),
+        (&["--aggregators", "3", "--threshold", "4"], "type --threshold 3 or --aggregators 4"),
+        (&["--aggregators", "0"], "expected a number from 1 to 10, for example 4"),
+        (&["--aggregators", "11"], "expected a number from 1 to 10, for example 4"),
+        (&["--speed", "-1"], "expected slots a second, for example 200"),
+        (&["--keep", "/tmp"], "expected a directory that does not exist yet"),
         (&["--colour"], "unexpected argument '--colour'"),
     ] {
         let Output { status, stdout, stderr } = demo(arguments);
