@@ -273,7 +273,7 @@ mod tests {
             (&link, "is a link; an export"),
             (home.path(), "is not a plain file"),
             (Path::new("-"), "found `-`"),
-            (&home.path().join("no/such"), "nothing can be written in"),
+            (&home.path().join("no/such"), "cannot write in"),
         ] {
             let refused = check(file, TABLE).unwrap_err().to_string();
             assert!(refused.contains(words), "{refused}");

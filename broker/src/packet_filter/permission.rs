@@ -179,7 +179,7 @@ mod tests {
 
         let aggregator = identity("aggregator", "agg-1");
         assert!(aggregator.may_publish("wv/1/town/receipt/m1/agg-1"));
-        assert!(aggregator.may_publish("wv/1/town/partial/agg-1"));
+        assert!(aggregator.may_publish("wv/1/town/objection/agg-1"));
         assert!(!aggregator.may_publish("wv/1/town/receipt/m1/agg-2"));
         assert!(!aggregator.may_publish("wv/1/town/vote/agg-2"));
         for own in ["agg/agg-1/#", "agg/agg-1/share/+", "cert/+", "inventory/+"] {

@@ -94,7 +94,7 @@ async fn each_role_publishes_its_own_and_is_cut_off_for_anything_else() {
         ("m1", "cert/m1"),
         ("a1", "receipt/m1/a1"),
         ("a1", "vote/a1"),
-        ("a1", "partial/a1"),
+        ("a1", "objection/a1"),
         ("sink", "query"),
         ("sink", "roster"),
         ("sink", "levelled/plan"),

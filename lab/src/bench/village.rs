@@ -27,8 +27,8 @@ use deployment::{Deployment, Plan};
 /// Slots a day.
 const DAY: u32 = 96;
 
-/// Milliseconds a day.
-const DAY_MILLIS: u64 = 86_400_000;
+/// Milliseconds a slot.
+const SLOT_MILLIS: u64 = 900_000;
 
 /// The first slot: Monday 2026-01-05T00:00Z in quarter-hours.
 const START: u32 = 1_963_968;
@@ -83,8 +83,8 @@ pub fn run(shape: Shape, group: usize) -> anyhow::Result<Account> {
     account.readings = u64::from(end - START + 1) * shape.meters as u64;
     let mut world = open(&account, START..=end, group)?;
     world.schedule_readings(0..1);
-    // the last receipts are given at the next day's first tick
-    let over = world.now.plus(u64::from((end - START).div_ceil(DAY) + 1) * DAY_MILLIS);
+    // the last receipts are given at the next tick
+    let over = world.now.plus(u64::from(end - START + 2) * SLOT_MILLIS);
     world.run_until(over);
     account.exact = release(&mut world, days)?;
     (account.works, account.dealt) = (world.work, world.witness.0);
@@ -109,17 +109,16 @@ fn open(account: &Account, slots: RangeInclusive<u32>, group: usize) -> anyhow::
     let mut random = || ChaCha8Rng::seed_from_u64(rng.random());
     let (network, dice) = (Network::new(Faults { latency: 1, ..Faults::none() }, random()), random());
     let paces = Paces {
-        // nothing is lost here
+        // nothing is lost here, and receipts come with an aggregator's next tick
         meter: meter::Pace {
             batch_slots: account.batch,
-            resend_first: Duration::from_hours(2_400),
-            resend_last: Duration::from_hours(2_400),
+            resend_first: Duration::from_hours(1),
             ..meter::Pace::default()
         },
         aggregator: aggregator::Pace { receipt_every: 0, ..aggregator::Pace::default() },
         sink: sink::Pace::default(),
         levelled: None,
-        tick: DAY_MILLIS..DAY_MILLIS + 1,
+        tick: SLOT_MILLIS..SLOT_MILLIS + 1,
         group: 0,
     };
     let beginning = Beginning {

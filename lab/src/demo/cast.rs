@@ -342,7 +342,7 @@ impl Worker {
         let child = Command::new(program)
             .args(["aggregator-worker", "--config"])
             .arg(&self.config)
-            .env("RUST_LOG", "info,aggregator_worker=debug")
+            .env("RUST_LOG", "info,runtime::service=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

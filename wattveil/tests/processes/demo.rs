@@ -182,7 +182,10 @@ fn mistakes() {
     fs::write(&file, csv).unwrap();
     let file = file.to_str().unwrap();
     for (arguments, words) in [
-        (&["--data", file][..], "line 3, column b: `x` is not a whole number of watt-hours"),
+        (
+            &["--data", file][..],
+            "line 3, column b: expected a whole number of watt-hours from 0 to 32767; found `x`",
+        ),
         (&["--data", "/no/such.csv"], "cannot read /no/such.csv"),
         (&["--data", "/dev/null"], "error: /dev/null was refused\nbecause: line 1"),
         (&["--meters", "0"], "expected a number from 2 to 10000, for example 20"),

@@ -54,7 +54,7 @@ runners! {
     pages::a_real_meter runs "docs/meters.md" "*";
     pages::contributing runs "CONTRIBUTING.md" "*";
     walks::several_machines runs "docs/several-machines.md" "*";
-    walks::analytics_under_encryption runs "docs/levelled.md" "*";
+    walks::mode_levelled runs "docs/levelled.md" "*";
     walks::packages runs "docs/operating.md" "Services";
     walks::operating runs "docs/operating.md" "Rotation", "docs/operating.md" "Revocation", "docs/operating.md" "What ends";
     crates::a_broker runs "broker/README.md" "The broker";

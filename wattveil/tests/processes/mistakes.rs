@@ -125,7 +125,7 @@ fn a_value_that_is_none() {
     still.edit("meters/h03/agent.toml", "#batch_slots = 4", "batch_slots = 400");
     refuses("meter-agent", &still.files.meters[2], &["expected 1 to 192 slots a batch", "found 400"]);
     still.edit("sink/sink.toml", "\"flat\"", "\"flatt\"");
-    refuses("utility-sink", &still.files.sink, &["tariff `flatt`", "flat, tou"]);
+    refuses("utility-sink", &still.files.sink, &["tariffs flat, tou", "found `flatt`"]);
     still.edit("sink/tou.toml", "America/Los_Angeles", "California");
     refuses("utility-sink", &still.files.sink, &["tou.toml", "`California` is not a time zone"]);
 }
@@ -147,7 +147,7 @@ fn a_secret_that_others_may_read() {
         ("meters/h02/password", "meter-agent", &still.files.meters[1]),
     ] {
         fs::set_permissions(still.path(file), Permissions::from_mode(0o644)).unwrap();
-        refuses(role, config, &[file, "may be read by others", "chmod 600"]);
+        refuses(role, config, &[file, "other users may read it", "chmod 600"]);
     }
 }
 
@@ -172,7 +172,11 @@ fn keys_and_documents_that_do_not_belong_together() {
     refuses("aggregator-worker", &ours.files.aggregators[1], &["lists another key for aggregator 2"]);
     // a key of another kind
     fs::copy(ours.path("agg-3/sign.key"), ours.path("agg-3/box-1.key")).unwrap();
-    refuses("aggregator-worker", &ours.files.aggregators[2], &["box-1.key", "is not a key file of kind"]);
+    refuses(
+        "aggregator-worker",
+        &ours.files.aggregators[2],
+        &["box-1.key", "expected a line `wattveil-x25519-secret HEX`"],
+    );
     // another box key than the roster's
     fs::copy(ours.path("agg-4/box-1.key"), ours.path("agg-3/box-1.key")).unwrap();
     refuses("aggregator-worker", &ours.files.aggregators[2], &["box key 1", "roster"]);

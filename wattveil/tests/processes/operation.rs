@@ -57,7 +57,7 @@ fn a_dry_run_shows_what_would_be_sent() {
     for words in [
         "the import register fell to zero",
         "1 slots from slot 482138 have no reading",
-        "line 5: not a reading",
+        "line 5: expected a reading",
     ] {
         assert!(log.contains(words), "{words}: {log}");
     }
@@ -101,7 +101,7 @@ fn a_reset_waits_for_a_rebase() {
     assert!(counted.contains("wattveil_stage_seconds_count{stage=\"commit\"}"), "{counted}");
     agent.stop().unwrap();
     let (done, _, refused) = rebase(&["--closing", "499"]);
-    assert!(!done && refused.contains("2000 Wh below the last one"), "{refused}");
+    assert!(!done && refused.contains("found one 2000 Wh below it"), "{refused}");
     let (done, said, log) = rebase(&["--closing", "501.2", "--opening", "0.5"]);
     assert!(done && said.contains("No energy is lost. This adds 0.2 kWh to the bill"), "{said}{log}");
     let (done, _, refused) = rebase(&["--closing", "501.2", "--opening", "0.5"]);

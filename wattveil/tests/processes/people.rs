@@ -315,7 +315,7 @@ fn mistakes_at_ask_say_what_to_type() {
         ("forecast --weights 1,-2", &["--weights: expected 24 numbers"]),
         ("weighted --weights -1", &["has a weight out of range"]),
         ("mean --weights 1,2", &["mean has no weights", "leave out --weights"]),
-        ("sum --key other", &["there is no [[levelled.key]] `other`", "--key with one of: loads"]),
+        ("sum --key other", &["--key: expected the name of a [[levelled.key]], one of loads; found `other`"]),
         ("sum --day 2026-01-03", &["sum needs 1 pairs of a group and a day; found 2"]),
     ] {
         home.refuses(&format!("{asked} {line}"), words);

@@ -32,7 +32,7 @@ pub(super) fn several_machines(page: &mut Page) {
 }
 
 /// The day's mean curve of all homes comes out, and what it is off by is told; what this profile or this town lacks is refused.
-pub(super) fn analytics_under_encryption(page: &mut Page) {
+pub(super) fn mode_levelled(page: &mut Page) {
     let shell = Shell::new();
     let mut commands = page.rest();
     for command in &mut commands {
