@@ -127,7 +127,11 @@ fn a_value_that_is_none() {
     still.edit("sink/sink.toml", "\"flat\"", "\"flatt\"");
     refuses("utility-sink", &still.files.sink, &["tariffs flat, tou", "found `flatt`"]);
     still.edit("sink/tou.toml", "America/Los_Angeles", "California");
-    refuses("utility-sink", &still.files.sink, &["tou.toml", "`California` is not a time zone"]);
+    refuses(
+        "utility-sink",
+        &still.files.sink,
+        &["tou.toml", "expected a time zone, for example Europe/Berlin; found `California`"],
+    );
 }
 
 #[test]

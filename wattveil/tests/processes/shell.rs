@@ -43,7 +43,7 @@ impl Shell {
         shell.program(
             "wattveil",
             &format!(
-                "[ \"$1\" = aggregator-worker ] && export WATTVEIL_PACE__RECEIPT_EVERY_MS=100\nexec {} \"$@\"",
+                "[ \"$1\" = aggregator-worker ] && export WATTVEIL_PACE__RECEIPT_EVERY=100ms\nexec {} \"$@\"",
                 env!("CARGO_BIN_EXE_wattveil")
             ),
         );
