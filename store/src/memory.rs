@@ -10,12 +10,15 @@ use std::sync::Arc;
 use crate::overlay::{Overlay, bounds};
 use crate::{Entry, Store, StoreError, Table};
 
+/// Each table's rows, by key.
+type Tables = BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
+
 /// A store in memory with the promises of a file: [`crash`](Self::crash) drops what was not committed, and nothing
 /// else.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     /// Shared, so that a copy of the store costs nothing until one of them commits.
-    committed: Arc<BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>>,
+    committed: Arc<Tables>,
     overlay: Overlay,
     commits: u64,
     fail_next: bool,

@@ -35,7 +35,7 @@ const VALUES: Kind = Kind::Json { has: "standard_deviation_of_the_error", key: &
 /// Ask for a function of a group's loads, computed under encryption (mode levelled), and wait for the values
 #[derive(Clone, Debug, Args)]
 pub struct AskArguments {
-    /// The sink's configuration, with a [levelled] section. Stop the sink before you ask
+    /// The sink's configuration, with a `levelled` section. Stop the sink before you ask
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// sum, mean, variance, time-variance, max, min, weighted or forecast

@@ -124,7 +124,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Costs> {
         let meters = usize::try_from(meters)?;
         let town = Town::start(meters, &directory, &mut runtime::entropy()?)?;
         let records = usize::try_from(options.records)?.div_ceil(meters);
-        let load = Load::seal(&town.town.deployment, (1, records), options.batch)?;
+        let load = Load::seal(&town.processes.deployment, (1, records), options.batch)?;
         let run = Run::measure(&town, load, None).await?;
         let stored = (meters * records) as u64;
         // the last town goes on, to measure latency
@@ -136,10 +136,10 @@ pub async fn run(options: &Options) -> anyhow::Result<Costs> {
     let (town, stored) = last.context("no number of meters")?;
     let fastest = runs.last().map_or(1.0, |run| run.per_second);
     let rate = options.rate.map_or(fastest / 2.0, f64::from);
-    let meters = town.town.deployment.meters.len();
+    let meters = town.processes.deployment.meters.len();
     let before = usize::try_from(stored)? / meters;
     let records = usize::try_from(options.records)?.div_ceil(meters);
-    let load = Load::seal(&town.town.deployment, (1 + before as u64, records), options.batch)?;
+    let load = Load::seal(&town.processes.deployment, (1 + before as u64, records), options.batch)?;
     let paced = Run::measure(&town, load, Some(rate)).await?;
     verify(town, stored + (meters * records) as u64)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -157,9 +157,9 @@ fn verify(town: Town, records: u64) -> anyhow::Result<()> {
 
 impl Run {
     async fn measure(town: &Town, load: Load, rate: Option<f64>) -> anyhow::Result<Self> {
-        let (meters, messages, bytes) = (town.town.deployment.meters.len(), load.len(), load.bytes());
+        let (meters, messages, bytes) = (town.processes.deployment.meters.len(), load.len(), load.bytes());
         let before = town.used()?;
-        let outcome = load.run(&town.town.deployment, &town.settings, rate).await?;
+        let outcome = load.run(&town.processes.deployment, &town.settings, rate).await?;
         let used = town.used()?.since(before);
         Ok(Self::new((meters, messages, bytes), rate, &outcome, used))
     }

@@ -34,10 +34,11 @@ const SLOT_MILLIS: u64 = 900_000;
 /// The first slot: Monday 2026-01-05T00:00Z in quarter-hours.
 const START: u32 = 1_963_968;
 
-/// Bytes of key deals, which come once a roster; a repetition is the same bytes and does not count.
+/// Bytes of key deals, which come once a roster, and of those that were only repeated.
 #[derive(Default)]
 struct Dealt {
     bytes: u64,
+    repeated: u64,
     seen: BTreeSet<u64>,
 }
 
@@ -46,7 +47,8 @@ impl Watch for Dealt {
         if message.topic.contains("/deal/") {
             let mut hasher = DefaultHasher::new();
             (&message.topic, &message.payload).hash(&mut hasher);
-            self.bytes += if self.seen.insert(hasher.finish()) { message.bytes() } else { 0 };
+            let is_new = self.seen.insert(hasher.finish());
+            *(if is_new { &mut self.bytes } else { &mut self.repeated }) += message.bytes();
         }
     }
 }
@@ -95,6 +97,7 @@ pub fn run(shape: Shape, group: usize) -> anyhow::Result<Account> {
     world.run_until(over);
     account.exact = release(&mut world, days)?;
     (account.works, account.dealt) = (world.work, world.witness.bytes);
+    account.works.meters.bytes -= world.witness.repeated;
     Ok(account)
 }
 

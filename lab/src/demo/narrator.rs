@@ -95,7 +95,7 @@ impl Narrator {
         while !self.bar.is_finished() {
             let silent = self.spoke.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
             if silent < SILENCE {
-                tokio::time::sleep(SILENCE - silent).await;
+                tokio::time::sleep(SILENCE.saturating_sub(silent)).await;
                 continue;
             }
             let share = match self.bar.length() {

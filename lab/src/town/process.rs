@@ -285,6 +285,7 @@ impl Usage {
     }
 
     /// What was used since `before`; memory is not a difference.
+    #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),

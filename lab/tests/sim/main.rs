@@ -41,7 +41,7 @@ const CONFUSION: &[Rule] = &[
 fn seeds(test: &str, count: u64, history: impl Fn(u64)) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let one = number("SIM_SEED");
-    for seed in one.map_or(0..number("SIM_SEEDS").unwrap_or(count), |one| one..one + 1) {
+    for seed in one.map_or_else(|| 0..number("SIM_SEEDS").unwrap_or(count), |one| one..one + 1) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| history(seed))) {
             let what = panic.downcast_ref::<String>().cloned().unwrap_or_default();
             panic!("SIM_SEED={seed} cargo test -p lab --test sim {test} plays it again: {what}");

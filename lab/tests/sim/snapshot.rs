@@ -1,7 +1,5 @@
 //! A device's image that is started twice hands its generator the same state twice.
 
-#![expect(clippy::unwrap_used, reason = "a test file: a panic is the report")]
-
 use meter_agent::meter::{Meter, Pace, Reading};
 use protocol::field::Fe;
 use protocol::share::ShareMessage;

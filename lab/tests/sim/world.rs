@@ -71,6 +71,7 @@ impl Goal {
 
 /// The world.
 pub(crate) struct World {
+    #[expect(clippy::struct_field_names, reason = "it is the lab's world, to which this one adds")]
     world: world::World<Witness>,
     pub(crate) setup: Setup,
     pub(crate) homes: Homes,

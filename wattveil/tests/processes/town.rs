@@ -39,6 +39,7 @@ const BATCH: u32 = 4;
 
 /// A running town, and who watches it.
 pub(crate) struct Town {
+    #[expect(clippy::struct_field_names, reason = "it is the lab's town, to which this one adds")]
     town: lab::town::Town,
     pub(crate) homes: Homes,
     /// The broker's other nodes, if it is a cluster.
@@ -150,7 +151,7 @@ pub(crate) fn write(
     } else {
         let (period, group) = (homes.period(), "group-1".into());
         let tariffs = [("flat", deployment::FLAT_TARIFF), ("tou", deployment::TIME_OF_USE_TARIFF)];
-        setup.tariffs = tariffs.map(|(name, text)| (format!("{name}.toml").into(), text.into())).into();
+        setup.tariffs = tariffs.map(|(name, text)| (format!("{name}.toml"), text.into())).into();
         let (name, tariffs) = ("bills".into(), vec!["flat".into(), "tou".into()]);
         setup.releases.push(ReleaseConfig::Bill { name, period, tariffs, meters: meters.clone() });
         let name = "curve".into();

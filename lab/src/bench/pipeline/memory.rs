@@ -76,8 +76,8 @@ pub async fn run(options: &Options) -> anyhow::Result<Memory> {
     let mut took = Duration::ZERO;
     for day in 0..*days {
         let first = 1 + u64::from(day * a_day);
-        let load = Load::seal(&town.town.deployment, (first, usize::try_from(a_day)?), *batch)?;
-        took += load.run(&town.town.deployment, &town.settings, None).await?.took;
+        let load = Load::seal(&town.processes.deployment, (first, usize::try_from(a_day)?), *batch)?;
+        took += load.run(&town.processes.deployment, &town.settings, None).await?.took;
     }
     let used = town.used()?;
     let agent = town.idle_agent(IDLE)?;

@@ -33,7 +33,7 @@ const CACHE: usize = 16 << 20;
 /// A running town, and how the load reaches its broker.
 #[derive(Debug)]
 pub(super) struct Town {
-    pub(super) town: town::Town,
+    pub(super) processes: town::Town,
     pub(super) settings: Settings,
     sink: Process,
     setup: Setup,
@@ -104,7 +104,7 @@ impl Town {
         }
         town.start_aggregators(&[])?;
         let sink = town.start_sink(&[])?;
-        Ok(Self { town, settings, sink, setup })
+        Ok(Self { processes: town, settings, sink, setup })
     }
 
     /// What the parties have used so far.
@@ -113,14 +113,14 @@ impl Town {
     ///
     /// If one has ended.
     pub(super) fn used(&self) -> anyhow::Result<Used> {
-        let aggregators = self.town.aggregators_used()?;
+        let aggregators = self.processes.aggregators_used()?;
         let load = Usage::of(std::process::id())?;
-        Ok(Used { broker: self.town.broker.usage()?, aggregators, sink: self.sink.usage()?, load })
+        Ok(Used { broker: self.processes.broker.usage()?, aggregators, sink: self.sink.usage()?, load })
     }
 
     /// What the parties warned of: nothing should be.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let all = self.town.aggregators.iter().chain([&self.town.broker, &self.sink]);
+        let all = self.processes.aggregators.iter().chain([&self.processes.broker, &self.sink]);
         all.flat_map(Process::complaints).collect()
     }
 
@@ -130,7 +130,7 @@ impl Town {
     ///
     /// If it can't be looked at.
     pub(super) fn store_bytes(&self) -> anyhow::Result<u64> {
-        Ok(fs::metadata(self.town.store(0))?.len())
+        Ok(fs::metadata(self.processes.store(0))?.len())
     }
 
     /// Kills an aggregator and starts it again; what it has used when it listens.
@@ -139,7 +139,7 @@ impl Town {
     ///
     /// If it does not start.
     pub(super) fn restart_worker(&mut self) -> anyhow::Result<Usage> {
-        let worker = self.town.aggregators.first_mut().context("no aggregator")?;
+        let worker = self.processes.aggregators.first_mut().context("no aggregator")?;
         let before = worker.says("listening");
         worker.kill()?;
         worker.restart()?;
@@ -153,7 +153,7 @@ impl Town {
     ///
     /// If it does not start.
     pub(super) fn idle_agent(&self, pause: Duration) -> anyhow::Result<Usage> {
-        let Self { town, setup, .. } = self;
+        let Self { processes: town, setup, .. } = self;
         let keys = town.deployment.meters.first().context("no meter")?;
         let source =
             SourceConfig::Synthetic { seed: 1, index: 0, start: 0, slots: 96, slots_per_second: 1e-4 };
@@ -171,10 +171,10 @@ impl Town {
     ///
     /// If one had ended before, or a store is damaged.
     pub(super) fn kill_and_count(mut self) -> anyhow::Result<u64> {
-        self.town.aggregators.iter_mut().try_for_each(Process::kill)?;
-        let (deployment, mut least) = (&self.town.deployment, u64::MAX);
+        self.processes.aggregators.iter_mut().try_for_each(Process::kill)?;
+        let (deployment, mut least) = (&self.processes.deployment, u64::MAX);
         for (index, keys) in deployment.aggregators.iter().enumerate() {
-            let mut store = FileStore::open(&self.town.store(index), CACHE)?;
+            let mut store = FileStore::open(&self.processes.store(index), CACHE)?;
             let (identity, roster) = (deployment.aggregator_identity(keys), deployment.roster.clone());
             let aggregator = Aggregator::open(identity, roster, Pace::default(), &mut store)?;
             least = least.min(aggregator.records());

@@ -11,7 +11,7 @@ use protocol::topic::Topic;
 use protocol::unit::Moment;
 
 fn assert_sum(world: &World, finding: &utility_sink::sink::levelled::Finding) {
-    for (value, wanted) in finding.values.iter().zip(curve(&world, 1, 0)) {
+    for (value, wanted) in finding.values.iter().zip(curve(world, 1, 0)) {
         assert!((value - wanted).abs() < 6.0 * finding.error, "{value} {wanted} ± {}", finding.error);
     }
 }

@@ -26,7 +26,7 @@ fn moments(values: &[f64]) -> [f64; 2] {
 
 fn release_all(world: &mut World, key: Hash, group: usize, window: usize) {
     let subject = [subject(group, u32::try_from(window).unwrap())];
-    let curve = curve(&world, group, window);
+    let curve = curve(world, group, window);
     let homes: Vec<Vec<i64>> =
         world.loads[(group - 1) * world.scene.group..group * world.scene.group].to_vec();
     let at = |t: usize| -> Vec<f64> {

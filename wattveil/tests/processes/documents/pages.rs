@@ -41,8 +41,8 @@ pub(super) fn watching(page: &mut Page) {
     let out = shell.run(&format!(
         "wattveil broker --config town/broker/broker.toml 2> broker.log &
         again 'grep -q ready broker.log'
+        again '{short} > short'
         {whole} > whole &
-        again '{short} > short && test -f whole'
         wattveil aggregator-worker --config town/agg-1/worker.toml 2> agg-1.log &
         again 'grep -q \"status/agg/agg-1  up, version\" whole'
         kill -TERM %2; wait %2 || exit 1

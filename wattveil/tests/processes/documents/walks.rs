@@ -37,7 +37,7 @@ pub(super) fn mode_levelled(page: &mut Page) {
     let mut commands = page.rest();
     for command in &mut commands {
         if command.text.contains("--function max") {
-            let why = "of profile largest|no group `group-2`";
+            let why = "of profile largest|found `group-2`";
             command.text = format!("! {} 2> refused && grep -qE '{why}' refused", command.text);
         }
     }
