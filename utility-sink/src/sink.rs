@@ -26,7 +26,7 @@ use protocol::signature::{Context, Document, OpenError, Signed, SigningKey, Unve
 use protocol::status::{Report, Status};
 use protocol::tariff::{Tariff, TariffDocument, TariffError};
 use protocol::topic::{Channel, Handled, Outgoing, Role, Topic};
-use protocol::unit::{Moment, Slot, SlotRange};
+use protocol::unit::{Moment, SlotRange};
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, Table};
@@ -571,15 +571,6 @@ impl Sink {
     /// Meters that dealt badly and aggregators whose check values are odd, as receipts tell.
     pub fn checks(&self) -> &Checks {
         &self.party.checks
-    }
-
-    /// Where a meter's last bill ended.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    pub fn billed_until(&self, meter: MeterId, store: &dyn Store) -> Result<Option<Slot>, StoreError> {
-        ledger::billed_until(meter, store)
     }
 
     /// Its status.

@@ -15,6 +15,7 @@ use protocol::unit::{Moment, SlotRange};
 use rand::CryptoRng;
 use store::Store;
 
+use super::ledger::billed_until;
 use super::release::{self, Release};
 use super::{Sink, SinkError, rules};
 
@@ -37,7 +38,7 @@ impl Sink {
     ) -> Result<(QueryId, Vec<Outgoing>), SinkError> {
         let mut targets = Vec::new();
         for meter in meters {
-            targets.push(BillTarget { meter: *meter, opening: self.billed_until(*meter, store)? });
+            targets.push(BillTarget { meter: *meter, opening: billed_until(*meter, store)? });
         }
         let ask = Ask::Bill(BillAsk { tariffs: tariffs.to_vec(), targets });
         let query = self.query(period, ask, meters, store, rng)?;
