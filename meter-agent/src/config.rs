@@ -115,14 +115,15 @@ impl Config {
         runtime::config::read(path, &[])
     }
 
-    /// Reads the roster alone.
+    /// Reads the registrar's public key and the roster that it signed.
     ///
     /// # Errors
     ///
     /// A file that is missing or not what it should be.
-    pub fn read_roster(&self, directory: &Path) -> anyhow::Result<Roster> {
+    pub fn membership(&self, directory: &Path) -> anyhow::Result<(VerifyingKey, Roster)> {
         let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
-        Ok(file::read(&directory.join(&self.roster), |bytes| Roster::accept(bytes, &registrar))?)
+        let roster = file::read(&directory.join(&self.roster), |bytes| Roster::accept(bytes, &registrar))?;
+        Ok((registrar, roster))
     }
 
     /// Reads the keys and documents that the configuration names.
@@ -131,8 +132,7 @@ impl Config {
     ///
     /// A file that is missing, open to others, or not what it should be.
     pub fn identity(&self, directory: &Path) -> anyhow::Result<(Identity, Roster)> {
-        let registrar = file::read_text(&directory.join(&self.registrar), str::parse::<VerifyingKey>)?;
-        let roster = self.read_roster(directory)?;
+        let (registrar, roster) = self.membership(directory)?;
         let certificate = directory.join(&self.certificate);
         let certificate = std::fs::read(&certificate)
             .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;

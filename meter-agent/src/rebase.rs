@@ -64,7 +64,8 @@ impl RebaseArguments {
         let refused = "cannot open the store. If the agent is running, stop it first, for example by: systemctl stop \
                        wattveil-meter-agent";
         let mut store = FileStore::open(&path, CACHE).context(refused)?;
-        let limits = config.registers.to_limits(config.read_roster(self.config.directory())?.slot())?;
+        let (_, roster) = config.membership(self.config.directory())?;
+        let limits = config.registers.to_limits(roster.slot())?;
         let mut registers = feed::load(&store)?.or_from(OpenBatch::load(&store)?.last(), limits.slot);
         let watt_hours = |kwh: Option<Decimal>| {
             let wanted =

@@ -164,7 +164,7 @@ pub async fn run<R: Role>(
                 }
                 group.due = Instant::now();
             }
-            () = tokio::time::sleep_until(group.due), if group.is_open => group.due = Instant::now(),
+            () = tokio::time::sleep_until(group.due), if group.is_open => {}
             input = role.input(), if accepts_input => group.open(role.process(input)?),
             delivery = group.subscriber.recv() => {
                 let Some(first) = delivery else { break };
